@@ -1,0 +1,2 @@
+Console.WriteLine("biosup");
+return 0;

@@ -1,0 +1,28 @@
+namespace BioSup.Runtime;
+
+/// <summary>Where arrays live and operations run. Algorithms ask it for memory and never for what it is.</summary>
+public abstract class ComputeDevice : IDisposable
+{
+    /// <summary>Short name for manifests and logs, for example "cpu".</summary>
+    public abstract string Name { get; }
+
+    /// <summary>True when the device's memory can be addressed by the host.</summary>
+    public abstract bool IsHost { get; }
+
+    /// <summary>Zero-initialised elements in this device's memory.</summary>
+    public abstract DeviceBuffer<T> Allocate<T>(long length) where T : unmanaged;
+
+    /// <summary>A zero-initialised row-major matrix in this device's memory.</summary>
+    public Matrix<T> AllocateMatrix<T>(int rows, int columns) where T : unmanaged =>
+        new(Allocate<T>((long)rows * columns), rows, columns);
+
+    /// <summary>Waits until all work given to this device is done.</summary>
+    public abstract void Synchronize();
+
+    public abstract void Dispose();
+
+    internal void RequireHost()
+    {
+        if (!IsHost) throw new InvalidOperationException($"The memory of {Name} cannot be read from the host: copy it first.");
+    }
+}

@@ -1,0 +1,85 @@
+using System.Runtime.CompilerServices;
+
+namespace BioSup.Runtime;
+
+/// <summary>A row-major matrix in one device's memory. Owns its buffer.</summary>
+public sealed unsafe class Matrix<T> : IDisposable where T : unmanaged
+{
+    public Matrix(DeviceBuffer<T> buffer, int rows, int columns)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(rows);
+        ArgumentOutOfRangeException.ThrowIfNegative(columns);
+        if (buffer.Length < (long)rows * columns) throw new ArgumentException($"A {rows} x {columns} matrix does not fit into {buffer.Length} elements.");
+        Buffer = buffer;
+        Rows = rows;
+        Columns = columns;
+    }
+
+    public DeviceBuffer<T> Buffer { get; }
+    public int Rows { get; }
+    public int Columns { get; }
+    public ComputeDevice Device => Buffer.Device;
+
+    /// <summary>The whole matrix as a borrowed view.</summary>
+    public MatrixView<T> View => new(Buffer.View.Pointer, Rows, Columns, Columns, Device);
+
+    /// <summary>One row as a host span. Only for host devices.</summary>
+    public Span<T> Row(int row) => View.Row(row);
+
+    /// <summary>Copies host rows (row-major, Rows * Columns elements) into a new matrix on <paramref name="device"/>.</summary>
+    public static Matrix<T> From(ComputeDevice device, int rows, int columns, ReadOnlySpan<T> values)
+    {
+        if (values.Length != (long)rows * columns) throw new ArgumentException($"{rows} x {columns} needs {(long)rows * columns} values, got {values.Length}.");
+        Matrix<T> matrix = device.AllocateMatrix<T>(rows, columns);
+        matrix.Buffer.CopyFrom(values);
+        return matrix;
+    }
+
+    public void Dispose() => Buffer.Dispose();
+}
+
+/// <summary>
+/// A borrowed row-major matrix: element (i, j) lies at <c>Pointer[i * Stride + j]</c>. Rows may be padded (Stride ≥ Columns);
+/// a view never owns memory and must not outlive its owner.
+/// </summary>
+public readonly unsafe ref struct MatrixView<T> where T : unmanaged
+{
+    public readonly T* Pointer;
+    public readonly int Rows;
+    public readonly int Columns;
+    public readonly long Stride;
+    public readonly ComputeDevice Device;
+
+    public MatrixView(T* pointer, int rows, int columns, long stride, ComputeDevice device)
+    {
+        if (stride < columns) throw new ArgumentException("The stride is shorter than a row.", nameof(stride));
+        Pointer = pointer;
+        Rows = rows;
+        Columns = columns;
+        Stride = stride;
+        Device = device;
+    }
+
+    /// <summary>One row as a host span. Only for host devices.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public Span<T> Row(int row)
+    {
+        Device.RequireHost();
+        if ((uint)row >= (uint)Rows) throw new ArgumentOutOfRangeException(nameof(row));
+        return new Span<T>(Pointer + row * Stride, Columns);
+    }
+
+    /// <summary>A block of consecutive rows.</summary>
+    public MatrixView<T> RowBlock(int start, int count)
+    {
+        if (start < 0 || count < 0 || start > Rows - count) throw new ArgumentOutOfRangeException(nameof(start));
+        return new MatrixView<T>(Pointer + start * Stride, count, Columns, Stride, Device);
+    }
+
+    /// <summary>A block of consecutive columns (same stride).</summary>
+    public MatrixView<T> ColumnBlock(int start, int count)
+    {
+        if (start < 0 || count < 0 || start > Columns - count) throw new ArgumentOutOfRangeException(nameof(start));
+        return new MatrixView<T>(Pointer + start, Rows, count, Stride, Device);
+    }
+}
