@@ -1,2 +1,3 @@
-Console.WriteLine("biosup");
-return 0;
+using BioSup.Cli;
+
+return BiosupApplication.Run(args, Console.Out, Console.Error);

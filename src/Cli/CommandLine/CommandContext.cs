@@ -1,0 +1,68 @@
+using System.CommandLine;
+using BioSup.Runtime;
+
+namespace BioSup.Cli;
+
+/// <summary>What a running command is given: its device, seed, progress, cancellation and the place to speak to the person.</summary>
+internal sealed class CommandContext : IDisposable
+{
+    private readonly TextWriter _output;
+    private readonly TextWriter _error;
+    private readonly ConsoleProgress? _console;
+
+    public CommandContext(string command, ParseResult parsed, CancellationToken cancellation, EventLog? log)
+    {
+        Command = command;
+        CommandLine = string.Join(' ', parsed.Tokens.Select(t => t.Value.Contains(' ') ? $"\"{t.Value}\"" : t.Value));
+        Cancellation = cancellation;
+        Log = log;
+        Json = parsed.GetValue(GlobalOptions.Json);
+        Quiet = parsed.GetValue(GlobalOptions.Quiet);
+        _output = parsed.InvocationConfiguration.Output;
+        _error = parsed.InvocationConfiguration.Error;
+        long seed = parsed.GetValue(GlobalOptions.Seed);
+        if (seed < 0) throw new UsageException($"--seed {seed}: a seed is 0 or larger.");
+        Seed = (ulong)seed;
+        Device = DeviceChoice.Open(parsed.GetValue(GlobalOptions.Device)!, parsed.GetValue(GlobalOptions.Threads));
+        _console = Quiet ? null : new ConsoleProgress(_error, log);
+        Progress = _console is null ? SilentProgress.Instance : _console;
+    }
+
+    /// <summary>Name of the running command.</summary>
+    public string Command { get; }
+
+    /// <summary>The arguments as given, for the manifest.</summary>
+    public string CommandLine { get; }
+
+    public ComputeDevice Device { get; }
+    public ulong Seed { get; }
+    public bool Json { get; }
+    public bool Quiet { get; }
+    public IProgressReporter Progress { get; }
+
+    /// <summary>Cancelled by Ctrl-C and SIGTERM.</summary>
+    public CancellationToken Cancellation { get; }
+
+    public EventLog? Log { get; }
+
+    /// <summary>A line of the command's result for a person: stdout, unless --json or --quiet.</summary>
+    public void Say(string line)
+    {
+        _console?.Finish();
+        if (!Json && !Quiet) _output.WriteLine(line);
+    }
+
+    /// <summary>Something the person should know although the command goes on: stderr, also with --json.</summary>
+    public void Warn(string line)
+    {
+        _console?.Finish();
+        Log?.Write("warning", new() { ["message"] = line });
+        _error.WriteLine($"biosup: warning: {line}");
+    }
+
+    public void Dispose()
+    {
+        _console?.Finish();
+        Device.Dispose();
+    }
+}

@@ -1,0 +1,50 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using BioSup.Runtime;
+
+namespace BioSup.Cli;
+
+/// <summary>One sentence for a person, an object for a program, and the exit code.</summary>
+internal sealed record ErrorReport(string Message, int ExitCode, string? Source = null, string? Location = null)
+{
+    private const int DiskFull = 28, DiskFullWindows = 112;
+
+    public static ErrorReport From(Exception exception) => exception switch
+    {
+        DataException e => new(e.Message, e.ExitCode, e.Source, e.Location),
+        BiosupException e => new(e.Message, e.ExitCode),
+        AggregateException { InnerExceptions.Count: 1 } e => From(e.InnerExceptions[0]),
+        System.Reflection.TargetInvocationException { InnerException: { } inner } => From(inner),
+        FileNotFoundException e => new($"{e.FileName ?? "A file"} was not found.", 3, e.FileName),
+        DirectoryNotFoundException e => new(e.Message, 3),
+        UnauthorizedAccessException e => new($"Permission denied: {e.Message}", 3),
+        IOException e when (e.HResult & 0xFFFF) is DiskFull or DiskFullWindows => new($"The disk is full: {e.Message}", 3),
+        IOException e => new($"Reading or writing failed: {e.Message}", 3),
+        OutOfMemoryException => new("Not enough memory for this problem on this machine.", 4),
+        OperationCanceledException => new("Interrupted.", 130),
+        _ => new($"Internal error, please report it: {exception.GetType().Name}: {exception.Message}{Environment.NewLine}{exception.StackTrace}", 1),
+    };
+
+    public static int ForParse(ParseResult parsed, string[] args, TextWriter output, TextWriter error)
+    {
+        string command = parsed.CommandResult.Command is RootCommand ? "biosup" : $"biosup {parsed.CommandResult.Command.Name}";
+        string problems = string.Join(' ', parsed.Errors.Select(e => e.Message.EndsWith('.') ? e.Message : e.Message + "."));
+        ErrorReport report = new($"{problems} See '{command} --help'.", 2);
+        report.Print(args.Contains("--json"), output, error);
+        return report.ExitCode;
+    }
+
+    public JsonObject ToJson()
+    {
+        JsonObject body = new() { ["message"] = Message, ["exit_code"] = ExitCode };
+        if (Source is not null) body["source"] = Source;
+        if (Location is not null) body["location"] = Location;
+        return new JsonObject { ["error"] = body };
+    }
+
+    public void Print(bool json, TextWriter output, TextWriter error)
+    {
+        if (json) output.WriteLine(ToJson().ToJsonString(JsonText.Readable));
+        else error.WriteLine($"biosup: {Message}");
+    }
+}
