@@ -1,0 +1,93 @@
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+/// <summary>Whether an operand of a product is taken as it is or transposed.</summary>
+public enum Transpose
+{
+    No,
+    Yes,
+}
+
+/// <summary>
+/// General matrix product C = alpha op(A) op(B) + beta C, row-major, single and double precision.
+/// op(A) is [m, k], op(B) is [k, n], C is [m, n]; a transposed operand is stored as [k, m] or [n, k].
+/// </summary>
+/// <remarks>
+/// As in BLAS: beta = 0 never reads C (it may hold NaN), alpha = 0 or k = 0 reads neither A nor B. A NaN in A or B reaches every element that depends on it.
+/// Every element of C is summed in one fixed order, so the result does not depend on the number of threads. C must not overlap A or B.
+/// </remarks>
+public static unsafe partial class Gemm
+{
+    /// <summary>C = alpha op(A) op(B) + beta C in single precision.</summary>
+    /// <exception cref="ArgumentException">The shapes do not fit together, or the operands lie on different devices.</exception>
+    public static void Multiply(Transpose transposeA, Transpose transposeB, float alpha, MatrixView<float> a, MatrixView<float> b, float beta, MatrixView<float> c)
+    {
+        GemmProblem<float> problem = Validate(transposeA, transposeB, alpha, a, b, beta, c);
+        CpuDevice cpu = RequireCpu(c.Device);
+        if (problem.IsEmpty) return;
+        switch (KernelDispatch.Select(nameof(Gemm)))
+        {
+            case KernelVariant.Avx512: GemmDriver<Avx512SingleTile, float>.Run(cpu, problem); break;
+            case KernelVariant.Avx2: GemmDriver<Avx2SingleTile, float>.Run(cpu, problem); break;
+            case KernelVariant.Portable: GemmDriver<PortableSingleTile, float>.Run(cpu, problem); break;
+            default: Reference(problem); break;
+        }
+    }
+
+    /// <summary>C = alpha op(A) op(B) + beta C in double precision.</summary>
+    /// <exception cref="ArgumentException">The shapes do not fit together, or the operands lie on different devices.</exception>
+    public static void Multiply(Transpose transposeA, Transpose transposeB, double alpha, MatrixView<double> a, MatrixView<double> b, double beta, MatrixView<double> c)
+    {
+        GemmProblem<double> problem = Validate(transposeA, transposeB, alpha, a, b, beta, c);
+        CpuDevice cpu = RequireCpu(c.Device);
+        if (problem.IsEmpty) return;
+        switch (KernelDispatch.Select(nameof(Gemm)))
+        {
+            case KernelVariant.Avx512: GemmDriver<Avx512DoubleTile, double>.Run(cpu, problem); break;
+            case KernelVariant.Avx2: GemmDriver<Avx2DoubleTile, double>.Run(cpu, problem); break;
+            case KernelVariant.Portable: GemmDriver<PortableDoubleTile, double>.Run(cpu, problem); break;
+            default: Reference(problem); break;
+        }
+    }
+
+    private static GemmProblem<T> Validate<T>(Transpose transposeA, Transpose transposeB, T alpha, MatrixView<T> a, MatrixView<T> b, T beta, MatrixView<T> c)
+        where T : unmanaged, System.Numerics.IFloatingPointIeee754<T>
+    {
+        (int m, int k) = transposeA == Transpose.No ? (a.Rows, a.Columns) : (a.Columns, a.Rows);
+        (int inner, int n) = transposeB == Transpose.No ? (b.Rows, b.Columns) : (b.Columns, b.Rows);
+        if (inner != k) throw new ArgumentException($"The inner dimensions differ: op(A) is {m} x {k}, op(B) is {inner} x {n}.");
+        if (c.Rows != m || c.Columns != n) throw new ArgumentException($"C is {c.Rows} x {c.Columns}; op(A) op(B) is {m} x {n}.");
+        if (a.Device != c.Device || b.Device != c.Device) throw new ArgumentException("A, B and C must lie on the same device.");
+        return new GemmProblem<T>
+        {
+            Rows = m,
+            Columns = n,
+            Depth = alpha == T.Zero ? 0 : k,
+            Alpha = alpha,
+            Beta = beta,
+            A = a.Pointer,
+            RowStrideA = transposeA == Transpose.No ? a.Stride : 1,
+            DepthStrideA = transposeA == Transpose.No ? 1 : a.Stride,
+            B = b.Pointer,
+            ColumnStrideB = transposeB == Transpose.No ? 1 : b.Stride,
+            DepthStrideB = transposeB == Transpose.No ? b.Stride : 1,
+            C = c.Pointer,
+            StrideC = c.Stride,
+        };
+    }
+
+    private static CpuDevice RequireCpu(ComputeDevice device) =>
+        device as CpuDevice ?? throw new DeviceException($"The matrix product has no implementation for device '{device.Name}'.");
+}
+
+/// <summary>One product with transposition expressed as strides: op(A)(i, p) = A[i * RowStrideA + p * DepthStrideA], op(B)(p, j) = B[p * DepthStrideB + j * ColumnStrideB].</summary>
+internal unsafe struct GemmProblem<T> where T : unmanaged
+{
+    public int Rows, Columns, Depth;
+    public T Alpha, Beta;
+    public T* A, B, C;
+    public long RowStrideA, DepthStrideA, ColumnStrideB, DepthStrideB, StrideC;
+
+    public readonly bool IsEmpty => Rows == 0 || Columns == 0;
+}

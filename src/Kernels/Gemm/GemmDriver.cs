@@ -1,0 +1,148 @@
+using System.Numerics;
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+/// <summary>
+/// The five loops around the register tile (Goto and van de Geijn 2008): columns of C in strips, depth in slices, the slice of op(B) packed once and shared,
+/// then blocks of rows handed to the threads, each packing its own block of op(A) into its second-level cache.
+/// </summary>
+/// <remarks>
+/// An element of C is summed over the depth in slices of a fixed size, whatever block or thread it falls into, so the partition cannot change a result.
+/// </remarks>
+internal static unsafe class GemmDriver<TTile, T>
+    where TTile : struct, IGemmTile<T>
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    // Depth: one panel of B (16 columns) and one of A (6 rows) share the 32 KB first-level cache. Rows: the block of A takes under half of a 512 KB
+    // second-level cache. Columns: the packed strip of B takes a few megabytes of the third level.
+    private static int SliceDepth => 1024 / sizeof(T);
+    private static int BlockRows => 144 / TTile.TileRows * TTile.TileRows;
+    private static int StripColumns => 3072;
+
+    public static void Run(CpuDevice cpu, in GemmProblem<T> problem)
+    {
+        if (problem.Depth == 0)
+        {
+            ScaleOnly(problem);
+            return;
+        }
+        for (int column = 0; column < problem.Columns; column += StripColumns)
+        {
+            int columns = Math.Min(StripColumns, problem.Columns - column);
+            int panels = (columns + TTile.TileColumns - 1) / TTile.TileColumns;
+            int depthPerSlice = Math.Min(SliceDepth, problem.Depth);
+            T* packed = ThreadScratch.Get<T>(ScratchSlot.GemmRightPanels, (long)panels * TTile.TileColumns * depthPerSlice + GemmPacking.Slack, cpu);
+            for (int depth = 0; depth < problem.Depth; depth += SliceDepth)
+            {
+                Slice slice = new()
+                {
+                    Problem = problem,
+                    Cpu = cpu,
+                    FirstColumn = column,
+                    Columns = columns,
+                    FirstDepth = depth,
+                    Depth = Math.Min(SliceDepth, problem.Depth - depth),
+                    PackedB = packed,
+                    Beta = depth == 0 ? problem.Beta : T.One,
+                };
+                PackJob pack = new() { Slice = slice, Panels = panels };
+                cpu.Pool.Run((panels + PackJob.PanelsPerBlock - 1) / PackJob.PanelsPerBlock, ref pack);
+                RowBlockJob rows = new() { Slice = slice, RowsPerBlock = EvenBlocks(problem.Rows) };
+                cpu.Pool.Run((problem.Rows + rows.RowsPerBlock - 1) / rows.RowsPerBlock, ref rows);
+            }
+        }
+    }
+
+    /// <summary>Rows per block so that blocks are nearly equal and their number divides well among threads.</summary>
+    private static int EvenBlocks(int rows)
+    {
+        int blocks = (rows + BlockRows - 1) / BlockRows;
+        if (rows > 4 * TTile.TileRows) blocks = (blocks + 3) / 4 * 4;
+        int size = (rows + blocks - 1) / blocks;
+        return (size + TTile.TileRows - 1) / TTile.TileRows * TTile.TileRows;
+    }
+
+    private static void ScaleOnly(in GemmProblem<T> p)
+    {
+        for (int i = 0; i < p.Rows; i++)
+        {
+            Span<T> row = new(p.C + i * p.StrideC, p.Columns);
+            if (p.Beta == T.Zero) row.Clear();
+            else if (p.Beta != T.One)
+                for (int j = 0; j < row.Length; j++) row[j] *= p.Beta;
+        }
+    }
+
+    private struct Slice
+    {
+        public GemmProblem<T> Problem;
+        public CpuDevice Cpu;
+        public int FirstColumn, Columns, FirstDepth, Depth;
+        public T* PackedB;
+        public T Beta;
+    }
+
+    private struct PackJob : IBlockJob
+    {
+        public const int PanelsPerBlock = 8;
+        public Slice Slice;
+        public int Panels;
+
+        public readonly void Execute(long block, int worker)
+        {
+            int width = TTile.TileColumns;
+            int last = Math.Min(Panels, (int)(block + 1) * PanelsPerBlock);
+            for (int panel = (int)block * PanelsPerBlock; panel < last; panel++)
+            {
+                int column = panel * width;
+                T* source = Slice.Problem.B + (Slice.FirstColumn + column) * Slice.Problem.ColumnStrideB + Slice.FirstDepth * Slice.Problem.DepthStrideB;
+                GemmPacking.Pack(source, Slice.Problem.ColumnStrideB, Slice.Problem.DepthStrideB, Math.Min(width, Slice.Columns - column), Slice.Depth,
+                    Slice.PackedB + (long)panel * width * Slice.Depth, width);
+            }
+        }
+    }
+
+    private struct RowBlockJob : IBlockJob
+    {
+        public Slice Slice;
+        public int RowsPerBlock;
+
+        public readonly void Execute(long block, int worker)
+        {
+            int height = TTile.TileRows, first = (int)block * RowsPerBlock, rows = Math.Min(RowsPerBlock, Slice.Problem.Rows - first);
+            T* packedA = ThreadScratch.Get<T>(ScratchSlot.GemmLeftPanels, (long)(RowsPerBlock + height) * Slice.Depth + GemmPacking.Slack, Slice.Cpu);
+            for (int i = 0; i < rows; i += height)
+            {
+                T* source = Slice.Problem.A + (first + i) * Slice.Problem.RowStrideA + Slice.FirstDepth * Slice.Problem.DepthStrideA;
+                GemmPacking.Pack(source, Slice.Problem.RowStrideA, Slice.Problem.DepthStrideA, Math.Min(height, rows - i), Slice.Depth, packedA + (long)i * Slice.Depth, height);
+            }
+            int width = TTile.TileColumns;
+            T* edge = ThreadScratch.Get<T>(ScratchSlot.GemmTile, height * width, Slice.Cpu);
+            for (int j = 0; j < Slice.Columns; j += width)
+            {
+                T* b = Slice.PackedB + (long)j * Slice.Depth;
+                T* c = Slice.Problem.C + first * Slice.Problem.StrideC + Slice.FirstColumn + j;
+                int columns = Math.Min(width, Slice.Columns - j);
+                for (int i = 0; i < rows; i += height, c += height * Slice.Problem.StrideC)
+                {
+                    int tall = Math.Min(height, rows - i);
+                    if (tall == height && columns == width)
+                        TTile.Multiply(Slice.Depth, packedA + (long)i * Slice.Depth, b, c, Slice.Problem.StrideC, Slice.Problem.Alpha, Slice.Beta);
+                    else
+                        EdgeTile(packedA + (long)i * Slice.Depth, b, c, tall, columns, edge);
+                }
+            }
+        }
+
+        /// <summary>A tile that sticks out of C is computed aside, with the same arithmetic, and its inner part copied.</summary>
+        private readonly void EdgeTile(T* a, T* b, T* c, int rows, int columns, T* edge)
+        {
+            int width = TTile.TileColumns;
+            if (Slice.Beta != T.Zero)
+                for (int i = 0; i < rows; i++) new ReadOnlySpan<T>(c + i * Slice.Problem.StrideC, columns).CopyTo(new Span<T>(edge + i * width, columns));
+            TTile.Multiply(Slice.Depth, a, b, edge, width, Slice.Problem.Alpha, Slice.Beta);
+            for (int i = 0; i < rows; i++) new ReadOnlySpan<T>(edge + i * width, columns).CopyTo(new Span<T>(c + i * Slice.Problem.StrideC, columns));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+
+namespace BioSup.Kernels;
+
+/// <summary>Twelve rows by two vectors: 24 of the 32 registers that AVX-512 has are accumulators. On fewer registers it spills, so it is instantiated for Avx512 alone.</summary>
+internal static unsafe class GemmTile12x2<TSimd, TVector, T>
+    where TSimd : struct, ISimd<TVector, T>
+    where TVector : struct
+    where T : unmanaged, IFloatingPointIeee754<T>
+{
+    public static void Multiply(long depth, T* a, T* b, T* c, long strideC, T alpha, T beta)
+    {
+        TVector c00 = TSimd.Zero, c01 = TSimd.Zero;
+        TVector c10 = TSimd.Zero, c11 = TSimd.Zero;
+        TVector c20 = TSimd.Zero, c21 = TSimd.Zero;
+        TVector c30 = TSimd.Zero, c31 = TSimd.Zero;
+        TVector c40 = TSimd.Zero, c41 = TSimd.Zero;
+        TVector c50 = TSimd.Zero, c51 = TSimd.Zero;
+        TVector c60 = TSimd.Zero, c61 = TSimd.Zero;
+        TVector c70 = TSimd.Zero, c71 = TSimd.Zero;
+        TVector c80 = TSimd.Zero, c81 = TSimd.Zero;
+        TVector c90 = TSimd.Zero, c91 = TSimd.Zero;
+        TVector c100 = TSimd.Zero, c101 = TSimd.Zero;
+        TVector c110 = TSimd.Zero, c111 = TSimd.Zero;
+        do
+        {
+            TVector b0 = TSimd.Load(b), b1 = TSimd.Load(b + TSimd.Count);
+            TVector x;
+            x = TSimd.Broadcast(a[0]);
+            c00 = TSimd.MultiplyAdd(x, b0, c00);
+            c01 = TSimd.MultiplyAdd(x, b1, c01);
+            x = TSimd.Broadcast(a[1]);
+            c10 = TSimd.MultiplyAdd(x, b0, c10);
+            c11 = TSimd.MultiplyAdd(x, b1, c11);
+            x = TSimd.Broadcast(a[2]);
+            c20 = TSimd.MultiplyAdd(x, b0, c20);
+            c21 = TSimd.MultiplyAdd(x, b1, c21);
+            x = TSimd.Broadcast(a[3]);
+            c30 = TSimd.MultiplyAdd(x, b0, c30);
+            c31 = TSimd.MultiplyAdd(x, b1, c31);
+            x = TSimd.Broadcast(a[4]);
+            c40 = TSimd.MultiplyAdd(x, b0, c40);
+            c41 = TSimd.MultiplyAdd(x, b1, c41);
+            x = TSimd.Broadcast(a[5]);
+            c50 = TSimd.MultiplyAdd(x, b0, c50);
+            c51 = TSimd.MultiplyAdd(x, b1, c51);
+            x = TSimd.Broadcast(a[6]);
+            c60 = TSimd.MultiplyAdd(x, b0, c60);
+            c61 = TSimd.MultiplyAdd(x, b1, c61);
+            x = TSimd.Broadcast(a[7]);
+            c70 = TSimd.MultiplyAdd(x, b0, c70);
+            c71 = TSimd.MultiplyAdd(x, b1, c71);
+            x = TSimd.Broadcast(a[8]);
+            c80 = TSimd.MultiplyAdd(x, b0, c80);
+            c81 = TSimd.MultiplyAdd(x, b1, c81);
+            x = TSimd.Broadcast(a[9]);
+            c90 = TSimd.MultiplyAdd(x, b0, c90);
+            c91 = TSimd.MultiplyAdd(x, b1, c91);
+            x = TSimd.Broadcast(a[10]);
+            c100 = TSimd.MultiplyAdd(x, b0, c100);
+            c101 = TSimd.MultiplyAdd(x, b1, c101);
+            x = TSimd.Broadcast(a[11]);
+            c110 = TSimd.MultiplyAdd(x, b0, c110);
+            c111 = TSimd.MultiplyAdd(x, b1, c111);
+            a += 12;
+            b += 2 * TSimd.Count;
+        }
+        while (--depth != 0);
+        TVector scale = TSimd.Broadcast(alpha);
+        StoreRow(c + 0 * strideC, c00, c01, scale, beta);
+        StoreRow(c + 1 * strideC, c10, c11, scale, beta);
+        StoreRow(c + 2 * strideC, c20, c21, scale, beta);
+        StoreRow(c + 3 * strideC, c30, c31, scale, beta);
+        StoreRow(c + 4 * strideC, c40, c41, scale, beta);
+        StoreRow(c + 5 * strideC, c50, c51, scale, beta);
+        StoreRow(c + 6 * strideC, c60, c61, scale, beta);
+        StoreRow(c + 7 * strideC, c70, c71, scale, beta);
+        StoreRow(c + 8 * strideC, c80, c81, scale, beta);
+        StoreRow(c + 9 * strideC, c90, c91, scale, beta);
+        StoreRow(c + 10 * strideC, c100, c101, scale, beta);
+        StoreRow(c + 11 * strideC, c110, c111, scale, beta);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void StoreRow(T* c, TVector left, TVector right, TVector scale, T beta)
+    {
+        left = TSimd.Multiply(left, scale);
+        right = TSimd.Multiply(right, scale);
+        if (beta != T.Zero)
+        {
+            TVector keep = TSimd.Broadcast(beta);
+            left = TSimd.MultiplyAdd(keep, TSimd.Load(c), left);
+            right = TSimd.MultiplyAdd(keep, TSimd.Load(c + TSimd.Count), right);
+        }
+        TSimd.Store(c, left);
+        TSimd.Store(c + TSimd.Count, right);
+    }
+}
