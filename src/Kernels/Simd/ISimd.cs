@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace BioSup.Kernels;
 
 /// <summary>
@@ -31,6 +33,7 @@ internal unsafe interface ISimd<TVector, T>
 
     /// <summary>Smaller of two numbers; a NaN in either operand gives NaN.</summary>
     static abstract TVector Min(TVector a, TVector b);
+    static abstract TVector Equal(TVector a, TVector b);
     static abstract TVector LessThan(TVector a, TVector b);
     static abstract TVector GreaterThan(TVector a, TVector b);
 
@@ -40,4 +43,23 @@ internal unsafe interface ISimd<TVector, T>
 
     /// <summary>True when any lane of a comparison result is set.</summary>
     static abstract bool Any(TVector mask);
+
+    /// <summary>a &gt; b ? a : b, hence b when either is NaN: one instruction on x86.</summary>
+    static abstract TVector MaxOrSecond(TVector a, TVector b);
+
+    /// <summary>a &lt; b ? a : b, hence b when either is NaN: one instruction on x86.</summary>
+    static abstract TVector MinOrSecond(TVector a, TVector b);
+    static abstract TVector Or(TVector a, TVector b);
+
+    /// <summary>Integer sum of the lanes' bit patterns.</summary>
+    static abstract TVector AddBits(TVector a, TVector b);
+    static abstract TVector ShiftBitsLeft(TVector a, [ConstantExpected] byte count);
+
+    /// <summary>Logical shift of the lanes' bit patterns.</summary>
+    static abstract TVector ShiftBitsRight(TVector a, [ConstantExpected] byte count);
+
+    /// <summary>Lanes added in a fixed order: element 0 first.</summary>
+    static abstract T Sum(TVector a);
+    static abstract TVector Exp(TVector x);
+    static abstract TVector Log(TVector x);
 }

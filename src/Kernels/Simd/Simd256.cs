@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 
@@ -23,12 +24,33 @@ internal readonly unsafe struct Simd256Single : ISimd<Vector256<float>, float>
     public static Vector256<float> Max(Vector256<float> a, Vector256<float> b) => Vector256.Max(a, b);
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<float> Min(Vector256<float> a, Vector256<float> b) => Vector256.Min(a, b);
+    public static Vector256<float> Equal(Vector256<float> a, Vector256<float> b) => Vector256.Equals(a, b);
     public static Vector256<float> LessThan(Vector256<float> a, Vector256<float> b) => Vector256.LessThan(a, b);
     public static Vector256<float> GreaterThan(Vector256<float> a, Vector256<float> b) => Vector256.GreaterThan(a, b);
     public static Vector256<float> Select(Vector256<float> mask, Vector256<float> whenTrue, Vector256<float> whenFalse) => Vector256.ConditionalSelect(mask, whenTrue, whenFalse);
     public static Vector256<float> And(Vector256<float> a, Vector256<float> b) => a & b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Any(Vector256<float> mask) => Vector256.ExtractMostSignificantBits(mask) != 0;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> MaxOrSecond(Vector256<float> a, Vector256<float> b) => Vector256.MaxNative(a, b);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> MinOrSecond(Vector256<float> a, Vector256<float> b) => Vector256.MinNative(a, b);
+    public static Vector256<float> Or(Vector256<float> a, Vector256<float> b) => a | b;
+    public static Vector256<float> AddBits(Vector256<float> a, Vector256<float> b) => (a.AsUInt32() + b.AsUInt32()).AsSingle();
+    public static Vector256<float> ShiftBitsLeft(Vector256<float> a, [ConstantExpected] byte count) => (a.AsUInt32() << count).AsSingle();
+    public static Vector256<float> ShiftBitsRight(Vector256<float> a, [ConstantExpected] byte count) => (a.AsUInt32() >>> count).AsSingle();
+
+    public static float Sum(Vector256<float> a)
+    {
+        float sum = a.GetElement(0);
+        for (int i = 1; i < Count; i++) sum += a.GetElement(i);
+        return sum;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Exp(Vector256<float> x) => VectorMath.Exp(x);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<float> Log(Vector256<float> x) => VectorMath.Log(x);
 }
 
 /// <summary>Double precision in 256-bit registers (AVX2 with fused multiply-add).</summary>
@@ -51,10 +73,31 @@ internal readonly unsafe struct Simd256Double : ISimd<Vector256<double>, double>
     public static Vector256<double> Max(Vector256<double> a, Vector256<double> b) => Vector256.Max(a, b);
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<double> Min(Vector256<double> a, Vector256<double> b) => Vector256.Min(a, b);
+    public static Vector256<double> Equal(Vector256<double> a, Vector256<double> b) => Vector256.Equals(a, b);
     public static Vector256<double> LessThan(Vector256<double> a, Vector256<double> b) => Vector256.LessThan(a, b);
     public static Vector256<double> GreaterThan(Vector256<double> a, Vector256<double> b) => Vector256.GreaterThan(a, b);
     public static Vector256<double> Select(Vector256<double> mask, Vector256<double> whenTrue, Vector256<double> whenFalse) => Vector256.ConditionalSelect(mask, whenTrue, whenFalse);
     public static Vector256<double> And(Vector256<double> a, Vector256<double> b) => a & b;
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static bool Any(Vector256<double> mask) => Vector256.ExtractMostSignificantBits(mask) != 0;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<double> MaxOrSecond(Vector256<double> a, Vector256<double> b) => Vector256.MaxNative(a, b);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<double> MinOrSecond(Vector256<double> a, Vector256<double> b) => Vector256.MinNative(a, b);
+    public static Vector256<double> Or(Vector256<double> a, Vector256<double> b) => a | b;
+    public static Vector256<double> AddBits(Vector256<double> a, Vector256<double> b) => (a.AsUInt64() + b.AsUInt64()).AsDouble();
+    public static Vector256<double> ShiftBitsLeft(Vector256<double> a, [ConstantExpected] byte count) => (a.AsUInt64() << count).AsDouble();
+    public static Vector256<double> ShiftBitsRight(Vector256<double> a, [ConstantExpected] byte count) => (a.AsUInt64() >>> count).AsDouble();
+
+    public static double Sum(Vector256<double> a)
+    {
+        double sum = a.GetElement(0);
+        for (int i = 1; i < Count; i++) sum += a.GetElement(i);
+        return sum;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<double> Exp(Vector256<double> x) => VectorMath.Exp(x);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<double> Log(Vector256<double> x) => VectorMath.Log(x);
 }
