@@ -1,0 +1,36 @@
+namespace BioSup.Benchmarks;
+
+/// <summary>A named comparison of the engine with a peer.</summary>
+public sealed record Suite(string Name, string Description, Action<SuiteOptions> Run);
+
+/// <summary>Every suite; a new one adds one line here and one file in Suites/.</summary>
+public static class Suites
+{
+    public static IReadOnlyDictionary<string, Suite> ByName { get; } = new Suite[]
+    {
+        new("gemm", "matrix products against OpenBLAS", GemmSuite.Run),
+    }.ToDictionary(suite => suite.Name);
+}
+
+/// <summary>What the command line of a suite says.</summary>
+public sealed class SuiteOptions
+{
+    public SuiteOptions(ReadOnlySpan<string> args)
+    {
+        for (int i = 0; i < args.Length; i++)
+        {
+            if (args[i] == "--quick") Quick = true;
+            else if (args[i] == "--output" && i + 1 < args.Length) Output = args[++i];
+            else Rest.Add(args[i]);
+        }
+    }
+
+    /// <summary>Only the sizes that take seconds.</summary>
+    public bool Quick { get; }
+
+    /// <summary>File for the table; null prints only.</summary>
+    public string? Output { get; }
+
+    /// <summary>Arguments of the suite itself.</summary>
+    public List<string> Rest { get; } = [];
+}
