@@ -1,0 +1,70 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Xml.Linq;
+
+namespace BioSup.Report.Drawing;
+
+/// <summary>
+/// Turns what Skia's SVG canvas writes into something a person can edit and a page can hold: whole words instead of one position
+/// per glyph, a view box, a font stack, an accessible name, and identifiers that do not clash with those of another figure on the page.
+/// </summary>
+internal static class SvgCleaner
+{
+    private static readonly XNamespace s_svg = "http://www.w3.org/2000/svg";
+    private static readonly XNamespace s_xlink = "http://www.w3.org/1999/xlink";
+
+    public static string Clean(string skiaSvg, int width, int height, string description)
+    {
+        XElement root = XDocument.Parse(Printable(skiaSvg)).Root ?? throw new InvalidOperationException("Skia wrote an empty SVG document.");
+        string prefix = "f" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(skiaSvg)))[..8] + "-";
+        foreach (XElement element in root.DescendantsAndSelf())
+        {
+            RenameReferences(element, prefix);
+            if (element.Name == s_svg + "text") CleanText(element);
+        }
+        root.SetAttributeValue("width", width.ToString(CultureInfo.InvariantCulture));
+        root.SetAttributeValue("height", height.ToString(CultureInfo.InvariantCulture));
+        root.SetAttributeValue("viewBox", string.Create(CultureInfo.InvariantCulture, $"0 0 {width} {height}"));
+        root.SetAttributeValue("role", "img");
+        root.SetAttributeValue("aria-label", Printable(description));
+        root.AddFirst(new XElement(s_svg + "title", Printable(description)));
+        return root.ToString(SaveOptions.DisableFormatting);
+    }
+
+    private static void CleanText(XElement text)
+    {
+        text.SetAttributeValue("font-family", FigureFonts.FamilyStack);
+        if (text.Attribute("font-weight")?.Value is string weight && weight != "normal") text.SetAttributeValue("font-weight", "600");
+        KeepFirst(text, "x");
+        KeepFirst(text, "y");
+        text.Value = text.Value.Trim('\r', '\n', '\t');
+        text.SetAttributeValue(XNamespace.Xml + "space", "preserve");
+    }
+
+    // Skia positions every glyph ("10, 17.2, 23,"): correct, but no editor can then change the word.
+    private static void KeepFirst(XElement text, string name)
+    {
+        if (text.Attribute(name)?.Value is string positions) text.SetAttributeValue(name, positions.Split(',', 2)[0].Trim());
+    }
+
+    private static void RenameReferences(XElement element, string prefix)
+    {
+        foreach (XAttribute attribute in element.Attributes())
+        {
+            if (attribute.IsNamespaceDeclaration) continue;
+            if (attribute.Name == "id") attribute.Value = prefix + attribute.Value;
+            else if (attribute.Value.StartsWith("url(#", StringComparison.Ordinal)) attribute.Value = "url(#" + prefix + attribute.Value[5..];
+            else if ((attribute.Name == s_xlink + "href" || attribute.Name == "href") && attribute.Value.StartsWith('#')) attribute.Value = "#" + prefix + attribute.Value[1..];
+        }
+    }
+
+    // XML 1.0 has no way to write control characters, not even as references.
+    private static string Printable(string text)
+    {
+        if (!text.Any(IsForbidden)) return text;
+        return string.Concat(text.Where(c => !IsForbidden(c)));
+    }
+
+    private static bool IsForbidden(char c) => c < ' ' && c is not ('\t' or '\n' or '\r') || c is '\uFFFE' or '\uFFFF';
+}

@@ -1,0 +1,169 @@
+using BioSup.Report.Drawing;
+using ScottPlot;
+using SkiaSharp;
+
+namespace BioSup.Report.Figures;
+
+/// <summary>One group of bars: a value per category, NaN for none, and optionally half widths of error bars.</summary>
+public sealed record BarSeries(string Name, double[] Values, double[]? Errors = null);
+
+/// <summary>Grouped bars over named categories. With long names, <see cref="Horizontal"/> keeps them readable.</summary>
+public sealed class BarChart : ChartFigure
+{
+    public IReadOnlyList<string> Categories { get; init; } = [];
+
+    public IReadOnlyList<BarSeries> Series { get; init; } = [];
+
+    /// <summary>Categories down the side, values to the right; the first category is on top.</summary>
+    public bool Horizontal { get; init; }
+
+    /// <summary>A line across the bars at a value that matters, e.g. chance level.</summary>
+    public ReferenceLine? Reference { get; init; }
+
+    /// <summary>Fixes the lower end of the value axis. Bars start at zero whenever it is in view.</summary>
+    public double? Min { get; init; }
+
+    /// <summary>Fixes the upper end of the value axis.</summary>
+    public double? Max { get; init; }
+
+    protected override string DefaultDescription => $"Bar chart of {(Horizontal ? XLabel : YLabel)}";
+
+    /// <summary>The height follows the number of categories when bars lie, so that no name is lost.</summary>
+    public override (int Width, int Height) Size => (Width, EffectiveHeight);
+
+    private int EffectiveHeight => Horizontal ? Math.Max(Height, 70 + Categories.Count * Math.Max(18, 13 * Series.Count)) : Height;
+
+    protected override void Draw(SKCanvas canvas)
+    {
+        if (EffectiveHeight == Height)
+        {
+            base.Draw(canvas);
+            return;
+        }
+        new BarChart
+        {
+            Width = Width, Height = EffectiveHeight, Title = Title, XLabel = XLabel, YLabel = YLabel, Categories = Categories, Series = Series,
+            Horizontal = true, Reference = Reference, Min = Min, Max = Max,
+        }.Draw(canvas);
+    }
+
+    private protected override void Compose(Plot plot)
+    {
+        int groups = Categories.Count;
+        double size = BarSize;
+        List<double> values = [0];
+        List<LegendItem> legend = [];
+        for (int s = 0; s < Series.Count; s++)
+        {
+            BarSeries series = Series[s];
+            if (series.Values.Length != groups) throw new ArgumentException($"Series '{series.Name}' has {series.Values.Length} values for {groups} categories.");
+            Color color = ToPlot(Palette.Category(s));
+            Bar[] bars = [.. Bars(series, s, size, color, values)];
+            if (bars.Length > 0) plot.Add.Bars(bars);
+            legend.Add(new LegendItem { LabelText = series.Name, FillColor = color, LineWidth = 0, OutlineWidth = 0 });
+        }
+        if (Reference is not null) values.Add(Reference.Value);
+        (double low, double high) = Range(values, 0.06);
+        if (values.Where(double.IsFinite).Min() >= 0) low = 0;
+        if (values.Where(double.IsFinite).Max() <= 0 && values.Count > 1) high = 0;
+        SetAxes(plot, groups, Min ?? low, Max ?? high);
+        if (Series.Count > 1) ShowLegend(plot, legend);
+    }
+
+    private protected override void Annotate(Brush brush, Plot plot, PixelRect data)
+    {
+        for (int s = 0; s < Series.Count; s++) DrawErrors(brush, plot, data, s);
+        if (Reference is not ReferenceLine reference) return;
+        string label = Brush.Fit(reference.Label, data.Width * 0.6f, Ink.TickSize);
+        if (Horizontal)
+        {
+            float x = plot.Axes.Bottom.GetPixel(reference.Value, data);
+            brush.DashedLine(x, data.Top, x, data.Bottom, Ink.Text);
+            bool left = x > data.Left + data.Width / 2;
+            brush.Text(label, left ? x - 5 : x + 5, data.Bottom - 9, Ink.TickSize, Ink.Text, left ? TextAlign.Right : TextAlign.Left);
+            return;
+        }
+        float y = plot.Axes.Left.GetPixel(reference.Value, data);
+        brush.DashedLine(data.Left, y, data.Right, y, Ink.Text);
+        brush.Text(label, data.Right - 2, y > data.Top + 16 ? y - 8 : y + 9, Ink.TickSize, Ink.Text, TextAlign.Right);
+    }
+
+    private void DrawErrors(Brush brush, Plot plot, PixelRect data, int index)
+    {
+        BarSeries series = Series[index];
+        for (int i = 0; i < series.Values.Length; i++)
+        {
+            if (series.Errors is null || !(series.Errors[i] > 0) || !double.IsFinite(series.Values[i])) continue;
+            double position = Position(i, index, BarSize);
+            IAxis along = Horizontal ? plot.Axes.Bottom : plot.Axes.Left;
+            float across = (Horizontal ? (IAxis)plot.Axes.Left : plot.Axes.Bottom).GetPixel(position, data);
+            float from = along.GetPixel(series.Values[i] - series.Errors[i], data), to = along.GetPixel(series.Values[i] + series.Errors[i], data);
+            if (Horizontal)
+            {
+                brush.Line(from, across, to, across, Ink.Text, 1.2f);
+                foreach (float x in new[] { from, to }) brush.Line(x, across - 3, x, across + 3, Ink.Text, 1.2f);
+                continue;
+            }
+            brush.Line(across, from, across, to, Ink.Text, 1.2f);
+            foreach (float y in new[] { from, to }) brush.Line(across - 3, y, across + 3, y, Ink.Text, 1.2f);
+        }
+    }
+
+    private double BarSize => 0.78 / Math.Max(1, Series.Count);
+
+    private double Position(int category, int series, double size)
+    {
+        double offset = (series - (Series.Count - 1) / 2.0) * size;
+        return Horizontal ? Categories.Count - 1 - category - offset : category + offset;
+    }
+
+    private IEnumerable<Bar> Bars(BarSeries series, int index, double size, Color color, List<double> values)
+    {
+        for (int i = 0; i < series.Values.Length; i++)
+        {
+            double value = series.Values[i];
+            if (!double.IsFinite(value)) continue;
+            double error = series.Errors is not null && double.IsFinite(series.Errors[i]) ? series.Errors[i] : 0;
+            values.Add(value + error);
+            values.Add(value - error);
+            yield return new Bar
+            {
+                Position = Position(i, index, size),
+                Value = value,
+                Size = size * 0.94,
+                FillColor = color,
+                LineWidth = 0,
+                Orientation = Horizontal ? Orientation.Horizontal : Orientation.Vertical,
+            };
+        }
+    }
+
+    private void SetAxes(Plot plot, int groups, double low, double high)
+    {
+        float room = Horizontal ? Width * 0.38f : Math.Max(30, (Width - 90f) / Math.Max(1, groups) - 6);
+        bool slanted = !Horizontal && groups > 1 && Brush.MeasureWidest(Categories, Ink.TickSize) > room;
+        AxisTick[] names = [.. Categories.Select((name, i) => new AxisTick(Horizontal ? groups - 1 - i : i, Brush.Fit(name, slanted ? Height * 0.35f : room, Ink.TickSize)))];
+        IAxis category = Horizontal ? plot.Axes.Left : plot.Axes.Bottom;
+        IAxis value = Horizontal ? plot.Axes.Bottom : plot.Axes.Left;
+        SetTicks(category, names);
+        SetTicks(value, AxisTicks.Linear(low, high, Horizontal ? TargetTicksX : TargetTicksY));
+        category.MajorTickStyle.Length = 0;
+        category.TickLabelStyle.ForeColor = s_text;
+        if (slanted)
+        {
+            category.TickLabelStyle.Rotation = -40;
+            category.TickLabelStyle.Alignment = Alignment.UpperRight;
+            category.MinimumSize = 24 + 0.65f * names.Max(n => Brush.Measure(n.Label, Ink.TickSize));
+        }
+        if (Horizontal)
+        {
+            plot.Grid.YAxisStyle.IsVisible = false;
+            plot.Axes.SetLimits(low, high, -0.6, Math.Max(groups, 1) - 0.4);
+        }
+        else
+        {
+            plot.Grid.XAxisStyle.IsVisible = false;
+            plot.Axes.SetLimits(-0.6, Math.Max(groups, 1) - 0.4, low, high);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+using System.Text;
+using BioSup.Report.Figures;
+
+namespace BioSup.Report;
+
+/// <summary>
+/// Writes a report as one HTML file: stylesheet, typeface and figures inside, nothing loaded from anywhere, readable offline, without
+/// JavaScript and on paper. The same document gives the same bytes.
+/// </summary>
+public static class HtmlWriter
+{
+    /// <summary>Writes the page to <paramref name="output"/> as UTF-8 without byte order mark.</summary>
+    public static void Write(ReportDocument document, Stream output)
+    {
+        ArgumentNullException.ThrowIfNull(document);
+        using StreamWriter writer = new(output, new UTF8Encoding(false), leaveOpen: true) { NewLine = "\n" };
+        writer.Write(ToHtml(document));
+    }
+
+    /// <summary>Saves every figure of the document as <c>NAME.png</c> and <c>NAME.svg</c> in <paramref name="folder"/>, which is created.</summary>
+    public static void SaveFigures(ReportDocument document, string folder)
+    {
+        ArgumentNullException.ThrowIfNull(document);
+        Directory.CreateDirectory(folder);
+        int number = 0;
+        HashSet<string> used = new(StringComparer.OrdinalIgnoreCase);
+        foreach (FigureItem item in document.Sections.SelectMany(s => s.Blocks).OfType<FigureRowBlock>().SelectMany(b => b.Figures))
+        {
+            number++;
+            string name = HtmlPage.FileName(item.Name ?? "figure-" + Numbers.Integer(number));
+            if (!used.Add(name)) used.Add(name += "-" + Numbers.Integer(number));
+            WriteFile(Path.Combine(folder, name + ".png"), item.Figure.ToPng());
+            WriteFile(Path.Combine(folder, name + ".svg"), new UTF8Encoding(false).GetBytes(item.Figure.ToSvg() + "\n"));
+        }
+    }
+
+    /// <summary>The page as one string.</summary>
+    public static string ToHtml(ReportDocument document) => new HtmlPage(document).Render();
+
+    private static void WriteFile(string path, byte[] content) => File.WriteAllBytes(path, content);
+}

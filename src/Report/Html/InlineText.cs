@@ -1,0 +1,62 @@
+using System.Net;
+using System.Text;
+
+namespace BioSup.Report;
+
+/// <summary>
+/// The inline markup of paragraphs, leads, captions and callouts: <c>**strong**</c>, <c>*emphasis*</c>, <c>`code`</c>; everything else is plain text
+/// and is escaped. A marker without a partner is an ordinary character, so file names and formulas need no escaping of their own.
+/// </summary>
+public static class InlineText
+{
+    public static string ToHtml(string text)
+    {
+        StringBuilder html = new(text.Length + 16);
+        for (int i = 0; i < text.Length;)
+        {
+            if (TryMarked(text, i, "`", "code", html, nested: false, out int next)
+                || TryMarked(text, i, "**", "strong", html, nested: true, out next)
+                || TryMarked(text, i, "*", "em", html, nested: true, out next))
+            {
+                i = next;
+                continue;
+            }
+            int stop = text.AsSpan(i + 1).IndexOfAny('`', '*');
+            int end = stop < 0 ? text.Length : i + 1 + stop;
+            html.Append(Escape(text[i..end]));
+            i = end;
+        }
+        return html.ToString();
+    }
+
+    /// <summary>The text without its markers, for places that know no markup.</summary>
+    public static string ToPlain(string text) => WebUtility.HtmlDecode(System.Text.RegularExpressions.Regex.Replace(ToHtml(text), "<[^>]*>", ""));
+
+    /// <summary>Escapes for element content and quoted attributes; characters that XML forbids are dropped.</summary>
+    public static string Escape(string text)
+    {
+        StringBuilder html = new(text.Length + 8);
+        for (int i = 0; i < text.Length; i++)
+        {
+            char c = text[i];
+            if (char.IsHighSurrogate(c) && i + 1 < text.Length && char.IsLowSurrogate(text[i + 1])) html.Append(c).Append(text[++i]);
+            else if (char.IsSurrogate(c) || c is '\uFFFE' or '\uFFFF' || c < ' ' && c is not ('\n' or '\t' or '\r')) html.Append('\uFFFD');
+            else html.Append(c switch { '&' => "&amp;", '<' => "&lt;", '>' => "&gt;", '"' => "&quot;", '\'' => "&#39;", _ => null } ?? c.ToString());
+        }
+        return html.ToString();
+    }
+
+    private static bool TryMarked(string text, int start, string marker, string element, StringBuilder html, bool nested, out int next)
+    {
+        next = start;
+        if (string.CompareOrdinal(text, start, marker, 0, marker.Length) != 0) return false;
+        int from = start + marker.Length;
+        if (from >= text.Length || char.IsWhiteSpace(text[from])) return false;
+        int close = text.IndexOf(marker, from, StringComparison.Ordinal);
+        if (close <= from || char.IsWhiteSpace(text[close - 1])) return false;
+        string inner = text[from..close];
+        html.Append('<').Append(element).Append('>').Append(nested ? ToHtml(inner) : Escape(inner)).Append("</").Append(element).Append('>');
+        next = close + marker.Length;
+        return true;
+    }
+}
