@@ -1,0 +1,80 @@
+using System.Numerics;
+using BioSup.Runtime;
+
+namespace BioSup.Data;
+
+/// <summary>
+/// Reads a matrix from any format by its locator (<see cref="Locator"/>), converted to float32 or float64. Rows are cells, tokens or
+/// observations, columns are features; a one-dimensional array of n becomes n x 1.
+/// </summary>
+public static class MatrixReader
+{
+    // Below this size a copy costs less than keeping a file mapped.
+    private const long MapThresholdBytes = 4L << 20;
+
+    /// <summary>Reads as float32. A large C-order float32 .npy on a host device is memory-mapped: its memory must only be read.</summary>
+    /// <param name="device">Where the matrix shall live.</param>
+    /// <param name="locator">FILE, FILE:MEMBER or a folder of token shards.</param>
+    /// <param name="requireFinite">NaN and infinity are errors that name row and column.</param>
+    public static Matrix<float> ReadSingle(ComputeDevice device, string locator, bool requireFinite = true) =>
+        Checked(Read<float>(device, Locator.Parse(locator)), locator, requireFinite);
+
+    /// <summary>Reads as float64. A large C-order float64 .npy on a host device is memory-mapped: its memory must only be read.</summary>
+    /// <inheritdoc cref="ReadSingle"/>
+    public static Matrix<double> ReadDouble(ComputeDevice device, string locator, bool requireFinite = true) =>
+        Checked(Read<double>(device, Locator.Parse(locator)), locator, requireFinite);
+
+    private static Matrix<T> Read<T>(ComputeDevice device, Locator locator) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        switch (locator.Kind)
+        {
+            case FileKind.Npy:
+                locator.RequireNoMember();
+                return ReadNpy<T>(device, locator.Path);
+            case FileKind.Npz:
+                using (NpzFile npz = NpzFile.Open(locator.Path))
+                {
+                    // An archive of one array needs no name.
+                    string member = locator.Member is null && npz.Members.Count == 1 ? npz.Members[0] : locator.RequireMember("the array", npz.Members);
+                    return npz.ReadMatrix<T>(device, member);
+                }
+            case FileKind.Safetensors:
+                using (SafetensorsFile file = SafetensorsFile.Open(locator.Path))
+                    return file.ReadMatrix<T>(device, locator.RequireMember("the tensor", file.Names));
+            case FileKind.Csv:
+                return locator.Member is null ? CsvFile.ReadMatrix<T>(device, locator.Path) : FromColumn<T>(device, CsvFile.ReadColumn(locator.Path, locator.Member));
+            default:
+                throw new UsageException($"{locator.Text}: no matrix can be read from this kind of file.");
+        }
+    }
+
+    private static Matrix<T> ReadNpy<T>(ComputeDevice device, string path) where T : unmanaged, INumberBase<T> => SourceGuard.Read(path, "npy", () =>
+    {
+        using FileStream stream = SourceGuard.Open(path);
+        NpyHeader header = NpyHeader.Read(stream, path);
+        if (header.Storage != NpyStorage.Numeric) throw new DataException(path, null, "holds text; numbers were expected");
+        (int rows, int columns) = MatrixLoader.MatrixShape(header.ShapeArray, path);
+        NpyDecoder.RequireBytes(header, stream.Length - header.DataOffset, path, null);
+        if (device.IsHost && NpyFile.CanMap<T>(header) && header.Count * header.ItemSize >= MapThresholdBytes) return NpyFile.MapChecked<T>(device, path, header);
+        return MatrixLoader.Load<T>(device, stream, new MatrixLoader.Layout(header.Type, header.BigEndian, header.FortranOrder), rows, columns);
+    });
+
+    private static Matrix<T> FromColumn<T>(ComputeDevice device, Column column) where T : unmanaged, INumberBase<T> =>
+        MatrixLoader.FromArray<T>(device, NdArray.Vector(column.Numbers), column.Name);
+
+    private static Matrix<T> Checked<T>(Matrix<T> matrix, string locator, bool requireFinite) where T : unmanaged
+    {
+        if (!requireFinite || !matrix.Device.IsHost) return matrix;
+        try
+        {
+            if (matrix is Matrix<float> single) FiniteCheck.Require(single.View, locator);
+            else if (matrix is Matrix<double> wide) FiniteCheck.Require(wide.View, locator);
+            return matrix;
+        }
+        catch
+        {
+            matrix.Dispose();
+            throw;
+        }
+    }
+}
