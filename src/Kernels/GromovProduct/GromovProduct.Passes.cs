@@ -1,0 +1,71 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+public static unsafe partial class GromovProduct
+{
+    private struct LineariseJob<T> : IBlockJob where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        public T* Product;
+        public long ProductStride;
+        public T* Cost;
+        public long CostStride;
+        public int Columns;
+        public double* RowTerm;
+        public double* ColumnTerm;
+        public double Scale;
+        public KernelVariant Variant;
+
+        public readonly void Execute(long block, int worker)
+        {
+            T* product = Product + block * ProductStride, cost = Cost + block * CostStride;
+            double row = RowTerm[block];
+            if (typeof(T) == typeof(double) && Variant != KernelVariant.Reference)
+            {
+                double* x = (double*)product;
+                double* y = (double*)cost;
+                switch (Variant)
+                {
+                    case KernelVariant.Avx512: Row<Lanes512Double, Vector512<double>>(x, y, row); break;
+                    case KernelVariant.Avx2: Row<Lanes256Double, Vector256<double>>(x, y, row); break;
+                    default: Row<Lanes128Double, Vector128<double>>(x, y, row); break;
+                }
+                return;
+            }
+            for (int j = 0; j < Columns; j++) cost[j] = T.CreateTruncating(Scale * (row + ColumnTerm[j] - double.CreateTruncating(product[j])));
+        }
+
+        private readonly void Row<TLanes, TVector>(double* x, double* y, double row) where TLanes : struct, ILanes<TVector, double> where TVector : unmanaged
+        {
+            TVector scale = TLanes.Broadcast(Scale), first = TLanes.Broadcast(row);
+            int whole = Columns / TLanes.Width * TLanes.Width;
+            for (int j = 0; j < whole; j += TLanes.Width)
+                TLanes.Store(TLanes.Multiply(scale, TLanes.Subtract(TLanes.Add(first, TLanes.Load(ColumnTerm + j)), TLanes.Load(x + j))), y + j);
+            for (int j = whole; j < Columns; j++) y[j] = Scale * (row + ColumnTerm[j] - x[j]);
+        }
+    }
+
+    private struct AccumulateJob : IBlockJob
+    {
+        public float* Addend;
+        public long AddendStride;
+        public double* Target;
+        public long TargetStride;
+        public int Columns;
+
+        public readonly void Execute(long block, int worker)
+        {
+            float* addend = Addend + block * AddendStride;
+            double* target = Target + block * TargetStride;
+            int j = 0;
+            for (; j <= Columns - 4; j += 4)
+            {
+                (Vector128<double> lower, Vector128<double> upper) = Vector128.Widen(Vector128.Load(addend + j));
+                (Vector256.Load(target + j) + Vector256.Create(lower, upper)).Store(target + j);
+            }
+            for (; j < Columns; j++) target[j] += addend[j];
+        }
+    }
+}

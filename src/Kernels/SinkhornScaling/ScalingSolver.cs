@@ -1,0 +1,241 @@
+using System.Numerics;
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+/// <summary>
+/// Sinkhorn in scaling form with absorption. The kernel is kept relative to base potentials (alpha, beta); u and v are the small corrections.
+/// When a correction leaves [e^-drift, e^drift] one iteration is done in the log domain and its potentials become the new base, so nothing
+/// under- or overflows. A strip is dropped only when it cannot change any sum by more than rounding for every u and v inside the drift range.
+/// </summary>
+internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
+    where TLanes : struct, ILanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+{
+    private const int ReduceColumns = 2048;
+    private readonly SinkhornWorkspace<T> _workspace;
+    private readonly SinkhornPointers<T> _pointers;
+    private readonly MatrixView<T> _cost;
+    private readonly double* _a, _b, _f, _g;
+    private readonly double _epsilon;
+    private readonly double _margin;
+    private readonly double _driftLimit;
+    private double _drift, _low, _high;
+    private int _absorptions;
+
+    public ScalingSolver(SinkhornWorkspace<T> workspace, MatrixView<T> cost, double* a, double* b, double epsilon, double* f, double* g)
+    {
+        _workspace = workspace;
+        _pointers = new SinkhornPointers<T>(workspace);
+        _cost = cost;
+        _a = a;
+        _b = b;
+        _epsilon = epsilon;
+        _f = f;
+        _g = g;
+        // A kept sum is at least (1/n) e^-drift; all dropped terms together are below m e^(2 drift - cut): the margin makes the ratio a rounding error.
+        double size = Math.Log((double)workspace.Rows * workspace.Columns);
+        _margin = size + (sizeof(T) == 8 ? 32 : 16);
+        _driftLimit = ((sizeof(T) == 8 ? 700 : 85) - _margin) / 2;
+    }
+
+    public SinkhornResult Solve(in SinkhornOptions options)
+    {
+        SetMasses();
+        int iteration = 0;
+        double error = double.PositiveInfinity;
+        bool fresh = !TryStartOnKnownBase();
+        while (iteration < options.MaxIterations)
+        {
+            if (fresh || !Iterate()) RestartInLogDomain(iteration);
+            fresh = false;
+            if (iteration % options.CheckEvery == 0)
+            {
+                error = MarginalError();
+                if (error < options.Tolerance) return Finish(iteration + 1, error, converged: true);
+                PruneIfSettled();
+            }
+            iteration++;
+        }
+        return Finish(iteration, error, converged: false);
+    }
+
+    private void SetMasses()
+    {
+        for (int i = 0; i < _workspace.Rows; i++) _workspace.RowMass[i] = T.CreateTruncating(_a[_workspace.RowOrder[i]]);
+        for (int j = 0; j < _workspace.Columns; j++) _workspace.ColumnMass[j] = T.CreateTruncating(_b[_workspace.ColumnOrder[j]]);
+    }
+
+    /// <summary>Starts from f relative to the potentials of the workspace's last solve, unless they are too far away to be of use.</summary>
+    private bool TryStartOnKnownBase()
+    {
+        if (!_workspace.HasBase) return false;
+        double most = 0;
+        for (int i = 0; i < _workspace.Rows; i++) most = Math.Max(most, Math.Abs(_f[i] - _workspace.BaseF[i]));
+        most /= _epsilon;
+        if (!(most + 8 < _driftLimit)) return false;
+        GatherBase(_workspace.BaseF, _workspace.BaseG);
+        for (int i = 0; i < _workspace.Rows; i++)
+            _workspace.U[i] = T.CreateTruncating(Math.Exp((_f[_workspace.RowOrder[i]] - _workspace.Alpha[i]) / _epsilon));
+        SetDrift(1.25 * most + 8);
+        Build();
+        return true;
+    }
+
+    private void GatherBase(double* f, double* g)
+    {
+        for (int i = 0; i < _workspace.Rows; i++) _workspace.Alpha[i] = f[_workspace.RowOrder[i]];
+        for (int j = 0; j < _workspace.Columns; j++) _workspace.Beta[j] = g[_workspace.ColumnOrder[j]];
+    }
+
+    private void SetDrift(double drift)
+    {
+        _drift = Math.Min(drift, _driftLimit);
+        _low = Math.Exp(-_drift);
+        _high = Math.Exp(_drift);
+    }
+
+    /// <summary>v = b / K^T u, then u = a / K v. False, with u as it was, when a correction left the drift range.</summary>
+    private bool Iterate()
+    {
+        int strips = _workspace.Strips, width = SinkhornWorkspace<T>.StripWidth;
+        T low = T.PositiveInfinity, high = T.Zero;
+        T* v = _workspace.V;
+        int whole = _workspace.Columns / TLanes.Width * TLanes.Width;
+        for (int j = 0; j < whole; j += TLanes.Width)
+            TLanes.Store(TLanes.Divide(TLanes.Load(_workspace.ColumnMass + j), TLanes.Load(_workspace.ColumnSums + j)), v + j);
+        for (int j = whole; j < _workspace.Columns; j++) v[j] = _workspace.ColumnMass[j] / _workspace.ColumnSums[j];
+        if (!Inside(v, _workspace.Columns)) return false;
+
+        T* next = _workspace.PreviousU;
+        RunPass(next, columnSumsOnly: false);
+        double least = double.PositiveInfinity, most = 0;
+        for (int block = 0; block < _workspace.Blocks; block++)
+        {
+            least = Math.Min(least, _workspace.BlockLow[block]);
+            most = Math.Max(most, _workspace.BlockHigh[block]);
+        }
+        if (!(least >= _low && most <= _high)) return false;
+        _workspace.PreviousU = _workspace.U;
+        _workspace.U = next;
+        return true;
+    }
+
+    private readonly bool Inside(T* values, int count)
+    {
+        T low = T.CreateTruncating(_low), high = T.CreateTruncating(_high);
+        int whole = count / TLanes.Width * TLanes.Width;
+        TVector most = TLanes.Broadcast(values[0]), least = TLanes.Subtract(TLanes.Zero, most);
+        for (int j = 0; j < whole; j += TLanes.Width)
+        {
+            TVector x = TLanes.Load(values + j);
+            most = TLanes.Max(most, x);
+            least = TLanes.Max(least, TLanes.Subtract(TLanes.Zero, x));
+        }
+        T largest = TLanes.MaxAcross(most), smallest = -TLanes.MaxAcross(least);
+        for (int j = whole; j < count; j++)
+        {
+            largest = T.Max(largest, values[j]);
+            smallest = T.Min(smallest, values[j]);
+        }
+        return smallest >= low && largest <= high;
+    }
+
+    private void RunPass(T* u, bool columnSumsOnly)
+    {
+        IterateJob<TLanes, TVector, T> job = new() { W = _pointers, U = u, V = _workspace.V, ColumnSumsOnly = columnSumsOnly };
+        _workspace.Device.Pool.Run(_workspace.Blocks, ref job);
+        ReduceJob reduce = new() { W = _pointers, ColumnSums = _workspace.ColumnSums, Blocks = _workspace.Blocks };
+        int columns = _workspace.Strips * SinkhornWorkspace<T>.StripWidth;
+        _workspace.Device.Pool.Run((columns + ReduceColumns - 1) / ReduceColumns, ref reduce);
+    }
+
+    private void RestartInLogDomain(int iteration)
+    {
+        if (_absorptions > 0 || iteration > 0) StoreF();
+        LogDomainSolver<TLanes, TVector, T>.Iterate(_workspace, _cost, _a, _b, _epsilon, _f, _g);
+        GatherBase(_f, _g);
+        for (int i = 0; i < _workspace.Rows; i++) _workspace.U[i] = T.One;
+        for (int j = 0; j < _workspace.Columns; j++) _workspace.V[j] = T.One;
+        // Early potentials move by whole orders of magnitude: keep the range wide until they settle.
+        SetDrift(iteration < 20 ? _driftLimit : Math.Max(12, 2 * _drift));
+        Build();
+        _absorptions++;
+    }
+
+    private void StoreF()
+    {
+        for (int i = 0; i < _workspace.Rows; i++)
+            _f[_workspace.RowOrder[i]] = _workspace.Alpha[i] + _epsilon * Math.Log(double.CreateTruncating(_workspace.U[i]));
+    }
+
+    private void Build()
+    {
+        BuildStripsJob<TLanes, TVector, T> job = new()
+        {
+            W = _pointers, Cost = _cost.Pointer, CostStride = _cost.Stride, InverseEpsilon = 1 / _epsilon, Cut = 2 * _drift + _margin,
+        };
+        _workspace.Device.Pool.Run(_workspace.Panels, ref job);
+        StripPlan.Partition(_workspace);
+        RunPass(_workspace.U, columnSumsOnly: true);
+    }
+
+    /// <summary>Narrows the drift range, and with it the set of strips, once the corrections have become small.</summary>
+    private void PruneIfSettled()
+    {
+        double largest = 0;
+        for (int i = 0; i < _workspace.Rows; i++) largest = Math.Max(largest, Math.Abs(Math.Log(double.CreateTruncating(_workspace.U[i]))));
+        for (int j = 0; j < _workspace.Columns; j++) largest = Math.Max(largest, Math.Abs(Math.Log(double.CreateTruncating(_workspace.V[j]))));
+        double wanted = 1.25 * largest + 3;
+        if (wanted > 0.7 * _drift) return;
+        SetDrift(wanted);
+        StripPlan.Prune(_workspace, -(2 * _drift + _margin));
+        StripPlan.Partition(_workspace);
+    }
+
+    private readonly double MarginalError()
+    {
+        double sum = 0;
+        for (int j = 0; j < _workspace.Columns; j++)
+        {
+            double violation = double.CreateTruncating(_workspace.V[j]) * double.CreateTruncating(_workspace.ColumnSums[j])
+                - double.CreateTruncating(_workspace.ColumnMass[j]);
+            sum += violation * violation;
+        }
+        return Math.Sqrt(sum);
+    }
+
+    private readonly SinkhornResult Finish(int iterations, double error, bool converged)
+    {
+        for (int i = 0; i < _workspace.Rows; i++)
+            _f[_workspace.RowOrder[i]] = _workspace.Alpha[i] + _epsilon * Math.Log(double.CreateTruncating(_workspace.U[i]));
+        for (int j = 0; j < _workspace.Columns; j++)
+            _g[_workspace.ColumnOrder[j]] = _workspace.Beta[j] + _epsilon * Math.Log(double.CreateTruncating(_workspace.V[j]));
+        new ReadOnlySpan<double>(_f, _workspace.Rows).CopyTo(new Span<double>(_workspace.BaseF, _workspace.Rows));
+        new ReadOnlySpan<double>(_g, _workspace.Columns).CopyTo(new Span<double>(_workspace.BaseG, _workspace.Columns));
+        _workspace.HasBase = true;
+        StripPlan.ReorderIfUseful(_workspace, _cost, _epsilon, _margin);
+        return new SinkhornResult(iterations, error, converged, _absorptions);
+    }
+
+    /// <summary>Adds the blocks' column sums in block order.</summary>
+    private struct ReduceJob : IBlockJob
+    {
+        public SinkhornPointers<T> W;
+        public T* ColumnSums;
+        public int Blocks;
+
+        public readonly void Execute(long block, int worker)
+        {
+            int width = SinkhornWorkspace<T>.StripWidth, columns = W.Strips * width;
+            int start = (int)block * ReduceColumns, end = Math.Min(start + ReduceColumns, columns);
+            new Span<T>(ColumnSums + start, end - start).Clear();
+            for (int b = 0; b < Blocks; b++)
+            {
+                T* partial = W.Partials + (long)b * columns;
+                int from = Math.Max(start, W.BlockFirstStrip[b] * width), to = Math.Min(end, (W.BlockLastStrip[b] + 1) * width);
+                for (int j = from; j < to; j += TLanes.Width)
+                    TLanes.Store(TLanes.Add(TLanes.Load(ColumnSums + j), TLanes.Load(partial + j)), ColumnSums + j);
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+namespace BioSup.Kernels;
+
+/// <summary>How the Sinkhorn iterates are computed. Both forms produce the same iterates up to rounding.</summary>
+public enum SinkhornForm
+{
+    /// <summary>Scaling vectors on an absorbed kernel: one pass over the kernel per iteration and no exponentials.</summary>
+    Scaling,
+
+    /// <summary>Potentials by log-sum-exp over rows and columns: slower, and the form the other one falls back on.</summary>
+    LogDomain,
+}
+
+/// <summary>Stopping rule and form of a Sinkhorn solve.</summary>
+/// <param name="MaxIterations">Most iterations (one iteration updates both potentials).</param>
+/// <param name="Tolerance">Stop when the Euclidean norm of the column-marginal violation falls below this (POT's stopThr).</param>
+/// <param name="CheckEvery">Iterations between two evaluations of the violation, the first at iteration 0 (POT: 10).</param>
+/// <param name="Form">How the iterates are computed.</param>
+public readonly record struct SinkhornOptions(int MaxIterations, double Tolerance, int CheckEvery, SinkhornForm Form)
+{
+    /// <summary>The defaults of ot.sinkhorn: 1000 iterations, 1e-9, checked every 10.</summary>
+    public static SinkhornOptions Pot { get; } = new(1000, 1e-9, 10, SinkhornForm.Scaling);
+}
+
+/// <summary>How a Sinkhorn solve ended.</summary>
+/// <param name="Iterations">Iterations done.</param>
+/// <param name="MarginalError">Euclidean norm of (column sums - b) at the last check.</param>
+/// <param name="Converged">True when the tolerance was reached.</param>
+/// <param name="Absorptions">How often the scaling vectors were folded into the kernel because they had drifted too far.</param>
+public readonly record struct SinkhornResult(int Iterations, double MarginalError, bool Converged, int Absorptions);
