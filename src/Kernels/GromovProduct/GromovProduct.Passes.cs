@@ -47,6 +47,32 @@ public static unsafe partial class GromovProduct
         }
     }
 
+    private struct ExtraTermsJob<T> : IBlockJob where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        public T* Between;
+        public long BetweenStride;
+        public double Weight;
+        public T* Coupling;
+        public long CouplingStride;
+        public double Epsilon;
+        public T* Cost;
+        public long CostStride;
+        public int Columns;
+
+        public readonly void Execute(long block, int worker)
+        {
+            T* cost = Cost + block * CostStride;
+            double smallest = sizeof(T) == 8 ? 2.2250738585072014e-308 : 1.17549435e-38;
+            for (int j = 0; j < Columns; j++)
+            {
+                double x = double.CreateTruncating(cost[j]);
+                if (Between != null) x += Weight * double.CreateTruncating(Between[block * BetweenStride + j]);
+                if (Coupling != null) x -= Epsilon * Math.Log(Math.Max(double.CreateTruncating(Coupling[block * CouplingStride + j]), smallest));
+                cost[j] = T.CreateTruncating(x);
+            }
+        }
+    }
+
     private struct AccumulateJob : IBlockJob
     {
         public float* Addend;

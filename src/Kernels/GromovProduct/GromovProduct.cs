@@ -1,5 +1,4 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
 using BioSup.Runtime;
 
 namespace BioSup.Kernels;
@@ -64,6 +63,22 @@ public static unsafe partial class GromovProduct
         {
             Product = product.Pointer, ProductStride = product.Stride, Cost = cost.Pointer, CostStride = cost.Stride, Columns = cost.Columns,
             RowTerm = operands.RowTerm.Pointer, ColumnTerm = operands.ColumnTerm.Pointer, Scale = scale, Variant = KernelDispatch.Select(nameof(GromovProduct)),
+        };
+        RequireCpu(cost.Device).Pool.Run(cost.Rows, ref job);
+    }
+
+    /// <summary>
+    /// cost = scale (rowTerm_i + columnTerm_j - product_ij) + weight M_ij - epsilon log T_ij: <see cref="Linearise{T}"/> with the terms of a fused
+    /// problem (M, when not empty) and of a proximal step (T, when not empty; masses below the smallest normal number count as that).
+    /// </summary>
+    public static void LineariseGeneral<T>(GromovOperands<T> operands, MatrixView<T> product, double scale, MatrixView<T> between, double weight,
+        MatrixView<T> proximal, double epsilon, MatrixView<T> cost) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        Linearise(operands, product, scale, cost);
+        ExtraTermsJob<T> job = new()
+        {
+            Between = between.Pointer, BetweenStride = between.Stride, Weight = weight, Coupling = proximal.Pointer, CouplingStride = proximal.Stride,
+            Epsilon = epsilon, Cost = cost.Pointer, CostStride = cost.Stride, Columns = cost.Columns,
         };
         RequireCpu(cost.Device).Pool.Run(cost.Rows, ref job);
     }

@@ -1,0 +1,63 @@
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>Where the time of a solve went, in seconds.</summary>
+/// <param name="Products">Tensor products.</param>
+/// <param name="Linearise">Assembling the linear costs.</param>
+/// <param name="Sinkhorn">Inner solves.</param>
+/// <param name="Coupling">Forming the coupling and measuring its change.</param>
+public readonly record struct GromovTiming(double Products, double Linearise, double Sinkhorn, double Coupling)
+{
+    public double Total => Products + Linearise + Sinkhorn + Coupling;
+}
+
+/// <summary>An entropic Gromov-Wasserstein coupling with everything needed to judge it. Owns the coupling.</summary>
+public sealed class GromovResult : IDisposable
+{
+    /// <summary>The coupling [n, m]; entries are positive and sum to 1 up to <see cref="RowError"/> and <see cref="ColumnError"/>.</summary>
+    public required Matrix<double> Coupling { get; init; }
+
+    /// <summary>sum L(C1_ik, C2_jl) T_ij T_kl, with the marginals' constant terms as POT's gw_dist; no entropy term. In a fused problem the structure part alone.</summary>
+    public required double Loss { get; init; }
+
+    /// <summary>(1 - alpha) sum M T + alpha <see cref="Loss"/>; equal to <see cref="Loss"/> when nothing is fused.</summary>
+    public required double FusedLoss { get; init; }
+
+    /// <summary>The minimised objective: <see cref="FusedLoss"/> + epsilon sum T (log T - 1), epsilon in POT's convention.</summary>
+    public required double RegularisedObjective { get; init; }
+
+    /// <summary>-sum T log T in nats; log(n m) for the product coupling, log(n) for a matching.</summary>
+    public required double Entropy { get; init; }
+
+    /// <summary>L1 norm of the violation of the row masses.</summary>
+    public required double RowError { get; init; }
+
+    /// <summary>L1 norm of the violation of the column masses.</summary>
+    public required double ColumnError { get; init; }
+
+    /// <summary>Frobenius norm of the change of the coupling at iterations 0, 10, 20, ... (POT's log["err"]).</summary>
+    public required IReadOnlyList<double> ErrorTrace { get; init; }
+
+    /// <summary>True when the last entry of <see cref="ErrorTrace"/> is at or below the tolerance.</summary>
+    public required bool Converged { get; init; }
+    public required int Iterations { get; init; }
+
+    /// <summary>Sinkhorn iterations over all outer iterations.</summary>
+    public required long InnerIterations { get; init; }
+
+    /// <summary>Outer iterations whose Sinkhorn stopped at its limit above its tolerance.</summary>
+    public required int InnerNotConverged { get; init; }
+
+    /// <summary>Column-marginal violation (Euclidean) of the last Sinkhorn.</summary>
+    public required double LastInnerError { get; init; }
+
+    /// <summary>Share of the kernel the last Sinkhorn iterations touched.</summary>
+    public required double KernelFill { get; init; }
+    public required GromovTiming Timing { get; init; }
+
+    /// <summary>What a user must know about the numbers, one sentence each; empty when all is well.</summary>
+    public required IReadOnlyList<string> Warnings { get; init; }
+
+    public void Dispose() => Coupling.Dispose();
+}

@@ -1,0 +1,49 @@
+using System.Globalization;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>Refuses input that a solver could only answer with nonsense, naming the row and column.</summary>
+internal static class InputChecks
+{
+    public static void RequireFinite(Matrix<double> matrix, string name)
+    {
+        if (matrix.Rows == 0 || matrix.Columns == 0) throw new DataException(name, null, $"the matrix is empty ({matrix.Rows} x {matrix.Columns}).");
+        for (int i = 0; i < matrix.Rows; i++)
+        {
+            ReadOnlySpan<double> row = matrix.Row(i);
+            for (int j = 0; j < row.Length; j++)
+                if (!double.IsFinite(row[j]))
+                    throw new DataException(name, $"row {i}, column {j}", string.Create(CultureInfo.InvariantCulture, $"the value is {row[j]}; every value must be finite."));
+        }
+    }
+
+    public static void RequireSquareFinite(Matrix<double> matrix, string name)
+    {
+        if (matrix.Rows != matrix.Columns) throw new DataException(name, null, $"the matrix is {matrix.Rows} x {matrix.Columns}; it must be square.");
+        RequireFinite(matrix, name);
+    }
+
+    public static void RequireShapeFinite(Matrix<double> matrix, int rows, int columns, string name)
+    {
+        if (matrix.Rows != rows || matrix.Columns != columns)
+            throw new DataException(name, null, $"the matrix is {matrix.Rows} x {matrix.Columns}; expected {rows} x {columns}.");
+        RequireFinite(matrix, name);
+    }
+
+    public static void RequireCoupling(Matrix<double> matrix, int rows, int columns, string name)
+    {
+        RequireShapeFinite(matrix, rows, columns, name);
+        double total = 0;
+        for (int i = 0; i < rows; i++)
+        {
+            ReadOnlySpan<double> row = matrix.Row(i);
+            for (int j = 0; j < columns; j++)
+            {
+                if (row[j] < 0) throw new DataException(name, $"row {i}, column {j}", string.Create(CultureInfo.InvariantCulture, $"the mass is {row[j]}; masses must not be negative."));
+                total += row[j];
+            }
+        }
+        if (Math.Abs(total - 1) > 1e-3) throw new DataException(name, null, string.Create(CultureInfo.InvariantCulture, $"the masses sum to {total}; a coupling sums to 1."));
+    }
+}
