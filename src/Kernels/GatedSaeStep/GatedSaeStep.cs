@@ -1,0 +1,85 @@
+using System.Runtime.Intrinsics;
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+/// <summary>
+/// Forward and backward pass of the gated sparse autoencoder with a straight-through gate:
+/// g = t W_gate + b_gate, m = t W_mag + b_mag, a = 1[g &gt; 0] relu(m), reconstruction = a W_dec + b_dec, where a tied model has W_gate = W_mag.
+/// Losses: mean squared error per token, λ Σ relu(g) ‖W_dec,j‖, and the auxiliary reconstruction of the residual by the largest closed-gate magnitudes.
+/// A tied model costs one encoder product, one product r W_decᵀ and one product Tᵀ dz; decoding and dW_dec touch active pairs only while those are
+/// few. Bytes of the result depend on the inputs and the variant, not on the number of threads. Warm calls allocate nothing.
+/// </summary>
+public static partial class GatedSaeStep
+{
+    private const string Operation = "GatedSaeStep";
+
+    /// <summary>Losses of one batch and the gradients of their weighted sum.</summary>
+    /// <param name="tokens">[n, d_in], finite, n ≥ 1.</param>
+    /// <param name="parameters">The model.</param>
+    /// <param name="gradients">Overwritten; shapes of the parameters.</param>
+    /// <param name="objective">Coefficients at this step.</param>
+    /// <param name="workspace">Made for these widths on this device.</param>
+    /// <param name="statistics">Overwritten.</param>
+    public static void Run(MatrixView<float> tokens, GatedSaeParameters parameters, GatedSaeParameters gradients, in GatedSaeObjective objective,
+        GatedSaeWorkspace workspace, GatedSaeStatistics statistics)
+    {
+        Validate(tokens, parameters, workspace);
+        gradients.Validate(nameof(gradients));
+        if (gradients.Latents != parameters.Latents || gradients.InputWidth != parameters.InputWidth || gradients.Tied != parameters.Tied)
+            throw new ArgumentException("The gradients have other shapes than the parameters.", nameof(gradients));
+        if (objective.AuxCoefficient > 0 && Math.Min(objective.AuxLatents, parameters.Latents) > workspace.AuxLatents)
+            throw new ArgumentException($"The workspace was made for {workspace.AuxLatents} auxiliary latents, {objective.AuxLatents} are asked for.", nameof(workspace));
+        Dispatch(tokens, parameters, gradients, true, objective, workspace, statistics);
+    }
+
+    /// <summary>Losses and counts of one batch without gradients; the auxiliary loss is 0, as it is outside training.</summary>
+    public static void Evaluate(MatrixView<float> tokens, GatedSaeParameters parameters, in GatedSaeObjective objective, GatedSaeWorkspace workspace, GatedSaeStatistics statistics)
+    {
+        Validate(tokens, parameters, workspace);
+        Dispatch(tokens, parameters, default, false, objective, workspace, statistics);
+    }
+
+    /// <summary>Activations of a batch.</summary>
+    /// <param name="tokens">[n, d_in].</param>
+    /// <param name="parameters">The model.</param>
+    /// <param name="workspace">Made for these widths on this device.</param>
+    /// <param name="activations">[n, d_sae], overwritten.</param>
+    public static void Encode(MatrixView<float> tokens, GatedSaeParameters parameters, GatedSaeWorkspace workspace, MatrixView<float> activations)
+    {
+        if (tokens.Rows == 0) return;
+        Validate(tokens, parameters, workspace);
+        if (activations.Rows != tokens.Rows || activations.Columns != parameters.Latents)
+            throw new ArgumentException($"The activations must be {tokens.Rows} x {parameters.Latents}, are {activations.Rows} x {activations.Columns}.", nameof(activations));
+        switch (KernelDispatch.Select(Operation))
+        {
+            case KernelVariant.Avx512: GatedSaeEngine<Lanes512, Vector512<float>>.Encode(tokens, parameters, workspace, activations); break;
+            case KernelVariant.Avx2: GatedSaeEngine<Lanes256, Vector256<float>>.Encode(tokens, parameters, workspace, activations); break;
+            case KernelVariant.Portable: GatedSaeEngine<Lanes128, Vector128<float>>.Encode(tokens, parameters, workspace, activations); break;
+            default: EncodeReference(tokens, parameters, activations); break;
+        }
+    }
+
+    private static void Dispatch(MatrixView<float> tokens, GatedSaeParameters parameters, GatedSaeParameters gradients, bool backward, in GatedSaeObjective objective,
+        GatedSaeWorkspace workspace, GatedSaeStatistics statistics)
+    {
+        switch (KernelDispatch.Select(Operation))
+        {
+            case KernelVariant.Avx512: GatedSaeEngine<Lanes512, Vector512<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
+            case KernelVariant.Avx2: GatedSaeEngine<Lanes256, Vector256<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
+            case KernelVariant.Portable: GatedSaeEngine<Lanes128, Vector128<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
+            default: RunReference(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
+        }
+    }
+
+    private static void Validate(MatrixView<float> tokens, GatedSaeParameters parameters, GatedSaeWorkspace workspace)
+    {
+        parameters.Validate(nameof(parameters));
+        if (tokens.Rows == 0) throw new ArgumentException("The batch has no tokens.", nameof(tokens));
+        if (tokens.Columns != parameters.InputWidth) throw new ArgumentException($"The tokens have {tokens.Columns} dimensions, the model {parameters.InputWidth}.", nameof(tokens));
+        if (workspace.InputWidth != parameters.InputWidth || workspace.Latents != parameters.Latents || workspace.Tied != parameters.Tied)
+            throw new ArgumentException("The workspace was made for another model.", nameof(workspace));
+        if (!ReferenceEquals(tokens.Device, workspace.Device) || !ReferenceEquals(parameters.Magnitude.Device, workspace.Device))
+            throw new DeviceException("Tokens, parameters and workspace of the gated-SAE step must live on one device.");
+    }
+}

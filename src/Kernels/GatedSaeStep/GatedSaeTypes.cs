@@ -1,0 +1,138 @@
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+/// <summary>How the step function of the gate is differentiated.</summary>
+public enum StraightThrough
+{
+    /// <summary>The derivative of the sigmoid at every pair with a positive magnitude pre-activation, as the paper trains.</summary>
+    Exact,
+
+    /// <summary>A rectangle of the given bandwidth around the threshold (Rajamanoharan et al. 2024, eq. 11), zero elsewhere.</summary>
+    Windowed,
+}
+
+/// <summary>What the sparsity penalty is divided by.</summary>
+public enum SparsityScale
+{
+    /// <summary>Mean over tokens and latents: the strength per token falls with the width of the dictionary.</summary>
+    Mean,
+
+    /// <summary>Sum over latents, mean over tokens: dictionaries of different width are comparable.</summary>
+    PerToken,
+}
+
+/// <summary>The three losses of the gated autoencoder: reconstruction + sparsity + auxiliary.</summary>
+public readonly record struct GatedSaeObjective
+{
+    public GatedSaeObjective() { }
+
+    /// <summary>λ, the weight of the sparsity penalty at this step; ≥ 0.</summary>
+    public double SparsityCoefficient { get; init; }
+
+    public SparsityScale SparsityScale { get; init; } = SparsityScale.PerToken;
+
+    /// <summary>Weight of the auxiliary loss; 0 leaves it out.</summary>
+    public double AuxCoefficient { get; init; } = 0.03125;
+
+    /// <summary>Largest closed-gate latents per token that the auxiliary reconstruction uses; ties by lower index.</summary>
+    public int AuxLatents { get; init; } = 32;
+
+    /// <summary>Adds the decoder bias to the auxiliary reconstruction although its target already contains it, as the reference does.</summary>
+    public bool AuxDoubleBias { get; init; }
+
+    public StraightThrough StraightThrough { get; init; } = StraightThrough.Exact;
+
+    /// <summary>Width of the window of <see cref="StraightThrough.Windowed"/>, in units of the gate pre-activation; &gt; 0.</summary>
+    public double Bandwidth { get; init; } = 0.01;
+}
+
+/// <summary>Views of one model's parameters, or of their gradients.</summary>
+public readonly ref struct GatedSaeParameters
+{
+    /// <summary>W_mag [d_in, d_sae].</summary>
+    public required MatrixView<float> Magnitude { get; init; }
+
+    /// <summary>W_gate [d_in, d_sae] of an untied model; not set when tied.</summary>
+    public MatrixView<float> Gate { get; init; }
+
+    /// <summary>b_mag [d_sae].</summary>
+    public required DeviceSpan<float> MagnitudeBias { get; init; }
+
+    /// <summary>b_gate [d_sae].</summary>
+    public required DeviceSpan<float> GateBias { get; init; }
+
+    /// <summary>W_dec [d_sae, d_in].</summary>
+    public required MatrixView<float> Decoder { get; init; }
+
+    /// <summary>b_dec [d_in].</summary>
+    public required DeviceSpan<float> DecoderBias { get; init; }
+
+    /// <summary>The gate reads the magnitude weights: one encoder product is enough.</summary>
+    public unsafe bool Tied => Gate.Pointer == null;
+
+    public int InputWidth => Magnitude.Rows;
+    public int Latents => Magnitude.Columns;
+
+    internal void Validate(string name)
+    {
+        int d = InputWidth, latents = Latents;
+        // The sentences are built only when one is needed: a step allocates nothing.
+        if (Decoder.Rows != latents || Decoder.Columns != d) Refuse(name, $"W_dec must be {latents} x {d}, is {Decoder.Rows} x {Decoder.Columns}");
+        if (MagnitudeBias.Length != latents) Refuse(name, $"b_mag must have {latents} elements, has {MagnitudeBias.Length}");
+        if (GateBias.Length != latents) Refuse(name, $"b_gate must have {latents} elements, has {GateBias.Length}");
+        if (DecoderBias.Length != d) Refuse(name, $"b_dec must have {d} elements, has {DecoderBias.Length}");
+        if (!Tied && (Gate.Rows != d || Gate.Columns != latents)) Refuse(name, $"W_gate must be {d} x {latents}, is {Gate.Rows} x {Gate.Columns}");
+    }
+
+    private static void Refuse(string name, string problem) => throw new ArgumentException($"{name}: {problem}.", name);
+}
+
+/// <summary>Losses and counts of one batch. Reused from step to step.</summary>
+public sealed class GatedSaeStatistics
+{
+    /// <summary>Tokens in the batch.</summary>
+    public long Tokens { get; internal set; }
+
+    /// <summary>reconstruction + λ·sparsity + α·aux.</summary>
+    public double Loss { get; internal set; }
+
+    /// <summary>Mean over tokens of the squared error summed over dimensions.</summary>
+    public double Reconstruction { get; internal set; }
+
+    /// <summary>Penalty before λ, scaled as the objective says.</summary>
+    public double Sparsity { get; internal set; }
+
+    /// <summary>Auxiliary loss before α.</summary>
+    public double Auxiliary { get; internal set; }
+
+    /// <summary>Σ ‖reconstruction − token‖².</summary>
+    public double SumSquaredError { get; internal set; }
+
+    /// <summary>Σ ‖token‖².</summary>
+    public double SumSquares { get; internal set; }
+
+    /// <summary>Σ ‖token − mean token of the batch‖².</summary>
+    public double SumSquaredTotal { get; internal set; }
+
+    /// <summary>Set A: pairs with open gate and positive magnitude, the active ones.</summary>
+    public long Active { get; internal set; }
+
+    /// <summary>Set B: pairs with positive magnitude behind a closed gate; the straight-through estimator sends gradient to them.</summary>
+    public long ClosedGate { get; internal set; }
+
+    /// <summary>Set C: pairs with open gate and no magnitude; only the sparsity penalty sees them.</summary>
+    public long NoMagnitude { get; internal set; }
+
+    /// <summary>Tokens with at least one active latent.</summary>
+    public long TokensWithActive { get; internal set; }
+
+    /// <summary>Fraction of variance unexplained within the batch.</summary>
+    public double Fvu => SumSquaredTotal > 0 ? SumSquaredError / SumSquaredTotal : double.NaN;
+
+    /// <summary>Active latents per token.</summary>
+    public double L0 => Tokens > 0 ? (double)Active / Tokens : 0;
+
+    /// <summary>Active latents per token with at least one, the paper's count.</summary>
+    public double ConditionalL0 => TokensWithActive > 0 ? (double)Active / TokensWithActive : 0;
+}

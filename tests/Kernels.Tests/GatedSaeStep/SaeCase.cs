@@ -1,0 +1,109 @@
+using BioSup.Kernels;
+using BioSup.Runtime;
+
+namespace BioSup.Kernels.Tests;
+
+/// <summary>A small model with a batch of unit-norm tokens, drawn from a seed.</summary>
+internal sealed class SaeCase : IDisposable
+{
+    private readonly List<IDisposable> _owned = [];
+
+    public SaeCase(ComputeDevice device, int tokens, int d, int latents, bool tied, float gateBias, float magnitudeBias, ulong seed = 1)
+    {
+        Device = device;
+        CounterRandom random = new(seed);
+        Tokens = Own(device.AllocateMatrix<float>(tokens, d));
+        for (int t = 0; t < tokens; t++)
+        {
+            Span<float> row = Tokens.Row(t);
+            double norm = 0;
+            for (int i = 0; i < d; i++)
+            {
+                row[i] = (float)random.NextNormal();
+                norm += row[i] * row[i];
+            }
+            for (int i = 0; i < d; i++) row[i] = (float)(row[i] / Math.Sqrt(norm));
+        }
+        Values = new ModelArrays(device, d, latents, tied, _owned);
+        Gradients = new ModelArrays(device, d, latents, tied, _owned);
+        Values.Fill(ref random, gateBias, magnitudeBias);
+        Workspace = new GatedSaeWorkspace(device, d, latents, tied);
+        _owned.Add(Workspace);
+    }
+
+    public ComputeDevice Device { get; }
+    public Matrix<float> Tokens { get; }
+    public ModelArrays Values { get; }
+    public ModelArrays Gradients { get; }
+    public GatedSaeWorkspace Workspace { get; }
+    public GatedSaeStatistics Statistics { get; } = new();
+
+    public void Step(in GatedSaeObjective objective) => GatedSaeStep.Run(Tokens.View, Values.View, Gradients.View, objective, Workspace, Statistics);
+
+    public void Dispose()
+    {
+        foreach (IDisposable o in _owned) o.Dispose();
+    }
+
+    private T Own<T>(T value) where T : IDisposable
+    {
+        _owned.Add(value);
+        return value;
+    }
+}
+
+/// <summary>Owns the arrays behind <see cref="GatedSaeParameters"/>.</summary>
+internal sealed class ModelArrays
+{
+    public ModelArrays(ComputeDevice device, int d, int latents, bool tied, List<IDisposable> owned)
+    {
+        Magnitude = device.AllocateMatrix<float>(d, latents);
+        Gate = tied ? null : device.AllocateMatrix<float>(d, latents);
+        Decoder = device.AllocateMatrix<float>(latents, d);
+        MagnitudeBias = device.Allocate<float>(latents);
+        GateBias = device.Allocate<float>(latents);
+        DecoderBias = device.Allocate<float>(d);
+        owned.AddRange([Magnitude, Decoder, MagnitudeBias, GateBias, DecoderBias]);
+        if (Gate is not null) owned.Add(Gate);
+    }
+
+    public Matrix<float> Magnitude { get; }
+    public Matrix<float>? Gate { get; }
+    public Matrix<float> Decoder { get; }
+    public DeviceBuffer<float> MagnitudeBias { get; }
+    public DeviceBuffer<float> GateBias { get; }
+    public DeviceBuffer<float> DecoderBias { get; }
+
+    public GatedSaeParameters View => new()
+    {
+        Magnitude = Magnitude.View,
+        Gate = Gate is null ? default : Gate.View,
+        Decoder = Decoder.View,
+        MagnitudeBias = MagnitudeBias.View,
+        GateBias = GateBias.View,
+        DecoderBias = DecoderBias.View,
+    };
+
+    /// <summary>Every array with the name of its tensor.</summary>
+    public IEnumerable<(string Name, float[] Values)> Arrays()
+    {
+        yield return ("W_mag", Magnitude.Buffer.View.Host.ToArray());
+        if (Gate is not null) yield return ("W_gate", Gate.Buffer.View.Host.ToArray());
+        yield return ("W_dec", Decoder.Buffer.View.Host.ToArray());
+        yield return ("b_mag", MagnitudeBias.View.Host.ToArray());
+        yield return ("b_gate", GateBias.View.Host.ToArray());
+        yield return ("b_dec", DecoderBias.View.Host.ToArray());
+    }
+
+    public void Fill(ref CounterRandom random, float gateBias, float magnitudeBias)
+    {
+        foreach (ref float v in Magnitude.Buffer.View.Host) v = (float)(0.02 * random.NextNormal());
+        if (Gate is not null) foreach (ref float v in Gate.Buffer.View.Host) v = (float)(0.02 * random.NextNormal());
+        // Rows of slightly different length: the norm in the penalty is not 1 by accident.
+        for (int j = 0; j < Decoder.Rows; j++)
+            foreach (ref float v in Decoder.Row(j)) v = (float)((0.8 + 0.4 * j / Decoder.Rows) * random.NextNormal() / Math.Sqrt(Decoder.Columns));
+        foreach (ref float v in MagnitudeBias.View.Host) v = magnitudeBias + (float)(0.005 * random.NextNormal());
+        foreach (ref float v in GateBias.View.Host) v = gateBias + (float)(0.005 * random.NextNormal());
+        foreach (ref float v in DecoderBias.View.Host) v = (float)(0.01 * random.NextNormal());
+    }
+}
