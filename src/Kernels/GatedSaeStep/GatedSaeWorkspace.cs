@@ -87,6 +87,7 @@ public sealed unsafe class GatedSaeWorkspace : IDisposable
     internal int* Usage;
     internal BlockSums* EncodeSums;
     internal BlockSums* TokenBlockSums;
+    internal double* UpdateSums;
 
     // Per worker.
     internal float* ProductScratch, ActivationScratch, RowScratch, ValueScratch, CandidateScratch, PackScratch;
@@ -130,6 +131,8 @@ public sealed unsafe class GatedSaeWorkspace : IDisposable
         Usage = New<int>(PaddedLatents);
         EncodeSums = New<BlockSums>(Blocks);
         TokenBlockSums = New<BlockSums>(TileTokens);
+        long weights = (long)Latents * InputWidth;
+        UpdateSums = New<double>(2 * (weights / GatedSaeUpdate.BlockElements + 1) + 2 * (Latents / GatedSaeUpdate.BlockElements + 1) + InputWidth / GatedSaeUpdate.BlockElements + 1 + Latents / GatedSaeUpdate.BlockRows + 1);
     }
 
     private void AllocateTile()

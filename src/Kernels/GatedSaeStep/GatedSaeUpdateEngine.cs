@@ -1,0 +1,173 @@
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+/// <summary>The two passes of <see cref="GatedSaeUpdate"/>: blocks of elements, and blocks of whole decoder rows after them.</summary>
+internal static unsafe class GatedSaeUpdateEngine<TLanes, TVector>
+    where TLanes : ISimdLanes<TVector>
+    where TVector : unmanaged
+{
+    public static double Apply(in GatedSaeTensors tensors, in GatedSaeUpdateOptions o, GatedSaeWorkspace workspace)
+    {
+        WorkerPool pool = ((CpuDevice)workspace.Device).Pool;
+        long decoderBlocks = (tensors.DecoderRows + GatedSaeUpdate.BlockRows - 1) / GatedSaeUpdate.BlockRows, blocks = decoderBlocks;
+        for (int s = 0; s < tensors.Count; s++) blocks += Blocks(tensors[s].Length);
+        double* sums = workspace.UpdateSums;
+        NormJob norm = new() { Tensors = tensors, DecoderBlocks = decoderBlocks, Sums = sums };
+        pool.Run(blocks, ref norm);
+        double squares = 0;
+        for (long b = 0; b < blocks; b++) squares += sums[b];
+        double total = Math.Sqrt(squares);
+        AdamJob adam = new()
+        {
+            Tensors = tensors,
+            DecoderBlocks = decoderBlocks,
+            Clip = (float)(o.ClipNorm > 0 ? Math.Min(1, o.ClipNorm / (total + 1e-6)) : 1),
+            Beta1 = (float)o.Beta1,
+            Rest1 = (float)(1 - o.Beta1),
+            Beta2 = (float)o.Beta2,
+            Rest2 = (float)(1 - o.Beta2),
+            Decay = (float)(1 - o.LearningRate * o.WeightDecay),
+            Rate = (float)(o.LearningRate / (1 - Math.Pow(o.Beta1, o.Step))),
+            Root = (float)(1 / Math.Sqrt(1 - Math.Pow(o.Beta2, o.Step))),
+            Epsilon = (float)o.Epsilon,
+        };
+        pool.Run(blocks, ref adam);
+        return total;
+    }
+
+    private static long Blocks(long length) => (length + GatedSaeUpdate.BlockElements - 1) / GatedSaeUpdate.BlockElements;
+
+    /// <summary>Which elements a block after the decoder's owns.</summary>
+    private static GatedSaeTensors.Segment Locate(in GatedSaeTensors tensors, long block, out long start, out int count)
+    {
+        for (int s = 0; ; s++)
+        {
+            GatedSaeTensors.Segment segment = tensors[s];
+            long blocks = Blocks(segment.Length);
+            if (block < blocks || s == tensors.Count - 1)
+            {
+                start = block * GatedSaeUpdate.BlockElements;
+                count = (int)Math.Min(GatedSaeUpdate.BlockElements, segment.Length - start);
+                return segment;
+            }
+            block -= blocks;
+        }
+    }
+
+    private struct NormJob : IBlockJob
+    {
+        private const int Chunk = 1024;
+
+        public GatedSaeTensors Tensors;
+        public long DecoderBlocks;
+        public double* Sums;
+
+        public void Execute(long block, int worker)
+        {
+            double sum = 0;
+            if (block < DecoderBlocks)
+            {
+                int d = Tensors.DecoderColumns, last = (int)Math.Min((block + 1) * GatedSaeUpdate.BlockRows, Tensors.DecoderRows);
+                for (int j = (int)block * GatedSaeUpdate.BlockRows; j < last; j++) sum += Project(d, Tensors.Decoder.Value + (long)j * d, Tensors.Decoder.Gradient + (long)j * d);
+            }
+            else
+            {
+                GatedSaeTensors.Segment segment = Locate(Tensors, block - DecoderBlocks, out long start, out int count);
+                // Short runs in single precision, their sums in double.
+                for (int i = 0; i < count; i += Chunk)
+                {
+                    float* g = segment.Gradient + start + i;
+                    sum += Dot(Math.Min(Chunk, count - i), g, g);
+                }
+            }
+            Sums[block] = sum;
+        }
+
+        private static double Project(int d, float* row, float* gradient)
+        {
+            float squares = Dot(d, row, row);
+            if (squares > 0)
+            {
+                float factor = -Dot(d, gradient, row) / squares;
+                int i = 0, lanes = TLanes.Count;
+                for (; i <= d - lanes; i += lanes) TLanes.Store(TLanes.MultiplyAdd(TLanes.Broadcast(factor), TLanes.Load(row + i), TLanes.Load(gradient + i)), gradient + i);
+                for (; i < d; i++) gradient[i] = MathF.FusedMultiplyAdd(factor, row[i], gradient[i]);
+            }
+            return Dot(d, gradient, gradient);
+        }
+    }
+
+    private struct AdamJob : IBlockJob
+    {
+        public GatedSaeTensors Tensors;
+        public long DecoderBlocks;
+        public float Clip, Beta1, Rest1, Beta2, Rest2, Decay, Rate, Root, Epsilon;
+
+        public void Execute(long block, int worker)
+        {
+            if (block >= DecoderBlocks)
+            {
+                GatedSaeTensors.Segment segment = Locate(Tensors, block - DecoderBlocks, out long start, out int count);
+                Move(segment, start, count);
+                return;
+            }
+            int d = Tensors.DecoderColumns, last = (int)Math.Min((block + 1) * GatedSaeUpdate.BlockRows, Tensors.DecoderRows);
+            for (int j = (int)block * GatedSaeUpdate.BlockRows; j < last; j++)
+            {
+                Move(Tensors.Decoder, (long)j * d, d);
+                float* row = Tensors.Decoder.Value + (long)j * d;
+                float squares = Dot(d, row, row);
+                if (squares > 0) Scale(d, 1 / MathF.Sqrt(squares), row);
+            }
+        }
+
+        private readonly void Move(in GatedSaeTensors.Segment s, long start, int count)
+        {
+            float* p = s.Value + start, g = s.Gradient + start, m = s.First + start, v = s.Second + start;
+            TVector clip = TLanes.Broadcast(Clip), beta1 = TLanes.Broadcast(Beta1), rest1 = TLanes.Broadcast(Rest1), beta2 = TLanes.Broadcast(Beta2), rest2 = TLanes.Broadcast(Rest2);
+            TVector decay = TLanes.Broadcast(Decay), rate = TLanes.Broadcast(-Rate), root = TLanes.Broadcast(Root), epsilon = TLanes.Broadcast(Epsilon);
+            int i = 0, lanes = TLanes.Count;
+            for (; i <= count - lanes; i += lanes)
+            {
+                TVector gradient = TLanes.Multiply(TLanes.Load(g + i), clip);
+                TVector first = TLanes.MultiplyAdd(gradient, rest1, TLanes.Multiply(TLanes.Load(m + i), beta1));
+                TVector second = TLanes.MultiplyAdd(TLanes.Multiply(gradient, gradient), rest2, TLanes.Multiply(TLanes.Load(v + i), beta2));
+                TLanes.Store(first, m + i);
+                TLanes.Store(second, v + i);
+                TVector denominator = TLanes.MultiplyAdd(TLanes.Sqrt(second), root, epsilon);
+                TLanes.Store(TLanes.MultiplyAdd(rate, TLanes.Divide(first, denominator), TLanes.Multiply(TLanes.Load(p + i), decay)), p + i);
+            }
+            for (; i < count; i++)
+            {
+                float gradient = g[i] * Clip;
+                m[i] = MathF.FusedMultiplyAdd(gradient, Rest1, m[i] * Beta1);
+                v[i] = MathF.FusedMultiplyAdd(gradient * gradient, Rest2, v[i] * Beta2);
+                p[i] = MathF.FusedMultiplyAdd(-Rate, m[i] / MathF.FusedMultiplyAdd(MathF.Sqrt(v[i]), Root, Epsilon), p[i] * Decay);
+            }
+        }
+
+        private static void Scale(int d, float factor, float* row)
+        {
+            int i = 0, lanes = TLanes.Count;
+            for (; i <= d - lanes; i += lanes) TLanes.Store(TLanes.Multiply(TLanes.Load(row + i), TLanes.Broadcast(factor)), row + i);
+            for (; i < d; i++) row[i] *= factor;
+        }
+    }
+
+    private static float Dot(int length, float* x, float* y)
+    {
+        int lanes = TLanes.Count, i = 0;
+        TVector s0 = TLanes.Zero, s1 = s0, s2 = s0, s3 = s0;
+        for (; i <= length - 4 * lanes; i += 4 * lanes)
+        {
+            s0 = TLanes.MultiplyAdd(TLanes.Load(x + i), TLanes.Load(y + i), s0);
+            s1 = TLanes.MultiplyAdd(TLanes.Load(x + i + lanes), TLanes.Load(y + i + lanes), s1);
+            s2 = TLanes.MultiplyAdd(TLanes.Load(x + i + 2 * lanes), TLanes.Load(y + i + 2 * lanes), s2);
+            s3 = TLanes.MultiplyAdd(TLanes.Load(x + i + 3 * lanes), TLanes.Load(y + i + 3 * lanes), s3);
+        }
+        float sum = TLanes.ReduceAdd(TLanes.Add(TLanes.Add(s0, s1), TLanes.Add(s2, s3)));
+        for (; i < length; i++) sum = MathF.FusedMultiplyAdd(x[i], y[i], sum);
+        return sum;
+    }
+}
