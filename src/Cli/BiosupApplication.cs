@@ -27,6 +27,7 @@ public static class BiosupApplication
         RootCommand root = new("BioSup.Native: sparse autoencoders, geometry and Gromov-Wasserstein alignment for single-cell images.")
         {
             DoctorCommand.Create(),
+            InitCommand.Create(),
         };
         GlobalOptions.AddTo(root);
         return root;
