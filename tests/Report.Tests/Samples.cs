@@ -66,13 +66,13 @@ internal static class Samples
             x[i] = 3.5 * Math.Cos(c * 1.6) + random.NextNormal();
             y[i] = 2.8 * Math.Sin(c * 1.6) + random.NextNormal();
         }
-        return new ScatterMap { X = x, Y = y, Categories = labels, CategoryOrder = Classes, XLabel = "component 1", YLabel = "component 2", Width = 520, Height = 380 };
+        return new ScatterMap { X = x, Y = y, Categories = labels, CategoryOrder = Classes, XLabel = "component 1", YLabel = "component 2" };
     }
 
     public static ScatterMap MapByValue()
     {
         ScatterMap map = MapByClass(600);
-        return new ScatterMap { X = map.X, Y = map.Y, Values = [.. map.X.Select((v, i) => i % 50 == 0 ? double.NaN : 0.1 + 0.04 * (v + map.Y[i]))], ValueLabel = "cell death rate", XLabel = "component 1", YLabel = "component 2", ShowTicks = true, Width = 520, Height = 380 };
+        return new ScatterMap { X = map.X, Y = map.Y, Values = [.. map.X.Select((v, i) => i % 50 == 0 ? double.NaN : 0.1 + 0.04 * (v + map.Y[i]))], ValueLabel = "cell death rate", XLabel = "component 1", YLabel = "component 2", ShowTicks = true };
     }
 
     public static BarChart Bars() => new()
@@ -93,7 +93,10 @@ internal static class Samples
     public static Histogram Null()
     {
         CounterRandom random = new(5);
-        return new Histogram { Values = [.. Enumerable.Range(0, 500).Select(_ => 0.25 + 0.02 * random.NextNormal())], XLabel = "label transfer accuracy", YLabel = "permutations", Marks = [new ReferenceLine(0.61, "observed 0.61")] };
+        return new Histogram
+        {
+            Values = [.. Enumerable.Range(0, 500).Select(_ => 0.25 + 0.02 * random.NextNormal())], XLabel = "label transfer accuracy", YLabel = "permutations", Marks = [new ReferenceLine(0.61, "observed 0.61")],
+        };
     }
 
     public static Heatmap Heat()
@@ -102,7 +105,7 @@ internal static class Samples
         for (int i = 0; i < 6; i++)
             for (int j = 0; j < 6; j++) values[i, j] = i == 2 && j == 4 ? double.NaN : Math.Exp(-Math.Abs(i - j) / 2.0);
         string[] names = ["soma size", "neurite length", "puncta", "calcium", "condensation", "membrane loss"];
-        return new Heatmap { Values = values, RowNames = names, ColumnNames = names, ValueLabel = "|cosine|", Decimals = 2, Scale = ColorScale.Cividis, Height = 420 };
+        return new Heatmap { Values = values, RowNames = names, ColumnNames = names, ValueLabel = "|cosine|", Decimals = 2, Scale = ColorScale.Cividis, Width = 560, Height = 420 };
     }
 
     public static Heatmap LargeHeat()
@@ -116,7 +119,7 @@ internal static class Samples
     public static ConfusionMatrix Confusion() => new()
     {
         Counts = new long[,] { { 182, 9, 5, 4 }, { 12, 160, 20, 8 }, { 3, 31, 1504, 12 }, { 0, 6, 11, 183 } },
-        RowNames = Classes, ColumnNames = Classes, Width = 460, Height = 380,
+        RowNames = Classes, ColumnNames = Classes,
     };
 
     public static CouplingHeatmap Coupling()

@@ -29,6 +29,7 @@ internal static class AxisTicks
         if (!(highExponent > lowExponent)) return [new(lowExponent, Power(lowExponent))];
         double span = highExponent - lowExponent;
         int stride = Math.Max(1, (int)Math.Ceiling(span / Math.Max(1, target)));
+        bool powers = lowExponent < -2.3 || highExponent > 4.05;
         List<AxisTick> ticks = [];
         for (int exponent = (int)Math.Floor(lowExponent); exponent <= Math.Ceiling(highExponent); exponent++)
         {
@@ -37,7 +38,7 @@ internal static class AxisTicks
                 double position = exponent + Math.Log10(digit);
                 if (position < lowExponent - 1e-9 || position > highExponent + 1e-9) continue;
                 bool labelled = digit == 1 ? exponent % stride == 0 : span < 2.4 && digit is 2 or 5;
-                if (digit == 1 || stride == 1) ticks.Add(new(position, labelled ? ValueLabel(digit, exponent) : ""));
+                if (digit == 1 || stride == 1) ticks.Add(new(position, labelled ? ValueLabel(digit, exponent, powers) : ""));
             }
         }
         return [.. ticks];
@@ -53,9 +54,9 @@ internal static class AxisTicks
         return value.ToString("#,0." + new string(step > 0 ? '0' : '#', decimals), CultureInfo.InvariantCulture).Replace('-', '−');
     }
 
-    private static string ValueLabel(int digit, int exponent)
+    private static string ValueLabel(int digit, int exponent, bool powers)
     {
-        if (exponent is >= -2 and <= 3) return (digit * Math.Pow(10, exponent)).ToString("#,0.###", CultureInfo.InvariantCulture);
+        if (!powers) return (digit * Math.Pow(10, exponent)).ToString("#,0.###", CultureInfo.InvariantCulture);
         return digit == 1 ? Power(exponent) : $"{digit}×{Power(exponent)}";
     }
 
@@ -78,6 +79,6 @@ internal static class AxisTicks
     {
         double power = Math.Pow(10, Math.Floor(Math.Log10(raw)));
         double ratio = raw / power;
-        return power * (ratio <= 1.0001 ? 1 : ratio <= 2.0001 ? 2 : ratio <= 5.0001 ? 5 : 10);
+        return power * (ratio <= 1.5 ? 1 : ratio <= 3.2 ? 2 : ratio <= 7.1 ? 5 : 10);
     }
 }

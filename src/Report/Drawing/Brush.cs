@@ -70,6 +70,14 @@ internal sealed class Brush(SKCanvas canvas)
         Canvas.Restore();
     }
 
+    /// <summary>Text on a strip of paper, readable over lines.</summary>
+    public void Note(string text, float x, float y, float size, SKColor color, TextAlign align, bool bold = false)
+    {
+        float width = Measure(text, size, bold), left = align switch { TextAlign.Left => x, TextAlign.Center => x - width / 2, _ => x - width };
+        Fill(SKRect.Create(left - 2, y - size * 0.62f, width + 4, size * 1.3f), Ink.Paper.WithAlpha(215));
+        Text(text, x, y, size, color, align, bold);
+    }
+
     public static float Measure(string text, float size, bool bold = false)
     {
         using SKFont font = Font(size, bold);

@@ -17,11 +17,9 @@ internal static class ColorBar
     /// <param name="position">Where a value stands on the colour scale, in [0, 1]; null for linear.</param>
     public static void Draw(Brush brush, SKRect bar, ColorScale scale, double low, double high, string label, Func<double, double>? position = null)
     {
-        for (int i = 0; i < Steps; i++)
-        {
-            float top = bar.Bottom - bar.Height * (i + 1) / Steps;
-            brush.Fill(new SKRect(bar.Left, top, bar.Right, bar.Bottom - bar.Height * i / Steps), ColorScales.At(scale, (i + 0.5) / Steps));
-        }
+        // Every step reaches down to the foot of the bar and is painted over by the next: no seams at any zoom.
+        for (int i = Steps - 1; i >= 0; i--)
+            brush.Fill(new SKRect(bar.Left, bar.Bottom - bar.Height * (i + 1) / Steps, bar.Right, bar.Bottom), ColorScales.At(scale, (i + 0.5) / Steps));
         brush.Outline(bar, Ink.Axis, 0.75f);
         float widest = 0;
         foreach (AxisTick tick in Ticks(low, high, bar.Height, position))

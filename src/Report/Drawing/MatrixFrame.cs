@@ -64,6 +64,12 @@ internal sealed class MatrixFrame
             if (_slanted) brush.Text(_columnNames[j], x + 3, Area.Bottom + 10, Ink.TickSize, Ink.Text, TextAlign.Right, rotation: -45);
             else brush.Text(_columnNames[j], x, Area.Bottom + 12, Ink.TickSize, Ink.Text, TextAlign.Center);
         }
+        DrawLabels(brush);
+    }
+
+    /// <summary>The axis labels alone, for figures that write their own names.</summary>
+    public void DrawLabels(Brush brush)
+    {
         if (_xLabel.Length > 0) brush.Text(Brush.Fit(_xLabel, _size.Width - 10, Ink.LabelSize), Math.Min(Area.MidX, _size.Width - 5 - Brush.Measure(_xLabel, Ink.LabelSize) / 2), _size.Height - 9, Ink.LabelSize, Ink.Text, TextAlign.Center);
         if (_yLabel.Length > 0) brush.Text(Brush.Fit(_yLabel, _size.Height - 10, Ink.LabelSize), 9, Area.MidY, Ink.LabelSize, Ink.Text, TextAlign.Center, rotation: -90);
     }

@@ -80,12 +80,12 @@ public sealed class BarChart : ChartFigure
             float x = plot.Axes.Bottom.GetPixel(reference.Value, data);
             brush.DashedLine(x, data.Top, x, data.Bottom, Ink.Text);
             bool left = x > data.Left + data.Width / 2;
-            brush.Text(label, left ? x - 5 : x + 5, data.Bottom - 9, Ink.TickSize, Ink.Text, left ? TextAlign.Right : TextAlign.Left);
+            brush.Note(label, left ? x - 5 : x + 5, data.Bottom - 9, Ink.TickSize, Ink.Text, left ? TextAlign.Right : TextAlign.Left);
             return;
         }
         float y = plot.Axes.Left.GetPixel(reference.Value, data);
         brush.DashedLine(data.Left, y, data.Right, y, Ink.Text);
-        brush.Text(label, data.Right - 2, y > data.Top + 16 ? y - 8 : y + 9, Ink.TickSize, Ink.Text, TextAlign.Right);
+        brush.Note(label, data.Right - 2, y > data.Top + 16 ? y - 8 : y + 9, Ink.TickSize, Ink.Text, TextAlign.Right);
     }
 
     private void DrawErrors(Brush brush, Plot plot, PixelRect data, int index)

@@ -37,8 +37,13 @@ public abstract class ChartFigure : Figure
 
     private protected static Color ToPlot(SKColor color) => new(color.Red, color.Green, color.Blue, color.Alpha);
 
-    private protected static void SetTicks(IAxis axis, IEnumerable<AxisTick> ticks) =>
-        axis.TickGenerator = new NumericManual([.. ticks.Select(t => t.Label.Length > 0 ? Tick.Major(t.Position, t.Label) : Tick.Minor(t.Position))]);
+    private protected static void SetTicks(IAxis axis, IEnumerable<AxisTick> ticks)
+    {
+        AxisTick[] all = [.. ticks];
+        axis.TickGenerator = new NumericManual([.. all.Select(t => t.Label.Length > 0 ? Tick.Major(t.Position, t.Label) : Tick.Minor(t.Position))]);
+        // ScottPlot leaves no air between the tick labels and the rotated label of a vertical axis.
+        if (axis is IYAxis) axis.MinimumSize = Brush.MeasureWidest(all.Select(t => t.Label), Ink.TickSize) + 36;
+    }
 
     /// <summary>Limits that hold every finite value with some air; [0, 1] when there is none.</summary>
     private protected static (double Low, double High) Range(IEnumerable<double> values, double margin)

@@ -20,7 +20,7 @@ public sealed class CouplingHeatmap : Figure
     private CouplingHeatmap(double[,] blocks, ClassRuns? rows, ClassRuns? columns)
     {
         (_blocks, _rows, _columns) = (blocks, rows, columns);
-        (Width, Height) = (560, 480);
+        (Width, Height) = (472, 420);
     }
 
     public string XLabel { get; init; } = "";
@@ -94,7 +94,7 @@ public sealed class CouplingHeatmap : Figure
         }
         brush.Outline(area, Ink.Axis, 0.75f);
         DrawClasses(brush, area);
-        frame.DrawNames(brush);
+        frame.DrawLabels(brush);
         ColorBar.Draw(brush, SKRect.Create(area.Right + 14, area.Top, 12, Math.Min(area.Height, 220)), ColorScale.Blues, 0, high, "mass / independent coupling", Place);
     }
 

@@ -10,11 +10,11 @@ namespace BioSup.Report.Figures;
 /// </summary>
 public abstract class Figure
 {
-    /// <summary>Width in CSS pixels (1/96 inch).</summary>
-    public int Width { get; init; } = 560;
+    /// <summary>Width in CSS pixels (1/96 inch); the default fits two figures side by side on a report page, which is 976 wide.</summary>
+    public int Width { get; init; } = 472;
 
     /// <summary>Height in CSS pixels.</summary>
-    public int Height { get; init; } = 360;
+    public int Height { get; init; } = 320;
 
     /// <summary>Short heading drawn above the picture; null for none (in a report the caption says it).</summary>
     public string? Title { get; init; }

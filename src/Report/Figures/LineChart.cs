@@ -75,7 +75,7 @@ public sealed class LineChart : ChartFigure
         if (!(y >= data.Top && y <= data.Bottom)) return;
         brush.DashedLine(data.Left, y, data.Right, y, Ink.Muted);
         string label = Brush.Fit(reference.Label, data.Width - 8, Ink.TickSize);
-        brush.Text(label, data.Right - 4, y > data.Top + 16 ? y - 8 : y + 9, Ink.TickSize, Ink.Muted, TextAlign.Right);
+        brush.Note(label, data.Right - 4, y > data.Top + 16 ? y - 8 : y + 9, Ink.TickSize, Ink.Muted, TextAlign.Right);
     }
 
     private void AddSegment(Plot plot, LineSeries series, Color color, double[] x, double[] y, double[]? error, List<double> allX, List<double> allY)

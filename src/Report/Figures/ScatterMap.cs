@@ -59,8 +59,10 @@ public sealed class ScatterMap : ChartFigure
         if (Diagonal) (x0, y0, x1, y1) = (Math.Min(x0, y0), Math.Min(x0, y0), Math.Max(x1, y1), Math.Max(x1, y1));
         if (EqualAspect) plot.Axes.Rules.Add(new ScottPlot.AxisRules.SquareZoomOut(plot.Axes.Bottom, plot.Axes.Left));
         plot.Axes.SetLimits(x0, x1, y0, y1);
-        SetTicks(plot.Axes.Bottom, ShowTicks ? AxisTicks.Linear(x0, x1, TargetTicksX) : []);
-        SetTicks(plot.Axes.Left, ShowTicks ? AxisTicks.Linear(y0, y1, TargetTicksY) : []);
+        // With equal units one axis ends up longer than its data: ticks go on beyond them.
+        double beyond = EqualAspect ? 1 : 0;
+        SetTicks(plot.Axes.Bottom, ShowTicks ? AxisTicks.Linear(x0 - beyond * (x1 - x0), x1 + beyond * (x1 - x0), TargetTicksX * (EqualAspect ? 2 : 1)) : []);
+        SetTicks(plot.Axes.Left, ShowTicks ? AxisTicks.Linear(y0 - beyond * (y1 - y0), y1 + beyond * (y1 - y0), TargetTicksY * (EqualAspect ? 2 : 1)) : []);
         if (!ShowTicks) plot.HideGrid();
         string[] names = CategoryNames();
         plot.Add.Plottable(new Points(this, Colors(names)));
@@ -123,7 +125,7 @@ public sealed class ScatterMap : ChartFigure
                 DrawAll(rp.Canvas, 0, 0);
                 return;
             }
-            const int Scale = 3;
+            const int Scale = 2;
             PixelRect area = rp.DataRect;
             using SKSurface surface = SKSurface.Create(new SKImageInfo((int)(area.Width * Scale), (int)(area.Height * Scale), SKColorType.Rgba8888, SKAlphaType.Premul));
             surface.Canvas.Scale(Scale);

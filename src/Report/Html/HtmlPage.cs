@@ -155,7 +155,9 @@ internal sealed class HtmlPage(ReportDocument document)
 
     private void Figures(FigureRowBlock row)
     {
-        Line(row.Figures.Count > 1 ? "<div class=\"figure-row\">" : "<div class=\"figure-single\">");
+        // A lone figure that leaves half the page free has its caption beside it.
+        bool narrow = row.Figures.Count == 1 && row.Figures[0].Figure.Size.Width <= 600;
+        Line(row.Figures.Count > 1 ? "<div class=\"figure-row\">" : narrow ? "<div class=\"figure-single narrow\">" : "<div class=\"figure-single\">");
         foreach (FigureItem item in row.Figures)
         {
             _figures++;

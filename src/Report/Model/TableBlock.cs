@@ -40,8 +40,8 @@ public readonly record struct TableCell(string Text, bool IsNumber = false, Tone
 
     public static implicit operator TableCell(long value) => new(Numbers.Integer(value), true);
 
-    /// <summary>Four significant digits; use <see cref="Number"/> for another precision.</summary>
-    public static implicit operator TableCell(double value) => Number(value, 4);
+    /// <summary>Up to four significant digits, without trailing zeros; use <see cref="Fixed"/> where a column should line up at the point.</summary>
+    public static implicit operator TableCell(double value) => new(Numbers.Short(value), true);
 
     public static TableCell Number(double value, int significantDigits, Tone tone = Tone.Neutral) => new(Numbers.Significant(value, significantDigits), true, tone);
 
@@ -74,6 +74,13 @@ public static class Numbers
         }
         int decimals = Math.Clamp(digits - 1 - (int)Math.Floor(Math.Log10(magnitude)), 0, 15);
         return Fixed(value, decimals);
+    }
+
+    /// <summary>Up to so many significant digits, without trailing zeros: 0.002, 71, 0.4123.</summary>
+    public static string Short(double value, int digits = 4)
+    {
+        string text = Significant(value, digits);
+        return text.Contains('.') && !text.Contains('×') ? text.TrimEnd('0').TrimEnd('.') : text;
     }
 
     /// <summary>A duration as "0.42 s", "12.3 s", "4 min 05 s" or "1 h 02 min".</summary>
