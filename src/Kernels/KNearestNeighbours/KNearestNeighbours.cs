@@ -37,7 +37,7 @@ public static partial class KNearestNeighbours
         SearchCore(metric, points, points, indices, distances, self: true);
 
     private static void SearchCore<T>(DistanceMetric metric, MatrixView<T> queries, MatrixView<T> points, MatrixView<int> indices, MatrixView<T> distances, bool self)
-        where T : unmanaged, INumber<T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         if (!Enum.IsDefined(metric)) throw new ArgumentOutOfRangeException(nameof(metric));
         if (queries.Columns != points.Columns)
@@ -50,8 +50,7 @@ public static partial class KNearestNeighbours
         int available = self ? points.Rows - 1 : points.Rows;
         if (indices.Columns > available)
             throw new ArgumentException($"{indices.Columns} neighbours were asked for, but there are only {available} {(self ? "other points" : "points")}.", nameof(indices));
-        if (queries.Device is not CpuDevice)
-            throw new DeviceException($"Nearest neighbours have no kernel for the device {queries.Device.Name}.");
-        SearchReference(metric, queries, points, indices, distances, self);
+        if (queries.Device is CpuDevice cpu) SearchCpu(cpu, metric, queries, points, indices, distances, self);
+        else throw new DeviceException($"Nearest neighbours have no kernel for the device {queries.Device.Name}.");
     }
 }

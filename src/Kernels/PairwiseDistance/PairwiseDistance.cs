@@ -37,7 +37,7 @@ public static partial class PairwiseDistance
         ComputeCore(metric, x, x, distances, form, self: true);
 
     private static void ComputeCore<T>(DistanceMetric metric, MatrixView<T> x, MatrixView<T> y, MatrixView<T> distances, DistanceForm form, bool self)
-        where T : unmanaged, INumber<T>
+        where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
         if (!Enum.IsDefined(metric)) throw new ArgumentOutOfRangeException(nameof(metric));
         if (!Enum.IsDefined(form)) throw new ArgumentOutOfRangeException(nameof(form));
@@ -47,8 +47,7 @@ public static partial class PairwiseDistance
         if (!ReferenceEquals(x.Device, y.Device) || !ReferenceEquals(x.Device, distances.Device))
             throw new ArgumentException("Operands lie on different devices.", nameof(distances));
         if (x.Rows == 0 || y.Rows == 0) return;
-        if (x.Device is not CpuDevice)
-            throw new DeviceException($"Pairwise distances have no kernel for the device {x.Device.Name}.");
-        ComputeReference(metric, x, y, distances, self);
+        if (x.Device is CpuDevice cpu) ComputeCpu(cpu, metric, x, y, distances, form, self);
+        else throw new DeviceException($"Pairwise distances have no kernel for the device {x.Device.Name}.");
     }
 }
