@@ -36,13 +36,9 @@ public static class AtomicFile
             File.Move(temporary, full, overwrite: true);
             done = true;
         }
-        catch (UnauthorizedAccessException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new UsageException($"Cannot write {path}: no permission to write in the folder {folder}.", e);
-        }
-        catch (IOException e)
-        {
-            throw Translate(path, folder, e);
+            throw Translate(path, e);
         }
         finally
         {
@@ -53,11 +49,25 @@ public static class AtomicFile
     /// <summary>Writes text as UTF-8 without a byte-order mark.</summary>
     public static void WriteAllText(string path, string text) => Write(path, stream => stream.Write(s_utf8.GetBytes(text)));
 
-    private static BiosupException Translate(string path, string folder, IOException e) => (e.HResult & 0xFFFF) switch
+    /// <summary>Runs something that writes at <paramref name="path"/> and makes its failure one sentence.</summary>
+    internal static void Guard(string path, Action write)
     {
+        try
+        {
+            write();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Translate(path, e);
+        }
+    }
+
+    internal static BiosupException Translate(string path, Exception e) => (e.HResult & 0xFFFF) switch
+    {
+        _ when e is UnauthorizedAccessException => new UsageException($"Cannot write {path}: no permission to write in this folder.", e),
         NoSpaceLeft => new DataException(path, null, "the disk is full; nothing was changed", e),
         QuotaExceeded => new DataException(path, null, "the disk quota is used up; nothing was changed", e),
-        ReadOnlyFileSystem => new UsageException($"Cannot write {path}: the folder {folder} is on a read-only file system.", e),
+        ReadOnlyFileSystem => new UsageException($"Cannot write {path}: the folder is on a read-only file system.", e),
         _ => new DataException(path, null, $"writing failed: {e.Message}", e),
     };
 

@@ -8,18 +8,21 @@ namespace BioSup.Data;
 /// <summary>Finds the first NaN or infinity of a matrix and names it by row and column.</summary>
 public static class FiniteCheck
 {
+    /// <param name="matrix">A host matrix.</param>
+    /// <param name="source">The file, for the message.</param>
+    /// <param name="firstRow">The number of the matrix's first row in the file.</param>
     /// <exception cref="DataException">A value is NaN or infinite; rows and columns are counted from 0.</exception>
-    public static void Require(MatrixView<float> matrix, string source)
+    public static void Require(MatrixView<float> matrix, string source, long firstRow = 0)
     {
         for (int i = 0; i < matrix.Rows; i++)
-            if (!AllFinite<float>(matrix.Row(i))) throw Error<float>(matrix.Row(i), i, source);
+            if (!AllFinite<float>(matrix.Row(i))) throw Error<float>(matrix.Row(i), firstRow + i, source);
     }
 
-    /// <inheritdoc cref="Require(MatrixView{float}, string)"/>
-    public static void Require(MatrixView<double> matrix, string source)
+    /// <inheritdoc cref="Require(MatrixView{float}, string, long)"/>
+    public static void Require(MatrixView<double> matrix, string source, long firstRow = 0)
     {
         for (int i = 0; i < matrix.Rows; i++)
-            if (!AllFinite<double>(matrix.Row(i))) throw Error<double>(matrix.Row(i), i, source);
+            if (!AllFinite<double>(matrix.Row(i))) throw Error<double>(matrix.Row(i), firstRow + i, source);
     }
 
     // x - x is 0 for finite x and NaN otherwise, and NaN survives every later addition.
@@ -39,7 +42,7 @@ public static class FiniteCheck
         return T.IsFinite(sum);
     }
 
-    private static DataException Error<T>(ReadOnlySpan<T> row, int i, string source) where T : unmanaged, IFloatingPoint<T>
+    private static DataException Error<T>(ReadOnlySpan<T> row, long i, string source) where T : unmanaged, IFloatingPoint<T>
     {
         int j = 0;
         while (T.IsFinite(row[j])) j++;

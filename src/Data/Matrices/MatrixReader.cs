@@ -43,6 +43,8 @@ public static class MatrixReader
                     return file.ReadMatrix<T>(device, locator.RequireMember("the tensor", file.Names));
             case FileKind.Csv:
                 return locator.Member is null ? CsvFile.ReadMatrix<T>(device, locator.Path) : FromColumn<T>(device, CsvFile.ReadColumn(locator.Path, locator.Member));
+            case FileKind.TokenShards:
+                return ReadShards<T>(device, locator.Path);
             default:
                 throw new UsageException($"{locator.Text}: no matrix can be read from this kind of file.");
         }
@@ -58,6 +60,18 @@ public static class MatrixReader
         if (device.IsHost && NpyFile.CanMap<T>(header) && header.Count * header.ItemSize >= MapThresholdBytes) return NpyFile.MapChecked<T>(device, path, header);
         return MatrixLoader.Load<T>(device, stream, new MatrixLoader.Layout(header.Type, header.BigEndian, header.FortranOrder), rows, columns);
     });
+
+    private static Matrix<T> ReadShards<T>(ComputeDevice device, string folder) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        using TokenShards shards = TokenShards.Open(folder, requireFinite: false);
+        if (typeof(T) == typeof(float)) return (Matrix<T>)(object)shards.ReadAll(device);
+        using CpuDevice host = new(1);
+        using Matrix<float> tokens = shards.ReadAll(host);
+        T[] wide = new T[(long)tokens.Rows * tokens.Columns];
+        for (int i = 0; i < tokens.Rows; i++)
+            for (int j = 0; j < tokens.Columns; j++) wide[(long)i * tokens.Columns + j] = T.CreateTruncating(tokens.Row(i)[j]);
+        return Matrix<T>.From(device, tokens.Rows, tokens.Columns, wide);
+    }
 
     private static Matrix<T> FromColumn<T>(ComputeDevice device, Column column) where T : unmanaged, INumberBase<T> =>
         MatrixLoader.FromArray<T>(device, NdArray.Vector(column.Numbers), column.Name);

@@ -88,15 +88,15 @@ public sealed class NpyHeader
         return Build(new NpyHeaderParser(text, source, where ?? $"offset {offset}").Parse(), source, where, offset + (int)length);
     }
 
-    /// <summary>The bytes of a version 1 header, padded so that the data start at a multiple of 64.</summary>
-    internal static byte[] Compose(string descr, ReadOnlySpan<long> shape)
+    /// <summary>The bytes of a version 1 header, padded so that the data start at a multiple of 64, and not before <paramref name="atLeast"/>.</summary>
+    internal static byte[] Compose(string descr, ReadOnlySpan<long> shape, int atLeast = 0)
     {
         StringBuilder text = new("{'descr': '" + descr + "', 'fortran_order': False, 'shape': (");
         foreach (long extent in shape) text.Append(CultureInfo.InvariantCulture, $"{extent}, ");
         if (shape.Length > 1) text.Length -= 2;
         else if (shape.Length == 1) text.Length -= 1;
         text.Append("), }");
-        int padded = (10 + text.Length + 1 + 63) / 64 * 64;
+        int padded = Math.Max((10 + text.Length + 1 + 63) / 64 * 64, atLeast);
         text.Append(' ', padded - 10 - text.Length - 1).Append('\n');
         byte[] bytes = new byte[padded];
         s_magic.CopyTo(bytes, 0);
