@@ -1,0 +1,100 @@
+using BioSup.Kernels;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>How points of one domain are compared.</summary>
+public enum DomainCost
+{
+    /// <summary>Shortest paths on the k-nearest-neighbour graph.</summary>
+    Geodesic,
+    SquaredEuclidean,
+    Euclidean,
+    Cosine,
+    Correlation,
+
+    /// <summary>The matrix given is the cost itself.</summary>
+    Precomputed,
+}
+
+/// <summary>Length of an edge of the neighbour graph.</summary>
+public enum GraphWeights
+{
+    /// <summary>1: paths count hops.</summary>
+    Hops,
+
+    /// <summary>The distance in the graph's metric.</summary>
+    Distance,
+}
+
+public enum RowNormalisation
+{
+    None,
+
+    /// <summary>Each row divided by its Euclidean norm; rows of zeros stay.</summary>
+    L2,
+}
+
+/// <summary>What the finished cost is divided by, over all n² entries.</summary>
+public enum CostScale
+{
+    None,
+    Max,
+    Mean,
+    Median,
+}
+
+/// <summary>What to do with pairs that no path joins.</summary>
+public enum ComponentRule
+{
+    /// <summary>Their distance is the largest finite one (SCOT).</summary>
+    LargestFinite,
+
+    /// <summary>Refuse the data.</summary>
+    Refuse,
+}
+
+/// <summary>Parameters of a cost within one domain.</summary>
+public sealed record DomainCostOptions
+{
+    public DomainCost Cost { get; init; } = DomainCost.Geodesic;
+
+    /// <summary>Neighbours per point in the graph.</summary>
+    public int Neighbours { get; init; } = 30;
+    public DistanceMetric GraphMetric { get; init; } = DistanceMetric.Correlation;
+    public GraphWeights GraphWeights { get; init; } = GraphWeights.Hops;
+
+    /// <summary>Counts a point as the first of its own neighbours, as scikit-learn's kneighbors_graph(include_self=True).</summary>
+    public bool IncludeSelf { get; init; } = true;
+    public RowNormalisation RowNormalisation { get; init; } = RowNormalisation.L2;
+    public CostScale Scale { get; init; } = CostScale.Max;
+    public ComponentRule Components { get; init; } = ComponentRule.LargestFinite;
+
+    /// <summary>SCOT (Demetci et al. 2022, src/scotv1.py): rows to unit length, k nearest by correlation with the point itself, hops, undirected, divided by the maximum.</summary>
+    public static DomainCostOptions Scot(int neighbours) => new() { Neighbours = neighbours };
+
+    /// <summary>GW-map (arXiv 2606.31394): k = 60 Euclidean neighbours, edge lengths, divided by the mean. Used with epsilon in OTT's convention.</summary>
+    public static DomainCostOptions GwMap(int neighbours = 60) => new()
+    {
+        Neighbours = neighbours, GraphMetric = DistanceMetric.Euclidean, GraphWeights = GraphWeights.Distance, IncludeSelf = false,
+        RowNormalisation = RowNormalisation.None, Scale = CostScale.Mean,
+    };
+}
+
+/// <summary>A finished cost within one domain. Owns the matrix.</summary>
+public sealed class DomainCostResult : IDisposable
+{
+    /// <summary>The cost [n, n] after scaling.</summary>
+    public required Matrix<double> Cost { get; init; }
+
+    /// <summary>What the raw cost was divided by.</summary>
+    public required double Divisor { get; init; }
+
+    /// <summary>Connected components of the neighbour graph; 1 for costs without a graph.</summary>
+    public required int Components { get; init; }
+
+    /// <summary>Ordered pairs that no path joins and that received the largest finite distance.</summary>
+    public required long UnreachablePairs { get; init; }
+
+    public void Dispose() => Cost.Dispose();
+}

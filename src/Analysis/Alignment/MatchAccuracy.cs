@@ -1,0 +1,61 @@
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>Fractions of samples closer than the true match (FOSCTTM; Liu et al. 2019, SCOT's evals.py): 0 is perfect, 0.5 is chance.</summary>
+/// <param name="FirstToSecond">Mean over the first domain's cells.</param>
+/// <param name="SecondToFirst">Mean over the second domain's cells.</param>
+/// <param name="PerCell">Per cell, the average of both directions.</param>
+public sealed record FosctTm(double FirstToSecond, double SecondToFirst, double[] PerCell)
+{
+    /// <summary>SCOT's domain-averaged value.</summary>
+    public double Average => 0.5 * (FirstToSecond + SecondToFirst);
+}
+
+/// <summary>Barycentric projection and the scores that need a known correspondence.</summary>
+public static class MatchAccuracy
+{
+    /// <summary>Row i of the result is sum_j T_ij y_j / sum_j T_ij: the first domain's cells in the second domain's coordinates, [n, d].</summary>
+    public static Matrix<double> BarycentricProjection(Matrix<double> coupling, Matrix<double> y)
+    {
+        if (coupling.Columns != y.Rows) throw new DataException("coupling", null, $"the coupling has {coupling.Columns} columns; the second domain has {y.Rows} points.");
+        Matrix<double> projected = y.Device.AllocateMatrix<double>(coupling.Rows, y.Columns);
+        Kernels.Gemm.Multiply(Kernels.Transpose.No, Kernels.Transpose.No, 1.0, coupling.View, y.View, 0.0, projected.View);
+        for (int i = 0; i < coupling.Rows; i++)
+        {
+            double mass = 0;
+            foreach (double t in coupling.Row(i)) mass += t;
+            if (!(mass > 0)) throw new DataException("coupling", $"row {i}", "the row carries no mass, so it has no projection.");
+            Span<double> row = projected.Row(i);
+            for (int d = 0; d < row.Length; d++) row[d] /= mass;
+        }
+        return projected;
+    }
+
+    /// <summary>FOSCTTM of two sets in common coordinates [n, d], row i of one being row i of the other; Euclidean distance, ties count as not closer.</summary>
+    public static FosctTm Foscttm(Matrix<double> first, Matrix<double> second)
+    {
+        if (first.Rows != second.Rows || first.Columns != second.Columns)
+            throw new DataException("truth", null, $"an identity correspondence needs equal shapes; got {first.Rows} x {first.Columns} and {second.Rows} x {second.Columns}.");
+        int n = first.Rows;
+        if (n < 2) throw new DataException("truth", null, "FOSCTTM needs at least two cells.");
+        using Matrix<double> distances = first.Device.AllocateMatrix<double>(n, n);
+        Kernels.PairwiseDistance.Compute(Kernels.DistanceMetric.Euclidean, first.View, second.View, distances.View, Kernels.DistanceForm.Direct);
+        double[] truth = new double[n];
+        for (int i = 0; i < n; i++) truth[i] = distances.Row(i)[i];
+        int[] rowCloser = new int[n], columnCloser = new int[n];
+        for (int i = 0; i < n; i++)
+        {
+            ReadOnlySpan<double> row = distances.Row(i);
+            for (int j = 0; j < n; j++)
+            {
+                if (row[j] < truth[i]) rowCloser[i]++;
+                if (row[j] < truth[j]) columnCloser[j]++;
+            }
+        }
+        double scale = 1.0 / (n - 1);
+        double[] perCell = new double[n];
+        for (int i = 0; i < n; i++) perCell[i] = 0.5 * scale * (rowCloser[i] + columnCloser[i]);
+        return new FosctTm(scale * rowCloser.Average(), scale * columnCloser.Average(), perCell);
+    }
+}
