@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
-using System.Text;
 using System.Xml.Linq;
 
 namespace BioSup.Report.Drawing;
@@ -14,15 +12,16 @@ internal static class SvgCleaner
     private static readonly XNamespace s_svg = "http://www.w3.org/2000/svg";
     private static readonly XNamespace s_xlink = "http://www.w3.org/1999/xlink";
 
-    public static string Clean(string skiaSvg, int width, int height, string description)
+    public static string Clean(string skiaSvg, int width, int height, string description, string idPrefix)
     {
         XElement root = XDocument.Parse(Printable(skiaSvg)).Root ?? throw new InvalidOperationException("Skia wrote an empty SVG document.");
-        string prefix = "f" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(skiaSvg)))[..8] + "-";
+        Dictionary<string, string> names = NewNames(root, idPrefix);
         foreach (XElement element in root.DescendantsAndSelf())
         {
-            RenameReferences(element, prefix);
+            Rename(element, names);
             if (element.Name == s_svg + "text") CleanText(element);
         }
+        RemoveHiddenBackgrounds(root, width, height);
         root.SetAttributeValue("width", width.ToString(CultureInfo.InvariantCulture));
         root.SetAttributeValue("height", height.ToString(CultureInfo.InvariantCulture));
         root.SetAttributeValue("viewBox", string.Create(CultureInfo.InvariantCulture, $"0 0 {width} {height}"));
@@ -30,6 +29,14 @@ internal static class SvgCleaner
         root.SetAttributeValue("aria-label", Printable(description));
         root.AddFirst(new XElement(s_svg + "title", Printable(description)));
         return root.ToString(SaveOptions.DisableFormatting);
+    }
+
+    // ScottPlot clears the canvas and then paints its background: only the last of the leading full-size rectangles is ever seen.
+    private static void RemoveHiddenBackgrounds(XElement root, int width, int height)
+    {
+        XElement[] leading = [.. root.Elements().TakeWhile(e => e.Name == s_svg + "rect" && e.Attribute("x") is null && e.Attribute("y") is null
+            && e.Attribute("width")?.Value == width.ToString(CultureInfo.InvariantCulture) && e.Attribute("height")?.Value == height.ToString(CultureInfo.InvariantCulture))];
+        foreach (XElement hidden in leading.SkipLast(1)) hidden.Remove();
     }
 
     private static void CleanText(XElement text)
@@ -48,14 +55,22 @@ internal static class SvgCleaner
         if (text.Attribute(name)?.Value is string positions) text.SetAttributeValue(name, positions.Split(',', 2)[0].Trim());
     }
 
-    private static void RenameReferences(XElement element, string prefix)
+    // Skia counts identifiers through the whole life of the process; numbered anew, the same figure is the same text every time.
+    private static Dictionary<string, string> NewNames(XElement root, string prefix)
+    {
+        Dictionary<string, string> names = [];
+        foreach (XAttribute id in root.DescendantsAndSelf().Attributes("id")) names.TryAdd(id.Value, prefix + names.Count.ToString(CultureInfo.InvariantCulture));
+        return names;
+    }
+
+    private static void Rename(XElement element, Dictionary<string, string> names)
     {
         foreach (XAttribute attribute in element.Attributes())
         {
             if (attribute.IsNamespaceDeclaration) continue;
-            if (attribute.Name == "id") attribute.Value = prefix + attribute.Value;
-            else if (attribute.Value.StartsWith("url(#", StringComparison.Ordinal)) attribute.Value = "url(#" + prefix + attribute.Value[5..];
-            else if ((attribute.Name == s_xlink + "href" || attribute.Name == "href") && attribute.Value.StartsWith('#')) attribute.Value = "#" + prefix + attribute.Value[1..];
+            if (attribute.Name == "id") attribute.Value = names[attribute.Value];
+            else if (attribute.Value.StartsWith("url(#", StringComparison.Ordinal)) attribute.Value = $"url(#{names[attribute.Value[5..^1]]})";
+            else if ((attribute.Name == s_xlink + "href" || attribute.Name == "href") && attribute.Value.StartsWith('#')) attribute.Value = "#" + names[attribute.Value[1..]];
         }
     }
 

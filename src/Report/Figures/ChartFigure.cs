@@ -31,7 +31,14 @@ public abstract class ChartFigure : Figure
         using Plot plot = new();
         ApplyStyle(plot);
         Compose(plot);
-        plot.Render(canvas, new PixelRect(0, Width, Height, 0));
+        PixelRect whole = new(0, Width, Height, 0);
+        if (plot.Axes.Rules.Count > 0)
+        {
+            // Rules settle the limits while rendering and ScottPlot then paints everything again: let that happen where nothing is kept.
+            using SKNoDrawCanvas nowhere = new(Width, Height);
+            plot.Render(nowhere, whole);
+        }
+        plot.Render(canvas, whole);
         Annotate(new Brush(canvas), plot, plot.RenderManager.LastRender.DataRect);
     }
 

@@ -50,7 +50,8 @@ public abstract class Figure
     }
 
     /// <summary>An SVG document without XML declaration, so that it can stand in a file of its own or inside an HTML page.</summary>
-    public string ToSvg()
+    /// <param name="idPrefix">Begins every identifier inside; figures on one page need different ones.</param>
+    public string ToSvg(string idPrefix = "s")
     {
         (int width, int height) = Size;
         using MemoryStream buffer = new();
@@ -60,6 +61,6 @@ public abstract class Figure
             canvas.DrawRect(SKRect.Create(width, height), paper);
             Draw(canvas);
         }
-        return SvgCleaner.Clean(Encoding.UTF8.GetString(buffer.ToArray()), width, height, AccessibleName);
+        return SvgCleaner.Clean(Encoding.UTF8.GetString(buffer.ToArray()), width, height, AccessibleName, idPrefix);
     }
 }

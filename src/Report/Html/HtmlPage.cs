@@ -162,7 +162,7 @@ internal sealed class HtmlPage(ReportDocument document)
         {
             _figures++;
             Line($"<figure id=\"figure-{Text(_figures)}\" style=\"--w:{Text(item.Figure.Size.Width)}px\">");
-            Line(item.Figure.ToSvg());
+            Line(item.Figure.ToSvg($"f{Text(_figures)}-"));
             Line($"<figcaption><b>Figure {Text(_figures)}.</b> {InlineText.ToHtml(item.Caption)}</figcaption>");
             Line("</figure>");
         }

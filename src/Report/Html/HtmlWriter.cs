@@ -1,5 +1,5 @@
 using System.Text;
-using BioSup.Report.Figures;
+using BioSup.Data;
 
 namespace BioSup.Report;
 
@@ -9,6 +9,20 @@ namespace BioSup.Report;
 /// </summary>
 public static class HtmlWriter
 {
+    /// <summary>
+    /// Writes the page to <paramref name="path"/>, whole or not at all. With <paramref name="saveFigures"/> every figure is also saved in a folder
+    /// <c>figures</c> beside it, as PNG and SVG.
+    /// </summary>
+    /// <exception cref="BioSup.Runtime.UsageException">The folder cannot be written to.</exception>
+    /// <exception cref="BioSup.Runtime.DataException">The disk is full or failed.</exception>
+    public static void Write(ReportDocument document, string path, bool saveFigures = false)
+    {
+        ArgumentNullException.ThrowIfNull(document);
+        string html = ToHtml(document);
+        if (saveFigures) SaveFigures(document, Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/", "figures"));
+        AtomicFile.WriteAllText(path, html);
+    }
+
     /// <summary>Writes the page to <paramref name="output"/> as UTF-8 without byte order mark.</summary>
     public static void Write(ReportDocument document, Stream output)
     {
@@ -21,7 +35,6 @@ public static class HtmlWriter
     public static void SaveFigures(ReportDocument document, string folder)
     {
         ArgumentNullException.ThrowIfNull(document);
-        Directory.CreateDirectory(folder);
         int number = 0;
         HashSet<string> used = new(StringComparer.OrdinalIgnoreCase);
         foreach (FigureItem item in document.Sections.SelectMany(s => s.Blocks).OfType<FigureRowBlock>().SelectMany(b => b.Figures))
@@ -29,13 +42,11 @@ public static class HtmlWriter
             number++;
             string name = HtmlPage.FileName(item.Name ?? "figure-" + Numbers.Integer(number));
             if (!used.Add(name)) used.Add(name += "-" + Numbers.Integer(number));
-            WriteFile(Path.Combine(folder, name + ".png"), item.Figure.ToPng());
-            WriteFile(Path.Combine(folder, name + ".svg"), new UTF8Encoding(false).GetBytes(item.Figure.ToSvg() + "\n"));
+            AtomicFile.Write(Path.Combine(folder, name + ".png"), stream => stream.Write(item.Figure.ToPng()));
+            AtomicFile.WriteAllText(Path.Combine(folder, name + ".svg"), item.Figure.ToSvg() + "\n");
         }
     }
 
     /// <summary>The page as one string.</summary>
     public static string ToHtml(ReportDocument document) => new HtmlPage(document).Render();
-
-    private static void WriteFile(string path, byte[] content) => File.WriteAllBytes(path, content);
 }
