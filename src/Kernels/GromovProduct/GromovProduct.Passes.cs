@@ -28,16 +28,16 @@ public static unsafe partial class GromovProduct
                 double* y = (double*)cost;
                 switch (Variant)
                 {
-                    case KernelVariant.Avx512: Row<Lanes512Double, Vector512<double>>(x, y, row); break;
-                    case KernelVariant.Avx2: Row<Lanes256Double, Vector256<double>>(x, y, row); break;
-                    default: Row<Lanes128Double, Vector128<double>>(x, y, row); break;
+                    case KernelVariant.Avx512: Row<ScalingLanes512Double, Vector512<double>>(x, y, row); break;
+                    case KernelVariant.Avx2: Row<ScalingLanes256Double, Vector256<double>>(x, y, row); break;
+                    default: Row<ScalingLanes128Double, Vector128<double>>(x, y, row); break;
                 }
                 return;
             }
             for (int j = 0; j < Columns; j++) cost[j] = T.CreateTruncating(Scale * (row + ColumnTerm[j] - double.CreateTruncating(product[j])));
         }
 
-        private readonly void Row<TLanes, TVector>(double* x, double* y, double row) where TLanes : struct, ILanes<TVector, double> where TVector : unmanaged
+        private readonly void Row<TLanes, TVector>(double* x, double* y, double row) where TLanes : struct, IScalingLanes<TVector, double> where TVector : unmanaged
         {
             TVector scale = TLanes.Broadcast(Scale), first = TLanes.Broadcast(row);
             int whole = Columns / TLanes.Width * TLanes.Width;

@@ -8,7 +8,7 @@ namespace BioSup.Kernels;
 /// Exponents are taken relative to the largest of each sum, so nothing under- or overflows for any cost and epsilon.
 /// </summary>
 internal static unsafe class LogDomainSolver<TLanes, TVector, T>
-    where TLanes : struct, ILanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
 {
     public static SinkhornResult Solve(SinkhornWorkspace<T> w, MatrixView<T> cost, double* a, double* b, double epsilon, double* f, double* g, in SinkhornOptions options)
     {

@@ -6,7 +6,7 @@ namespace BioSup.Kernels;
 
 /// <summary>Fills one panel per block: gathers the cost in the workspace's order, drops strips below the cut, exponentiates the rest.</summary>
 internal unsafe struct BuildStripsJob<TLanes, TVector, T> : IBlockJob
-    where TLanes : struct, ILanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
 {
     public SinkhornPointers<T> W;
     public T* Cost;
@@ -69,17 +69,29 @@ internal unsafe struct BuildStripsJob<TLanes, TVector, T> : IBlockJob
     }
 }
 
+/// <summary>What a pass does with the rows.</summary>
+internal enum PassMode
+{
+    /// <summary>u = a / (K v): one Sinkhorn iteration.</summary>
+    Scale,
+
+    /// <summary>u as it is.</summary>
+    ColumnSumsOnly,
+
+    /// <summary>u = a (K v): with a = 1 / degree, an average over neighbours.</summary>
+    Average,
+}
+
 /// <summary>
-/// One Sinkhorn iteration over the panels of a block: u = a / (K v) row by row, and while the panel is still in the first-level cache
-/// its share of K^T u. With <see cref="ColumnSumsOnly"/> u is taken as it is.
+/// One pass over the panels of a block: u from K v row by row, and while the panel is still in the first-level cache its share of K^T u.
 /// </summary>
 internal unsafe struct IterateJob<TLanes, TVector, T> : IBlockJob
-    where TLanes : struct, ILanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
 {
     public SinkhornPointers<T> W;
     public T* U;
     public T* V;
-    public bool ColumnSumsOnly;
+    public PassMode Mode;
 
     public void Execute(long block, int worker)
     {
@@ -96,12 +108,13 @@ internal unsafe struct IterateJob<TLanes, TVector, T> : IBlockJob
             int* index = W.StripIndex + (long)panel * W.Strips;
             int count = W.StripCount[panel];
             T* u = U + panel * panelRows;
-            if (!ColumnSumsOnly)
+            if (Mode != PassMode.ColumnSumsOnly)
             {
                 RowSums(tiles, index, count, V, rowSums);
                 for (int r = 0; r < panelRows && panel * panelRows + r < W.Rows; r++)
                 {
-                    T value = W.RowMass[panel * panelRows + r] / rowSums[r];
+                    T mass = W.RowMass[panel * panelRows + r];
+                    T value = Mode == PassMode.Scale ? mass / rowSums[r] : mass * rowSums[r];
                     u[r] = value;
                     low = T.Min(low, value);
                     high = T.Max(high, value);

@@ -9,9 +9,8 @@ namespace BioSup.Kernels;
 /// under- or overflows. A strip is dropped only when it cannot change any sum by more than rounding for every u and v inside the drift range.
 /// </summary>
 internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
-    where TLanes : struct, ILanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
 {
-    private const int ReduceColumns = 2048;
     private readonly SinkhornWorkspace<T> _workspace;
     private readonly SinkhornPointers<T> _pointers;
     private readonly MatrixView<T> _cost;
@@ -97,8 +96,6 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
     /// <summary>v = b / K^T u, then u = a / K v. False, with u as it was, when a correction left the drift range.</summary>
     private bool Iterate()
     {
-        int strips = _workspace.Strips, width = SinkhornWorkspace<T>.StripWidth;
-        T low = T.PositiveInfinity, high = T.Zero;
         T* v = _workspace.V;
         int whole = _workspace.Columns / TLanes.Width * TLanes.Width;
         for (int j = 0; j < whole; j += TLanes.Width)
@@ -107,7 +104,7 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
         if (!Inside(v, _workspace.Columns)) return false;
 
         T* next = _workspace.PreviousU;
-        RunPass(next, columnSumsOnly: false);
+        ScalingPass<TLanes, TVector, T>.Run(_workspace, next, PassMode.Scale);
         double least = double.PositiveInfinity, most = 0;
         for (int block = 0; block < _workspace.Blocks; block++)
         {
@@ -140,15 +137,6 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
         return smallest >= low && largest <= high;
     }
 
-    private void RunPass(T* u, bool columnSumsOnly)
-    {
-        IterateJob<TLanes, TVector, T> job = new() { W = _pointers, U = u, V = _workspace.V, ColumnSumsOnly = columnSumsOnly };
-        _workspace.Device.Pool.Run(_workspace.Blocks, ref job);
-        ReduceJob reduce = new() { W = _pointers, ColumnSums = _workspace.ColumnSums, Blocks = _workspace.Blocks };
-        int columns = _workspace.Strips * SinkhornWorkspace<T>.StripWidth;
-        _workspace.Device.Pool.Run((columns + ReduceColumns - 1) / ReduceColumns, ref reduce);
-    }
-
     private void RestartInLogDomain(int iteration)
     {
         if (_absorptions > 0 || iteration > 0) StoreF();
@@ -176,7 +164,7 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
         };
         _workspace.Device.Pool.Run(_workspace.Panels, ref job);
         StripPlan.Partition(_workspace);
-        RunPass(_workspace.U, columnSumsOnly: true);
+        ScalingPass<TLanes, TVector, T>.Run(_workspace, _workspace.U, PassMode.ColumnSumsOnly);
     }
 
     /// <summary>Narrows the drift range, and with it the set of strips, once the corrections have become small.</summary>
@@ -213,29 +201,8 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
         new ReadOnlySpan<double>(_f, _workspace.Rows).CopyTo(new Span<double>(_workspace.BaseF, _workspace.Rows));
         new ReadOnlySpan<double>(_g, _workspace.Columns).CopyTo(new Span<double>(_workspace.BaseG, _workspace.Columns));
         _workspace.HasBase = true;
-        StripPlan.ReorderIfUseful(_workspace, _cost, _epsilon, _margin);
+        // Plans of an outer iteration change less and less: look again after solves 1, 2, 4, 8, ...
+        if (BitOperations.IsPow2(++_workspace.Solves)) SpectralOrder<TLanes, TVector, T>.Update(_workspace, Math.Exp(-_margin));
         return new SinkhornResult(iterations, error, converged, _absorptions);
-    }
-
-    /// <summary>Adds the blocks' column sums in block order.</summary>
-    private struct ReduceJob : IBlockJob
-    {
-        public SinkhornPointers<T> W;
-        public T* ColumnSums;
-        public int Blocks;
-
-        public readonly void Execute(long block, int worker)
-        {
-            int width = SinkhornWorkspace<T>.StripWidth, columns = W.Strips * width;
-            int start = (int)block * ReduceColumns, end = Math.Min(start + ReduceColumns, columns);
-            new Span<T>(ColumnSums + start, end - start).Clear();
-            for (int b = 0; b < Blocks; b++)
-            {
-                T* partial = W.Partials + (long)b * columns;
-                int from = Math.Max(start, W.BlockFirstStrip[b] * width), to = Math.Min(end, (W.BlockLastStrip[b] + 1) * width);
-                for (int j = from; j < to; j += TLanes.Width)
-                    TLanes.Store(TLanes.Add(TLanes.Load(ColumnSums + j), TLanes.Load(partial + j)), ColumnSums + j);
-            }
-        }
     }
 }

@@ -38,12 +38,9 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
         StripCount = Allocate<int>(Panels);
         RowOrder = Allocate<int>(rows);
         ColumnOrder = Allocate<int>(columns);
-        RowGroup = Allocate<int>(rows);
-        ColumnGroup = Allocate<int>(columns);
-        SupportWords = (columns + 63) / 64;
-        Support = Allocate<ulong>((long)rows * SupportWords);
         BaseF = Allocate<double>(rows);
         BaseG = Allocate<double>(columns);
+        ColumnScore = Allocate<double>(columns);
         Alpha = Allocate<double>(paddedRows);
         Beta = Allocate<double>(paddedColumns);
         RowMass = Allocate<T>(paddedRows);
@@ -72,14 +69,13 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
 
     /// <summary>Native bytes a workspace of this shape holds.</summary>
     public static long BytesFor(int rows, int columns) =>
-        (long)rows * columns * sizeof(T) + (long)rows * columns * 8 / (PanelRows * StripWidth) + (long)rows * columns / 8 + 64L * (rows + columns);
+        (long)rows * columns * sizeof(T) + (long)rows * columns * 8 / (PanelRows * StripWidth) + 128L * (rows + columns);
 
     internal static int StripWidth => 64 / sizeof(T);
     internal CpuDevice Device { get; }
     internal int Panels { get; }
     internal int Strips { get; }
     internal int Blocks { get; }
-    internal int SupportWords { get; }
     internal int Solves { get; set; }
     internal bool HasBase { get; set; }
     internal T* Tiles { get; }
@@ -88,11 +84,9 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
     internal int* StripCount { get; }
     internal int* RowOrder { get; }
     internal int* ColumnOrder { get; }
-    internal int* RowGroup { get; }
-    internal int* ColumnGroup { get; }
-    internal ulong* Support { get; }
     internal double* BaseF { get; }
     internal double* BaseG { get; }
+    internal double* ColumnScore { get; }
     internal double* Alpha { get; }
     internal double* Beta { get; }
     internal T* RowMass { get; }

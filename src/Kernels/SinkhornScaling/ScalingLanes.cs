@@ -7,7 +7,7 @@ namespace BioSup.Kernels;
 /// The vector operations the Sinkhorn and coupling loops need, so that each loop is written once and instantiated per width and element type.
 /// <typeparamref name="TVector"/> is the bare hardware vector: wrapping it in a struct of our own costs registers.
 /// </summary>
-internal unsafe interface ILanes<TVector, TScalar> where TVector : unmanaged where TScalar : unmanaged
+internal unsafe interface IScalingLanes<TVector, TScalar> where TVector : unmanaged where TScalar : unmanaged
 {
     static abstract int Width { get; }
     static abstract TVector Zero { get; }
@@ -25,7 +25,7 @@ internal unsafe interface ILanes<TVector, TScalar> where TVector : unmanaged whe
     static abstract TScalar MaxAcross(TVector a);
 }
 
-internal readonly unsafe struct Lanes512Double : ILanes<Vector512<double>, double>
+internal readonly unsafe struct ScalingLanes512Double : IScalingLanes<Vector512<double>, double>
 {
     public static int Width => Vector512<double>.Count;
     public static Vector512<double> Zero => Vector512<double>.Zero;
@@ -48,7 +48,7 @@ internal readonly unsafe struct Lanes512Double : ILanes<Vector512<double>, doubl
     }
 }
 
-internal readonly unsafe struct Lanes512Single : ILanes<Vector512<float>, float>
+internal readonly unsafe struct ScalingLanes512Single : IScalingLanes<Vector512<float>, float>
 {
     public static int Width => Vector512<float>.Count;
     public static Vector512<float> Zero => Vector512<float>.Zero;
@@ -71,7 +71,7 @@ internal readonly unsafe struct Lanes512Single : ILanes<Vector512<float>, float>
     }
 }
 
-internal readonly unsafe struct Lanes256Double : ILanes<Vector256<double>, double>
+internal readonly unsafe struct ScalingLanes256Double : IScalingLanes<Vector256<double>, double>
 {
     public static int Width => Vector256<double>.Count;
     public static Vector256<double> Zero => Vector256<double>.Zero;
@@ -94,7 +94,7 @@ internal readonly unsafe struct Lanes256Double : ILanes<Vector256<double>, doubl
     }
 }
 
-internal readonly unsafe struct Lanes256Single : ILanes<Vector256<float>, float>
+internal readonly unsafe struct ScalingLanes256Single : IScalingLanes<Vector256<float>, float>
 {
     public static int Width => Vector256<float>.Count;
     public static Vector256<float> Zero => Vector256<float>.Zero;
@@ -117,7 +117,7 @@ internal readonly unsafe struct Lanes256Single : ILanes<Vector256<float>, float>
     }
 }
 
-internal readonly unsafe struct Lanes128Double : ILanes<Vector128<double>, double>
+internal readonly unsafe struct ScalingLanes128Double : IScalingLanes<Vector128<double>, double>
 {
     public static int Width => Vector128<double>.Count;
     public static Vector128<double> Zero => Vector128<double>.Zero;
@@ -140,7 +140,7 @@ internal readonly unsafe struct Lanes128Double : ILanes<Vector128<double>, doubl
     }
 }
 
-internal readonly unsafe struct Lanes128Single : ILanes<Vector128<float>, float>
+internal readonly unsafe struct ScalingLanes128Single : IScalingLanes<Vector128<float>, float>
 {
     public static int Width => Vector128<float>.Count;
     public static Vector128<float> Zero => Vector128<float>.Zero;
