@@ -34,9 +34,6 @@ internal sealed record CohortSection
     public int ImageCells { get; init; } = 600;
     public int RnaCells { get; init; } = 600;
     public int ImageSize { get; init; } = 64;
-
-    /// <summary>Channels of the convolutional dictionary learnt from the cohort: fewer than its concepts, so that there is superposition.</summary>
-    public int EncoderChannels { get; init; } = 12;
 }
 
 /// <summary>Where the images are and how patches become tokens: the options of `biosup tokens`.</summary>
@@ -48,8 +45,11 @@ internal sealed record ImagesSection
     /// <summary>Parts of file names that tell the channels of one field apart, in channel order; null when each file holds all channels.</summary>
     public string[]? Channels { get; init; }
 
-    /// <summary>An encoder in ONNX with a feature-map output.</summary>
+    /// <summary>An encoder in ONNX with a feature-map output, or "dictionary": a convolutional dictionary learnt from these images.</summary>
     public required string Encoder { get; init; }
+
+    /// <summary>Channels of the learnt dictionary.</summary>
+    public int DictionaryChannels { get; init; } = 64;
 
     /// <summary>Name of the feature-map output; null takes the last one of rank 4.</summary>
     public string? Output { get; init; }
@@ -85,6 +85,13 @@ internal sealed record AlignSection
 {
     public string? X { get; init; }
     public string? Y { get; init; }
+
+    /// <summary>"none", "latents" (ln(1+x), standardise, unit rows, PCA) or "counts" (equal totals, ln(1+x), standardise, PCA). SAE latents default to "latents".</summary>
+    public string? PrepareX { get; init; }
+    public string PrepareY { get; init; } = "none";
+
+    /// <summary>Principal components kept by "latents" and "counts".</summary>
+    public int Pca { get; init; } = 30;
     public string Cost { get; init; } = "geodesic";
     public double Epsilon { get; init; } = 1e-3;
     public string Convention { get; init; } = "pot";

@@ -69,7 +69,8 @@ public sealed unsafe class WorkerPool : IDisposable
             _failure = null;
             Volatile.Write(ref _next, 0);
             Volatile.Write(ref _pending, _workers.Length);
-            _generation++;
+            // A full fence: the new generation must be visible before the sleepers are counted, or a worker going to sleep would be missed.
+            Interlocked.Increment(ref _generation);
             if (Volatile.Read(ref _sleepers) > 0) lock (_wake) Monitor.PulseAll(_wake);
             Drain(0);
             SpinWait wait = default;
@@ -87,7 +88,7 @@ public sealed unsafe class WorkerPool : IDisposable
     {
         if (_stopping) return;
         _stopping = true;
-        _generation++;
+        Interlocked.Increment(ref _generation);
         lock (_wake) Monitor.PulseAll(_wake);
         foreach (Thread worker in _workers) worker.Join();
     }
