@@ -28,7 +28,7 @@ public static unsafe partial class KNearestNeighbours
     }
 
     private static void SearchLanes<TLanes, TVector, T>(CpuDevice device, DistanceMetric metric, MatrixView<T> queries, MatrixView<T> points, MatrixView<int> indices, MatrixView<T> distances, bool self)
-        where TLanes : ILanes<TVector, T>
+        where TLanes : IDistanceLanes<TVector, T>
         where TVector : struct
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {

@@ -9,7 +9,7 @@ namespace BioSup.Kernels;
 /// a lower bound of the raw values against the worst neighbour each row has so far.
 /// </summary>
 internal unsafe struct NeighbourSink<TLanes, TVector, T> : IPairSink<T>
-    where TLanes : ILanes<TVector, T>
+    where TLanes : IDistanceLanes<TVector, T>
     where TVector : struct
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {

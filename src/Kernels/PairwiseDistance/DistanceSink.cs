@@ -5,7 +5,7 @@ namespace BioSup.Kernels;
 
 /// <summary>Turns raw values into distances and writes finished blocks to the matrix, in the self form also mirrored.</summary>
 internal unsafe struct DistanceSink<TLanes, TVector, T> : IPairSink<T>
-    where TLanes : ILanes<TVector, T>
+    where TLanes : IDistanceLanes<TVector, T>
     where TVector : struct
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {

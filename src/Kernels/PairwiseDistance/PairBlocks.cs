@@ -51,7 +51,7 @@ internal static class PairBlocks
 
 /// <summary>Computes one block of pairs, chunk of coordinates by chunk, and hands its tiles to the sink.</summary>
 internal unsafe struct PairBlockJob<TLanes, TVector, T, TSink> : IBlockJob
-    where TLanes : ILanes<TVector, T>
+    where TLanes : IDistanceLanes<TVector, T>
     where TVector : struct
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where TSink : struct, IPairSink<T>
@@ -100,7 +100,7 @@ internal unsafe struct PairBlockJob<TLanes, TVector, T, TSink> : IBlockJob
 
 /// <summary>The expanded form's raw values from scalar products, with the direct value where the expansion cancels.</summary>
 internal static unsafe class PairExpansion<TLanes, TVector, T>
-    where TLanes : ILanes<TVector, T>
+    where TLanes : IDistanceLanes<TVector, T>
     where TVector : struct
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {

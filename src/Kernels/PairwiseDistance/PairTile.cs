@@ -20,7 +20,7 @@ internal static class PairTile
 
 /// <summary>The register tile: <see cref="PairTile.Rows"/> rows of x against one panel of y, each pair summed in order of the coordinates.</summary>
 internal static unsafe class PairTile<TLanes, TVector, T, TTerm>
-    where TLanes : ILanes<TVector, T>
+    where TLanes : IDistanceLanes<TVector, T>
     where TVector : struct
     where T : unmanaged
     where TTerm : IPairTerm

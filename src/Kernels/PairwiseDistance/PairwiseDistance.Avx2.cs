@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace BioSup.Kernels;
 
 /// <summary>256-bit lanes: AVX2 with fused multiply-add.</summary>
-internal readonly unsafe struct Lanes256<T> : ILanes<Vector256<T>, T> where T : unmanaged
+internal readonly unsafe struct Lanes256<T> : IDistanceLanes<Vector256<T>, T> where T : unmanaged
 {
     public static int Count => Vector256<T>.Count;
 

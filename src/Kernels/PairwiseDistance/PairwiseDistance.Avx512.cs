@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace BioSup.Kernels;
 
 /// <summary>512-bit lanes, in hardware with AVX-512; .NET emulates them elsewhere, for tests.</summary>
-internal readonly unsafe struct Lanes512<T> : ILanes<Vector512<T>, T> where T : unmanaged
+internal readonly unsafe struct Lanes512<T> : IDistanceLanes<Vector512<T>, T> where T : unmanaged
 {
     public static int Count => Vector512<T>.Count;
 

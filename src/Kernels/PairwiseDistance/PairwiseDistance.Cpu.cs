@@ -31,7 +31,7 @@ public static partial class PairwiseDistance
     }
 
     private static unsafe void ComputeLanes<TLanes, TVector, T>(CpuDevice device, DistanceMetric metric, MatrixView<T> x, MatrixView<T> y, MatrixView<T> distances, DistanceForm form, bool self)
-        where TLanes : ILanes<TVector, T>
+        where TLanes : IDistanceLanes<TVector, T>
         where TVector : struct
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
@@ -51,7 +51,7 @@ public static partial class PairwiseDistance
 
 /// <summary>Which tile kernels and which final step a metric needs.</summary>
 internal static unsafe class PairSetup<TLanes, TVector, T>
-    where TLanes : ILanes<TVector, T>
+    where TLanes : IDistanceLanes<TVector, T>
     where TVector : struct
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {

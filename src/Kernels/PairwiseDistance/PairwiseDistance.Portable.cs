@@ -4,7 +4,7 @@ using System.Runtime.Intrinsics;
 namespace BioSup.Kernels;
 
 /// <summary>128-bit lanes: what every 64-bit processor has (SSE2, NEON).</summary>
-internal readonly unsafe struct Lanes128<T> : ILanes<Vector128<T>, T> where T : unmanaged
+internal readonly unsafe struct Lanes128<T> : IDistanceLanes<Vector128<T>, T> where T : unmanaged
 {
     public static int Count => Vector128<T>.Count;
 

@@ -6,7 +6,7 @@ namespace BioSup.Kernels;
 /// </summary>
 /// <typeparam name="TVector">Vector512, Vector256 or Vector128 of <typeparamref name="T"/>.</typeparam>
 /// <typeparam name="T">float or double.</typeparam>
-internal unsafe interface ILanes<TVector, T>
+internal unsafe interface IDistanceLanes<TVector, T>
     where TVector : struct
     where T : unmanaged
 {
