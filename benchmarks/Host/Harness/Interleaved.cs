@@ -17,8 +17,8 @@ public static class Interleaved
         {
             for (int i = 0; i < contenders.Length; i++)
             {
-                // Thread pools of other libraries spin for tens of milliseconds after their last job: let them fall asleep.
-                Thread.Sleep(60);
+                // OpenBLAS's threads spin for 2^28 ticks (0.1 s) after their last job and would take a core from the next contender.
+                Thread.Sleep(200);
                 long start = Stopwatch.GetTimestamp();
                 contenders[i]();
                 double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;

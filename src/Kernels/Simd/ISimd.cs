@@ -60,6 +60,9 @@ internal unsafe interface ISimd<TVector, T>
 
     /// <summary>Lanes added in a fixed order: element 0 first.</summary>
     static abstract T Sum(TVector a);
+
+    /// <summary>True when every lane of a is a number not above the lane of b.</summary>
+    static abstract bool AllLessOrEqual(TVector a, TVector b);
     static abstract TVector Exp(TVector x);
     static abstract TVector Log(TVector x);
 }

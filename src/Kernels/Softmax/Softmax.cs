@@ -1,0 +1,110 @@
+using System.Runtime.Intrinsics;
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+/// <summary>
+/// Softmax and log-sum-exp with the maximum taken out first, so that nothing overflows. Exponentials are taken in the matrix's own type
+/// (<see cref="VectorMath"/>, 1 ulp), their sums in double precision. NaN gives NaN.
+/// </summary>
+public static unsafe partial class Softmax
+{
+    /// <summary>y[i, j] = exp(x[i, j]) / Σⱼ exp(x[i, j]). x and y may be the same matrix. A row of −∞ alone gives NaN, as in PyTorch.</summary>
+    /// <param name="x">[n, d]</param>
+    /// <param name="y">[n, d]</param>
+    public static void Rows(MatrixView<float> x, MatrixView<float> y)
+    {
+        CpuDevice cpu = ValidateSame(x, y);
+        switch (KernelDispatch.Select(nameof(Softmax)))
+        {
+            case KernelVariant.Avx512: RowSoftmax<Simd512Single, Vector512<float>, float>.Run(cpu, x, y, null); break;
+            case KernelVariant.Avx2: RowSoftmax<Simd256Single, Vector256<float>, float>.Run(cpu, x, y, null); break;
+            case KernelVariant.Portable: RowSoftmax<Simd128Single, Vector128<float>, float>.Run(cpu, x, y, null); break;
+            default: ReferenceRows(x, y); break;
+        }
+    }
+
+    /// <inheritdoc cref="Rows(MatrixView{float}, MatrixView{float})"/>
+    public static void Rows(MatrixView<double> x, MatrixView<double> y)
+    {
+        CpuDevice cpu = ValidateSame(x, y);
+        switch (KernelDispatch.Select(nameof(Softmax)))
+        {
+            case KernelVariant.Avx512: RowSoftmax<Simd512Double, Vector512<double>, double>.Run(cpu, x, y, null); break;
+            case KernelVariant.Avx2: RowSoftmax<Simd256Double, Vector256<double>, double>.Run(cpu, x, y, null); break;
+            case KernelVariant.Portable: RowSoftmax<Simd128Double, Vector128<double>, double>.Run(cpu, x, y, null); break;
+            default: ReferenceRows(x, y); break;
+        }
+    }
+
+    /// <summary>result[i] = log Σⱼ exp(x[i, j]); −∞ for a row of −∞ alone or without elements.</summary>
+    public static void LogSumExpRows(MatrixView<float> x, DeviceSpan<float> result)
+    {
+        CpuDevice cpu = Validate(x.Device, result, x.Rows, "row");
+        MatrixView<float> none = new(null, 0, 0, 0, x.Device);
+        switch (KernelDispatch.Select(nameof(Softmax)))
+        {
+            case KernelVariant.Avx512: RowSoftmax<Simd512Single, Vector512<float>, float>.Run(cpu, x, none, result.Pointer); break;
+            case KernelVariant.Avx2: RowSoftmax<Simd256Single, Vector256<float>, float>.Run(cpu, x, none, result.Pointer); break;
+            case KernelVariant.Portable: RowSoftmax<Simd128Single, Vector128<float>, float>.Run(cpu, x, none, result.Pointer); break;
+            default: for (int i = 0; i < x.Rows; i++) result.Pointer[i] = (float)ReferenceLogSumExp(x.Pointer + i * x.Stride, 1, x.Columns); break;
+        }
+    }
+
+    /// <inheritdoc cref="LogSumExpRows(MatrixView{float}, DeviceSpan{float})"/>
+    public static void LogSumExpRows(MatrixView<double> x, DeviceSpan<double> result)
+    {
+        CpuDevice cpu = Validate(x.Device, result, x.Rows, "row");
+        MatrixView<double> none = new(null, 0, 0, 0, x.Device);
+        switch (KernelDispatch.Select(nameof(Softmax)))
+        {
+            case KernelVariant.Avx512: RowSoftmax<Simd512Double, Vector512<double>, double>.Run(cpu, x, none, result.Pointer); break;
+            case KernelVariant.Avx2: RowSoftmax<Simd256Double, Vector256<double>, double>.Run(cpu, x, none, result.Pointer); break;
+            case KernelVariant.Portable: RowSoftmax<Simd128Double, Vector128<double>, double>.Run(cpu, x, none, result.Pointer); break;
+            default: for (int i = 0; i < x.Rows; i++) result.Pointer[i] = ReferenceLogSumExp(x.Pointer + i * x.Stride, 1, x.Columns); break;
+        }
+    }
+
+    /// <summary>result[j] = log Σᵢ exp(x[i, j]); −∞ for a column of −∞ alone or without elements.</summary>
+    public static void LogSumExpColumns(MatrixView<float> x, DeviceSpan<float> result)
+    {
+        CpuDevice cpu = Validate(x.Device, result, x.Columns, "column");
+        switch (KernelDispatch.Select(nameof(Softmax)))
+        {
+            case KernelVariant.Avx512: ColumnLogSumExp<Simd512Single, Vector512<float>, Simd512Double, Vector512<double>, Wide512Single, float>.Run(cpu, x, result.Pointer); break;
+            case KernelVariant.Avx2: ColumnLogSumExp<Simd256Single, Vector256<float>, Simd256Double, Vector256<double>, Wide256Single, float>.Run(cpu, x, result.Pointer); break;
+            case KernelVariant.Portable: ColumnLogSumExp<Simd128Single, Vector128<float>, Simd128Double, Vector128<double>, Wide128Single, float>.Run(cpu, x, result.Pointer); break;
+            default: for (int j = 0; j < x.Columns; j++) result.Pointer[j] = (float)ReferenceLogSumExp(x.Pointer + j, x.Stride, x.Rows); break;
+        }
+    }
+
+    /// <inheritdoc cref="LogSumExpColumns(MatrixView{float}, DeviceSpan{float})"/>
+    public static void LogSumExpColumns(MatrixView<double> x, DeviceSpan<double> result)
+    {
+        CpuDevice cpu = Validate(x.Device, result, x.Columns, "column");
+        switch (KernelDispatch.Select(nameof(Softmax)))
+        {
+            case KernelVariant.Avx512: ColumnLogSumExp<Simd512Double, Vector512<double>, Simd512Double, Vector512<double>, Wide512Double, double>.Run(cpu, x, result.Pointer); break;
+            case KernelVariant.Avx2: ColumnLogSumExp<Simd256Double, Vector256<double>, Simd256Double, Vector256<double>, Wide256Double, double>.Run(cpu, x, result.Pointer); break;
+            case KernelVariant.Portable: ColumnLogSumExp<Simd128Double, Vector128<double>, Simd128Double, Vector128<double>, Wide128Double, double>.Run(cpu, x, result.Pointer); break;
+            default: for (int j = 0; j < x.Columns; j++) result.Pointer[j] = ReferenceLogSumExp(x.Pointer + j, x.Stride, x.Rows); break;
+        }
+    }
+
+    private static CpuDevice ValidateSame<T>(MatrixView<T> x, MatrixView<T> y) where T : unmanaged
+    {
+        if (x.Rows != y.Rows || x.Columns != y.Columns) throw new ArgumentException($"x is {x.Rows} x {x.Columns}, y is {y.Rows} x {y.Columns}: they must have the same shape.");
+        if (x.Device != y.Device) throw new ArgumentException("x and y must lie on the same device.");
+        return RequireCpu(x.Device);
+    }
+
+    private static CpuDevice Validate<T>(ComputeDevice device, DeviceSpan<T> result, int expected, string what) where T : unmanaged
+    {
+        if (result.Length != expected) throw new ArgumentException($"The result has {result.Length} elements; one per {what} is {expected}.");
+        if (expected > 0 && result.Device != device) throw new ArgumentException("The matrix and the result must lie on the same device.");
+        return RequireCpu(device);
+    }
+
+    private static CpuDevice RequireCpu(ComputeDevice device) =>
+        device as CpuDevice ?? throw new DeviceException($"Softmax has no implementation for device '{device.Name}'.");
+}
