@@ -11,9 +11,15 @@ public static unsafe partial class Softmax
         {
             T* from = x.Pointer + i * x.Stride;
             T* to = y.Pointer + i * y.Stride;
-            double largest = double.NegativeInfinity, sum = 0;
+            double largest = double.NegativeInfinity, sum = 0, error = 0;
             for (int j = 0; j < x.Columns; j++) largest = Math.Max(largest, double.CreateTruncating(from[j]));
-            for (int j = 0; j < x.Columns; j++) sum += Math.Exp(double.CreateTruncating(from[j]) - largest);
+            for (int j = 0; j < x.Columns; j++)
+            {
+                double term = Math.Exp(double.CreateTruncating(from[j]) - largest), next = sum + term;
+                error += sum >= term ? sum - next + term : term - next + sum;
+                sum = next;
+            }
+            sum += error;
             for (int j = 0; j < x.Columns; j++) to[j] = T.CreateTruncating(Math.Exp(double.CreateTruncating(from[j]) - largest) / sum);
         }
     }
