@@ -39,7 +39,7 @@ public sealed record ProcessorAllowance(int Usable, int Affinity, double? Cgroup
                 return count;
             }
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException or IndexOutOfRangeException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or FormatException or OverflowException)
         {
             // Not Linux, or /proc is hidden: the runtime's own count stands.
         }
@@ -53,17 +53,18 @@ public sealed record ProcessorAllowance(int Usable, int Affinity, double? Cgroup
             double? smallest = null;
             foreach (string line in File.ReadLines(cgroupFile))
             {
-                if (!line.StartsWith("0::", StringComparison.Ordinal)) continue;
-                string path = line[3..].Trim('/');
-                // A limit may sit on any ancestor of our group.
-                for (string? group = Path.Combine(cgroupRoot, path); group is not null && group.Length >= cgroupRoot.Length; group = Path.GetDirectoryName(group))
+                // "0::/path" is version 2; "4:cpu,cpuacct:/path" is the processor controller of version 1.
+                string[] fields = line.Split(':', 3);
+                if (fields.Length < 3) continue;
+                bool unified = fields[0] == "0" && fields[1].Length == 0;
+                if (!unified && !fields[1].Split(',').Contains("cpu")) continue;
+                string root = unified ? cgroupRoot : Path.Combine(cgroupRoot, fields[1]);
+                if (!unified && !Directory.Exists(root)) root = Path.Combine(cgroupRoot, "cpu");
+                // A limit may sit on any ancestor of our group. Inside a container the path may name a group that is not mounted: its ancestors are.
+                for (string? group = Path.Combine(root, fields[2].Trim('/')); group is not null && group.Length >= root.Length; group = Path.GetDirectoryName(group))
                 {
-                    string file = Path.Combine(group, "cpu.max");
-                    if (!File.Exists(file)) continue;
-                    string[] parts = File.ReadAllText(file).Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-                    if (parts.Length < 2 || parts[0] == "max") continue;
-                    double quota = double.Parse(parts[0], CultureInfo.InvariantCulture) / double.Parse(parts[1], CultureInfo.InvariantCulture);
-                    smallest = smallest is { } s ? Math.Min(s, quota) : quota;
+                    double? quota = unified ? ReadPair(Path.Combine(group, "cpu.max")) : ReadQuotaAndPeriod(group);
+                    if (quota is { } q) smallest = smallest is { } s ? Math.Min(s, q) : q;
                 }
             }
             return smallest;
@@ -72,5 +73,26 @@ public sealed record ProcessorAllowance(int Usable, int Affinity, double? Cgroup
         {
             return null;
         }
+    }
+
+    /// <summary>Version 2: "quota period" or "max period", in microseconds.</summary>
+    private static double? ReadPair(string file)
+    {
+        if (!File.Exists(file)) return null;
+        string[] parts = File.ReadAllText(file).Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        return parts.Length < 2 || parts[0] == "max" ? null : Ratio(parts[0], parts[1]);
+    }
+
+    /// <summary>Version 1: two files, a quota of −1 meaning none.</summary>
+    private static double? ReadQuotaAndPeriod(string group)
+    {
+        string quota = Path.Combine(group, "cpu.cfs_quota_us"), period = Path.Combine(group, "cpu.cfs_period_us");
+        return File.Exists(quota) && File.Exists(period) ? Ratio(File.ReadAllText(quota).Trim(), File.ReadAllText(period).Trim()) : null;
+    }
+
+    private static double? Ratio(string quota, string period)
+    {
+        double share = double.Parse(quota, CultureInfo.InvariantCulture) / double.Parse(period, CultureInfo.InvariantCulture);
+        return double.IsFinite(share) && share > 0 ? share : null;
     }
 }

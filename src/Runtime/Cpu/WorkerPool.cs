@@ -6,7 +6,10 @@ namespace BioSup.Runtime;
 public interface IBlockJob
 {
     /// <param name="block">Which block, 0 ≤ block &lt; blocks.</param>
-    /// <param name="worker">Which thread runs it, 0 ≤ worker &lt; <see cref="WorkerPool.Threads"/>: for scratch memory only, never for results.</param>
+    /// <param name="worker">
+    /// Which thread runs it, 0 ≤ worker &lt; <see cref="WorkerPool.Threads"/>: for scratch memory only, never for results. Unique within one run;
+    /// two runs at the same time (nested, or from two callers) may both use 0, so scratch indexed by it must belong to the run.
+    /// </param>
     void Execute(long block, int worker);
 }
 
@@ -26,7 +29,8 @@ public sealed unsafe class WorkerPool : IDisposable
     private long _blocks;
     private long _next;
     private int _pending;
-    private volatile int _generation;
+    // Written with Interlocked (a full fence), read with Volatile.
+    private int _generation;
     private volatile bool _stopping;
     private int _sleepers;
     private Exception? _failure;
@@ -50,10 +54,13 @@ public sealed unsafe class WorkerPool : IDisposable
 
     /// <summary>
     /// Runs every block and returns when all are done. A job started from inside a job, or while another caller holds the pool, runs on the
-    /// calling thread (as worker 0): same result, no deadlock. The first exception of a block is rethrown here after the others have finished.
+    /// calling thread (as worker 0): same result, no deadlock. After an exception no further block is started; the first one is rethrown here
+    /// when every running block has ended, and the pool can be used again.
     /// </summary>
+    /// <exception cref="ObjectDisposedException">The pool has been disposed.</exception>
     public void Run<TJob>(long blocks, ref TJob job) where TJob : struct, IBlockJob
     {
+        ObjectDisposedException.ThrowIf(_stopping, this);
         if (blocks <= 0) return;
         if (blocks == 1 || Threads == 1 || t_insideJob || !_entry.TryEnter())
         {
@@ -62,21 +69,9 @@ public sealed unsafe class WorkerPool : IDisposable
         }
         try
         {
-            // The job lives on this stack frame, which stays until every worker has left it.
-            _job = Unsafe.AsPointer(ref job);
-            _execute = &Invoke<TJob>;
-            _blocks = blocks;
-            _failure = null;
-            Volatile.Write(ref _next, 0);
-            Volatile.Write(ref _pending, _workers.Length);
-            // A full fence: the new generation must be visible before the sleepers are counted, or a worker going to sleep would be missed.
-            Interlocked.Increment(ref _generation);
-            if (Volatile.Read(ref _sleepers) > 0) lock (_wake) Monitor.PulseAll(_wake);
-            Drain(0);
-            SpinWait wait = default;
-            while (Volatile.Read(ref _pending) != 0) wait.SpinOnce(sleep1Threshold: -1);
-            _job = null;
-            if (_failure is { } failure) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
+            ObjectDisposedException.ThrowIf(_stopping, this);
+            // Pinned, because the caller's job may be a field of an object that the collector would move while workers hold its address.
+            fixed (byte* pinned = &Unsafe.As<TJob, byte>(ref job)) RunOnAllThreads(pinned, &Invoke<TJob>, blocks);
         }
         finally
         {
@@ -84,13 +79,40 @@ public sealed unsafe class WorkerPool : IDisposable
         }
     }
 
+    /// <summary>Stops the threads after the run in progress, if any.</summary>
     public void Dispose()
     {
-        if (_stopping) return;
-        _stopping = true;
-        Interlocked.Increment(ref _generation);
-        lock (_wake) Monitor.PulseAll(_wake);
+        lock (_entry)
+        {
+            if (_stopping) return;
+            _stopping = true;
+            WakeWorkers();
+        }
         foreach (Thread worker in _workers) worker.Join();
+    }
+
+    private void RunOnAllThreads(void* job, delegate*<void*, long, int, void> execute, long blocks)
+    {
+        _job = job;
+        _execute = execute;
+        _blocks = blocks;
+        _failure = null;
+        _next = 0;
+        _pending = _workers.Length;
+        WakeWorkers();
+        Drain(0);
+        SpinWait wait = default;
+        while (Volatile.Read(ref _pending) != 0) wait.SpinOnce(sleep1Threshold: -1);
+        _job = null;
+        if (_failure is { } failure) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
+    }
+
+    private void WakeWorkers()
+    {
+        // A worker announces its sleep and then reads the generation; here the generation is raised and then the sleepers are read. Both sides
+        // need a full fence in between: with a mere release store this read could overtake it and a worker would sleep for ever.
+        Interlocked.Increment(ref _generation);
+        if (Volatile.Read(ref _sleepers) > 0) lock (_wake) Monitor.PulseAll(_wake);
     }
 
     private static void Invoke<TJob>(void* job, long block, int worker) where TJob : struct, IBlockJob =>
@@ -124,19 +146,18 @@ public sealed unsafe class WorkerPool : IDisposable
         int seen = 0;
         while (true)
         {
-            for (int spin = 0; spin < SpinIterations && _generation == seen; spin++) Thread.SpinWait(8);
-            if (_generation == seen)
+            for (int spin = 0; spin < SpinIterations && Volatile.Read(ref _generation) == seen; spin++) Thread.SpinWait(8);
+            if (Volatile.Read(ref _generation) == seen)
             {
                 lock (_wake)
                 {
                     Interlocked.Increment(ref _sleepers);
-                    // A full fence stands between announcing sleep and re-reading the generation, so a wake-up cannot be lost.
-                    while (_generation == seen) Monitor.Wait(_wake);
+                    while (Volatile.Read(ref _generation) == seen) Monitor.Wait(_wake);
                     Interlocked.Decrement(ref _sleepers);
                 }
             }
             if (_stopping) return;
-            seen = _generation;
+            seen = Volatile.Read(ref _generation);
             Drain(worker);
             Interlocked.Decrement(ref _pending);
         }

@@ -73,8 +73,10 @@ public struct CounterRandom
     }
 
     /// <summary>Gamma with the given shape and scale 1 (Marsaglia and Tsang 2000).</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The shape is not positive and finite.</exception>
     public double NextGamma(double shape)
     {
+        if (!(shape > 0) || !double.IsFinite(shape)) throw new ArgumentOutOfRangeException(nameof(shape), shape, "A gamma shape is positive and finite.");
         if (shape < 1) return NextGamma(shape + 1) * Math.Pow(1.0 - NextDouble(), 1 / shape);
         double d = shape - 1.0 / 3, c = 1 / Math.Sqrt(9 * d);
         while (true)
@@ -87,18 +89,20 @@ public struct CounterRandom
         }
     }
 
-    /// <summary>Poisson count with the given mean.</summary>
+    /// <summary>Poisson count with the given mean, 0 ≤ mean ≤ 10⁹ (Ahrens and Dieter 1974: a gamma waiting time takes most of a large mean away at once).</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The mean is negative, NaN or too large for an integer count.</exception>
     public int NextPoisson(double mean)
     {
+        if (!(mean >= 0 && mean <= 1e9)) throw new ArgumentOutOfRangeException(nameof(mean), mean, "A Poisson mean lies between 0 and 1e9.");
         int total = 0;
-        // Halving keeps exp(-mean) far from underflow: a sum of Poisson counts is Poisson.
         while (mean > 30)
         {
-            double half = Math.Floor(mean * 0.875);
-            double g = NextGamma(half);
-            if (g >= mean) return total + NextBinomial((int)half - 1, mean / g);
-            total += (int)half;
-            mean -= g;
+            // The time of event number `events` of a unit-rate process is Gamma(events): if it is past the mean, the count is binomial among the earlier ones.
+            int events = (int)(mean * 0.875);
+            double time = NextGamma(events);
+            if (time >= mean) return total + NextBinomial(events - 1, mean / time);
+            total += events;
+            mean -= time;
         }
         double limit = Math.Exp(-mean), product = 1 - NextDouble();
         int count = 0;
@@ -110,6 +114,35 @@ public struct CounterRandom
         return total + count;
     }
 
+    /// <summary>Number of successes in independent trials, in a time that grows with the logarithm of their number (Relles 1972).</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Negative trials, or a probability outside [0, 1].</exception>
+    public int NextBinomial(int trials, double probability)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(trials);
+        if (!(probability >= 0 && probability <= 1)) throw new ArgumentOutOfRangeException(nameof(probability), probability, "A probability lies between 0 and 1.");
+        int successes = 0;
+        while (trials > 40)
+        {
+            // A trial succeeds when its uniform number is below the probability. The middle one of the sorted uniforms is Beta distributed:
+            // whichever side of the probability it falls on settles half of the trials.
+            int middle = 1 + trials / 2;
+            double x = NextGamma(middle), y = NextGamma(trials + 1 - middle), value = x / (x + y);
+            if (value >= probability)
+            {
+                trials = middle - 1;
+                probability = Math.Min(1, probability / value);
+            }
+            else
+            {
+                successes += middle;
+                trials -= middle;
+                probability = (probability - value) / (1 - value);
+            }
+        }
+        for (int i = 0; i < trials; i++) if (NextDouble() < probability) successes++;
+        return successes;
+    }
+
     /// <summary>Fisher-Yates shuffle in place.</summary>
     public void Shuffle<T>(Span<T> items)
     {
@@ -118,13 +151,6 @@ public struct CounterRandom
             int j = NextInt32(i + 1);
             (items[i], items[j]) = (items[j], items[i]);
         }
-    }
-
-    private int NextBinomial(int trials, double probability)
-    {
-        int successes = 0;
-        for (int i = 0; i < trials; i++) if (NextDouble() < probability) successes++;
-        return successes;
     }
 
     private readonly void Block(ulong position, out uint x0, out uint x1, out uint x2, out uint x3)
