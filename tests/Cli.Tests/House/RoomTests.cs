@@ -78,6 +78,21 @@ public sealed partial class RoomTests
         Assert.True(found.Count == 0, "Paths of one machine in the repository:\n" + string.Join('\n', found));
     }
 
+    [Fact]
+    public void No_build_output_is_part_of_the_repository()
+    {
+        Assert.SkipUnless(TryListTrackedFiles(out string[] files, out string reason), reason);
+        Assert.DoesNotContain(files, f => f.Split('/').Any(part => part is "bin" or "obj" or "artifacts" or "__pycache__"));
+    }
+
+    [Fact]
+    public void Every_package_has_its_reason()
+    {
+        string[] packages = [.. XDocument.Load(Path.Combine(RepositoryRoot.Path, "Directory.Packages.props")).Descendants("PackageVersion").Select(p => p.Attribute("Include")!.Value)];
+        string[] rows = [.. File.ReadLines(Path.Combine(RepositoryRoot.Path, "docs", "dependencies.md")).Where(l => l.StartsWith("| ", StringComparison.Ordinal))];
+        Assert.All(packages, p => Assert.Single(rows, r => r.StartsWith($"| {p} | ", StringComparison.Ordinal)));
+    }
+
     private static IEnumerable<string> Projects() => new[] { "src", "tests", "benchmarks" }
         .SelectMany(folder => Directory.EnumerateFiles(Path.Combine(RepositoryRoot.Path, folder), "*.csproj", SearchOption.AllDirectories));
 
