@@ -57,6 +57,10 @@ public static class NpyFile
         for (int i = 0; i < matrix.Rows; i++) stream.Write(MemoryMarshal.AsBytes(matrix.Row(i)));
     }
 
+    /// <summary>Writes the header alone: the caller then writes the elements in C order, little-endian.</summary>
+    public static void WriteHeader<T>(Stream stream, params ReadOnlySpan<long> shape) where T : unmanaged =>
+        stream.Write(NpyHeader.Compose(NpyHeader.Descr(ElementTypes.Of<T>()), shape));
+
     /// <summary>Writes an array to a stream.</summary>
     public static void Write(Stream stream, NdArray array)
     {

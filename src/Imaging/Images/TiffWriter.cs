@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using BioSup.Data;
 using BioSup.Runtime;
 using BitMiracle.LibTiff.Classic;
 
@@ -19,6 +20,9 @@ public enum TiffLayout { Contiguous, Planar, Pages }
 /// <summary>Writes an <see cref="ImageStack"/> as TIFF: values are rounded to the nearest integer and clamped to the sample range.</summary>
 public static class TiffWriter
 {
+    /// <summary>Writes a file, which is complete or absent.</summary>
+    public static void Write(string path, ImageStack image, TiffOptions? options = null) => AtomicFile.Write(path, stream => Write(stream, image, options));
+
     /// <param name="stream">Seekable; left open.</param>
     public static void Write(Stream stream, ImageStack image, TiffOptions? options = null)
     {

@@ -55,13 +55,19 @@ public sealed class TokenNormaliser
     public static double[] MeanScaledGap(Matrix<float> gap, int images)
     {
         double[] mean = new double[gap.Columns];
+        AddScaledGaps(gap, images, mean);
+        for (int c = 0; c < mean.Length; c++) mean[c] /= Math.Max(images, 1);
+        return mean;
+    }
+
+    /// <summary>Adds gap / max(||gap||, 1e-12) of each image to <paramref name="sum"/>, in order.</summary>
+    internal static void AddScaledGaps(Matrix<float> gap, int images, double[] sum)
+    {
         for (int image = 0; image < images; image++)
         {
             double norm = Math.Max(Norm(gap.Row(image)), LeastNorm);
-            for (int c = 0; c < mean.Length; c++) mean[c] += gap.Row(image)[c] / norm;
+            for (int c = 0; c < sum.Length; c++) sum[c] += gap.Row(image)[c] / norm;
         }
-        for (int c = 0; c < mean.Length; c++) mean[c] /= Math.Max(images, 1);
-        return mean;
     }
 
     /// <summary>Normalises the tokens of a batch in place.</summary>
