@@ -27,14 +27,29 @@ public sealed class OnnxEncoderTests
         using Matrix<float> expected = NpyFile.Map<float>(device, Path.Combine(nuclei!, $"activations_{model}.npy"));
         Assert.Equal(new FeatureMapShape(1, 1, width), encoder.Shape(128));
         int[] which = [0, 7, 500, 1234, 2479];
-        PatchPreparation preparation = new(device, 64, 128, 3, InputScaling.Parse(scaling));
+        PatchPreparation preparation = new(device, 128, 128, 3, InputScaling.Parse(scaling));
         using Matrix<float> input = device.AllocateMatrix<float>(which.Length, preparation.InputLength), output = device.AllocateMatrix<float>(which.Length, width);
         byte[] pixels = images.As<byte>();
-        preparation.Fill([.. which.Select(i => new PatchSource(new ImageStack($"{i}", 1, 64, 64, [.. pixels.AsSpan(i * 4096, 4096).ToArray().Select(v => (float)v)], 255), 0, 0))], input.View);
+        preparation.Fill([.. which.Select(i => new PatchSource(new ImageStack($"{i}", 1, 128, 128, DoubleInEightBits(pixels.AsSpan(i * 4096, 4096)), 255), 0, 0))], input.View);
         encoder.Encode(input.View, 128, output.View);
         for (int i = 0; i < which.Length; i++)
             for (int c = 0; c < width; c++)
                 Assert.Equal(expected.Row(which[i])[c], output.Row(i)[c], 1e-3);
+    }
+
+    /// <summary>64 x 64 to 128 x 128 as the reference run did it, with Pillow: rows first, then columns, each rounded to eight bits.</summary>
+    private static float[] DoubleInEightBits(ReadOnlySpan<byte> pixels)
+    {
+        float[] wide = new float[64 * 128], large = new float[128 * 128];
+        for (int y = 0; y < 64; y++)
+            for (int x = 0; x < 128; x++)
+                wide[y * 128 + x] = Between(pixels[y * 64 + Math.Clamp((x - 1) / 2, 0, 63)], pixels[y * 64 + Math.Clamp((x + 1) / 2, 0, 63)], x);
+        for (int y = 0; y < 128; y++)
+            for (int x = 0; x < 128; x++)
+                large[y * 128 + x] = Between(wide[Math.Clamp((y - 1) / 2, 0, 63) * 128 + x], wide[Math.Clamp((y + 1) / 2, 0, 63) * 128 + x], y);
+        return large;
+
+        static float Between(float before, float after, int position) => MathF.Floor((position % 2 == 0 ? 0.25f * before + 0.75f * after : 0.75f * before + 0.25f * after) + 0.5f);
     }
 
     [Fact]
