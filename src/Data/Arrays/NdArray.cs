@@ -7,7 +7,7 @@ namespace BioSup.Data;
 /// A dense array in managed memory, in C order (the last index runs fastest): the plain form in which small arrays of any type leave and
 /// enter files. Large numeric matrices go through <see cref="MatrixReader"/> instead, without this detour.
 /// </summary>
-public sealed class NdArray
+public sealed class NdArray : IAnnElement
 {
     private readonly long[] _shape;
 
@@ -87,6 +87,22 @@ public sealed class NdArray
             result[i] = value is BFloat16 b ? ((float)b).ToString(CultureInfo.InvariantCulture) : Convert.ToString(value, CultureInfo.InvariantCulture)!;
         }
         return result;
+    }
+
+    /// <summary>The elements at the given places, as a vector.</summary>
+    public NdArray Take(int[] places)
+    {
+        Array taken = Type.NewArray(places.Length);
+        if (Values is string[] text)
+        {
+            string[] target = (string[])taken;
+            for (int i = 0; i < places.Length; i++) target[i] = text[places[i]];
+            return new NdArray(taken, places.Length);
+        }
+        int size = Type.Size();
+        Span<byte> from = ElementDecoder.Bytes(Values), to = ElementDecoder.Bytes(taken);
+        for (int i = 0; i < places.Length; i++) from.Slice(places[i] * size, size).CopyTo(to[(i * size)..]);
+        return new NdArray(taken, places.Length);
     }
 
     internal static string Describe(IReadOnlyList<long> shape) =>

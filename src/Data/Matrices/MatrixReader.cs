@@ -43,6 +43,9 @@ public static class MatrixReader
                     return file.ReadMatrix<T>(device, locator.RequireMember("the tensor", file.Names));
             case FileKind.Csv:
                 return locator.Member is null ? CsvFile.ReadMatrix<T>(device, locator.Path) : FromColumn<T>(device, CsvFile.ReadColumn(locator.Path, locator.Member));
+            case FileKind.H5ad:
+                // Without a member, X is meant.
+                return AnnDataFile.ReadMatrix<T>(device, locator.Path, string.IsNullOrEmpty(locator.Member) ? "X" : locator.Member);
             case FileKind.TokenShards:
                 return ReadShards<T>(device, locator.Path);
             default:

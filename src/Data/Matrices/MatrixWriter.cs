@@ -3,7 +3,7 @@ using BioSup.Runtime;
 
 namespace BioSup.Data;
 
-/// <summary>Writes a host matrix in the format of the file's extension: .npy, .npz (member "x"), .csv (no header) or .safetensors (tensor "x").</summary>
+/// <summary>Writes a host matrix in the format of the file's extension: .npy, .npz (member "x"), .csv (no header), .safetensors (tensor "x") or .h5ad (X).</summary>
 public static class MatrixWriter
 {
     /// <summary>The name a matrix gets in formats that need one.</summary>
@@ -27,6 +27,7 @@ public static class MatrixWriter
             case ".npy": NpyFile.Write(path, matrix); break;
             case ".npz": NpzFile.Write(path, npz => npz.Add(MemberName, parts.View)); break;
             case ".csv": CsvFile.Write(path, matrix); break;
+            case ".h5ad": AnnDataFile.Write(path, matrix); break;
             default: SafetensorsFile.Write(path, file => file.Add(MemberName, parts.View)); break;
         }
     }
@@ -34,8 +35,8 @@ public static class MatrixWriter
     private static string Extension(string path)
     {
         string extension = Path.GetExtension(path).ToLowerInvariant();
-        return extension is ".npy" or ".npz" or ".csv" or ".safetensors"
+        return extension is ".npy" or ".npz" or ".csv" or ".safetensors" or ".h5ad"
             ? extension
-            : throw new UsageException($"Cannot write {path}: matrices are written as .npy, .npz, .csv or .safetensors.");
+            : throw new UsageException($"Cannot write {path}: matrices are written as .npy, .npz, .csv, .safetensors or .h5ad.");
     }
 }

@@ -118,15 +118,3 @@ public static class NpyFile
         }
     }
 }
-
-/// <summary>What a view is made of, in a form that a delegate may hold while the view's owner is alive.</summary>
-internal readonly unsafe struct MatrixParts<T>(MatrixView<T> view) where T : unmanaged
-{
-    private readonly T* _pointer = view.Pointer;
-    private readonly int _rows = view.Rows;
-    private readonly int _columns = view.Columns;
-    private readonly long _stride = view.Stride;
-    private readonly ComputeDevice _device = view.Device;
-
-    public MatrixView<T> View => new(_pointer, _rows, _columns, _stride, _device);
-}

@@ -4,7 +4,7 @@ using BioSup.Runtime;
 namespace BioSup.Data;
 
 /// <summary>
-/// Reads one column by its locator: FILE.csv:column, FILE.npy (one-dimensional), FILE.npz:member, or FILE.txt (one entry per line).
+/// Reads one column by its locator: FILE.csv:column, FILE.npy (one-dimensional), FILE.npz:member, FILE.h5ad:obs/NAME (or var/NAME), or FILE.txt (one entry per line).
 /// A .csv with a single column needs no column name.
 /// </summary>
 public static class ColumnReader
@@ -28,6 +28,10 @@ public static class ColumnReader
                     string member = parsed.RequireMember("the array", npz.Members);
                     return FromArray(npz.Read(member), member, locator);
                 }
+            case FileKind.H5ad:
+                if (string.IsNullOrEmpty(parsed.Member)) throw new UsageException($"{locator}: name a column after a colon, as in {Path.GetFileName(parsed.Path)}:obs/NAME.");
+                // A bare name is a column of obs.
+                return AnnDataFile.ReadColumn(parsed.Path, parsed.Member.Contains('/', StringComparison.Ordinal) ? parsed.Member : "obs/" + parsed.Member).ToColumn(locator);
             case FileKind.TextLines:
                 parsed.RequireNoMember();
                 return FromLines(parsed.Path);

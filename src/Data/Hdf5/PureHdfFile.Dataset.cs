@@ -1,0 +1,150 @@
+using BioSup.Runtime;
+using PureHDF;
+using PureHDF.Selections;
+using PureHDF.VOL.Native;
+
+namespace BioSup.Data;
+
+internal sealed partial class PureHdfFile
+{
+    private sealed class Dataset : Node, IHdf5Dataset
+    {
+        private readonly PureHdfFile _file;
+        private readonly NativeDataset _self;
+        private readonly long[] _shape;
+        private readonly int _elementBytes;
+
+        public Dataset(PureHdfFile file, NativeDataset self, string path) : base(file, self, path)
+        {
+            _file = file;
+            _self = self;
+            (_shape, _elementBytes, IsNull, IsRecord, Type, RowsPerChunk) = file.Guard(path, Describe);
+        }
+
+        public IReadOnlyList<long> Shape => _shape;
+        public bool IsNull { get; }
+        public bool IsRecord { get; }
+        public ElementType? Type { get; }
+        public int RowsPerChunk { get; }
+
+        public NdArray Read()
+        {
+            ElementType type = RequireType();
+            int count = RequireReadable(_shape);
+            if (count == 0) return new NdArray(type.NewArray(0), _shape);
+            return _file.Guard(Path, () => ReadTyped(type, _shape, new Reader(_self, null)));
+        }
+
+        public NdArray ReadRows(int start, int count)
+        {
+            ElementType type = RequireType();
+            if (_shape.Length != 2) throw _file.Error(Path, $"has the shape {NdArray.Describe(_shape)}; a matrix was expected");
+            long[] shape = [count, _shape[1]];
+            int elements = RequireReadable(shape);
+            if (elements == 0) return new NdArray(type.NewArray(0), shape);
+            HyperslabSelection rows = new(2, [(ulong)start, 0], [(ulong)count, (ulong)_shape[1]]);
+            return _file.Guard(Path, () => ReadTyped(type, shape, new Reader(_self, rows)));
+        }
+
+        public RecordArray ReadRecords()
+        {
+            if (!IsRecord) throw _file.Error(Path, "records were expected");
+            int count = RequireReadable(_shape);
+            return _file.Guard(Path, () =>
+            {
+                string[] names = [.. _self.Type.Compound.Members.Select(member => member.Name)];
+                if (names.Distinct(StringComparer.Ordinal).Count() != names.Length) throw _file.Error(Path, "two fields of a record have the same name");
+                Dictionary<string, object?>[] records = count == 0 ? [] : _self.Read<Dictionary<string, object?>[]>();
+                return new RecordArray([.. names.Select(name => (name, RecordFields.Collect(records, name) ?? throw _file.Error($"{Path}.{name}", "the field's type is not supported")))]);
+            });
+        }
+
+        private (long[], int, bool, bool, ElementType?, int) Describe()
+        {
+            IH5Dataspace space = _self.Space;
+            IH5DataType type = _self.Type;
+            long[] shape = space.Type == H5DataspaceType.Simple ? Extents(space.Dimensions) : [];
+            int rows = 1;
+            if (_self.Layout.Class == H5DataLayoutClass.Chunked && _self.Layout.Chunks is { Length: > 0 } chunks) rows = (int)Math.Clamp(chunks[0], 1, int.MaxValue);
+            bool record = type.Class == H5DataTypeClass.Compound;
+            return (shape, type.Size, space.Type == H5DataspaceType.Null, record, record ? null : TypeOf(type), rows);
+        }
+
+        private ElementType RequireType() => IsNull
+            ? throw _file.Error(Path, "holds nothing (null)")
+            : Type ?? throw _file.Error(Path, $"has elements of class {_self.Type.Class} and {_elementBytes} bytes, which are not supported");
+
+        /// <summary>Elements in <paramref name="shape"/>, once it is plausible that the file holds them.</summary>
+        private int RequireReadable(long[] shape)
+        {
+            int count = _file.RequireCount(shape, _elementBytes, Path);
+            _file.RequireCount(_shape, 1, Path);
+            IH5DataLayout layout = _self.Layout;
+            if (layout.Class == H5DataLayoutClass.VirtualStorage) throw _file.Error(Path, "is a view of other files, which is not supported");
+            if (layout.Class != H5DataLayoutClass.Chunked) return count;
+
+            // Every chunk has an entry in an index, so a small file cannot have many.
+            if (layout.Chunks is not { } extents || extents.Length < _shape.Length) throw _file.Error(Path, "its chunks have fewer dimensions than its data");
+            long chunks = 1, bytes = Math.Max(1, _elementBytes);
+            for (int i = 0; i < _shape.Length; i++)
+            {
+                if (extents[i] == 0) throw _file.Error(Path, "a chunk has the size 0");
+                long along = (_shape[i] + (long)extents[i] - 1) / (long)extents[i];
+                if (along != 0 && chunks > (1L << 40) / along) throw _file.Error(Path, "claims more chunks than the file can hold");
+                chunks *= along;
+                if (bytes > (long)int.MaxValue / (long)Math.Min(extents[i], int.MaxValue)) throw _file.Error(Path, "a chunk is larger than 2 GiB");
+                bytes *= (long)extents[i];
+            }
+            if (chunks > _file._stream.Length / 4 + 4096) throw _file.Error(Path, $"claims {chunks} chunks, more than the file can hold");
+            if (bytes > _file._stream.Length * MaxRatio + Slack) throw _file.Error(Path, "a chunk claims more bytes than the file can hold");
+            return count;
+        }
+
+        private sealed class Reader(NativeDataset dataset, Selection? rows) : IReadMethod
+        {
+            public T Read<T>() => dataset.Read<T>(fileSelection: rows!);
+        }
+    }
+}
+
+/// <summary>Turns records into one array per field.</summary>
+internal static class RecordFields
+{
+    /// <summary>The values of one field, or null when their type is not one of <see cref="ElementType"/>.</summary>
+    public static NdArray? Collect(Dictionary<string, object?>[] records, string name)
+    {
+        object? first = records.Length == 0 ? "" : records[0].GetValueOrDefault(name);
+        switch (first)
+        {
+            case null or string: return NdArray.Vector(Array.ConvertAll(records, r => r.GetValueOrDefault(name) as string ?? ""));
+            case sbyte: return Gather<sbyte>(records, name);
+            case byte: return Gather<byte>(records, name);
+            case short: return Gather<short>(records, name);
+            case ushort: return Gather<ushort>(records, name);
+            case int: return Gather<int>(records, name);
+            case uint: return Gather<uint>(records, name);
+            case long: return Gather<long>(records, name);
+            case ulong: return Gather<ulong>(records, name);
+            case Half: return Gather<Half>(records, name);
+            case float: return Gather<float>(records, name);
+            case double: return Gather<double>(records, name);
+            case bool: return Gather<bool>(records, name);
+            case float[] or double[] or int[] or long[]: return GatherRows(records, name, ((Array)first).Length);
+            default: return null;
+        }
+    }
+
+    private static NdArray Gather<T>(Dictionary<string, object?>[] records, string name) => NdArray.Vector(Array.ConvertAll(records, r => (T)r[name]!));
+
+    private static NdArray GatherRows(Dictionary<string, object?>[] records, string name, int width)
+    {
+        double[] values = new double[records.Length * width];
+        for (int i = 0; i < records.Length; i++)
+        {
+            NdArray row = NdArray.Vector(Array.Empty<double>());
+            if (records[i][name] is Array array) row = new NdArray(array, array.Length);
+            row.ToDoubles().AsSpan(0, width).CopyTo(values.AsSpan(i * width, width));
+        }
+        return new NdArray(values, records.Length, width);
+    }
+}

@@ -1,0 +1,176 @@
+using BioSup.Runtime;
+
+namespace BioSup.Data;
+
+/// <summary>
+/// Reads the elements of an h5ad file by their <c>encoding-type</c> (anndata's on-disk format 0.1.0), or, in files older than anndata 0.8
+/// that do not say it, by their structure.
+/// </summary>
+internal sealed partial class AnnDataReader(string path, IHdf5File file)
+{
+    private const int MaxDepth = 32;
+    private static readonly string[] s_dictionaries = ["layers", "obsm", "varm", "obsp", "varp"];
+    private readonly List<string> _warnings = [];
+
+    public AnnData ReadAll()
+    {
+        AnnData data = new(ReadAxis("obs"), ReadAxis("var"));
+        data.X = file.Root.Find("X") is { } x ? ReadMatrixElement(x) : null;
+        ReadBranch("layers", data.Layers);
+        ReadBranch("obsm", data.Obsm);
+        ReadBranch("varm", data.Varm);
+        ReadBranch("obsp", data.Obsp);
+        ReadBranch("varp", data.Varp);
+        if (file.Root.Find("uns") is { } uns)
+            foreach ((string key, IAnnElement? value) in ReadAny(uns, 0) as AnnDictionary ?? throw Error(uns, "a group was expected")) data.Uns[key] = value;
+        if (file.Root.Find("raw") is IHdf5Group raw)
+            data.Raw = new AnnRaw(raw.Find("X") is { } rawX ? ReadMatrixElement(rawX) : null,
+                ReadFrame(raw.Find("var") ?? throw Error(raw, "has no 'var'")), Branch(raw.Find("varm")));
+        else if (file.Root.Find("raw.X") is { } oldRaw && file.Root.Find("raw.var") is { } oldVar)
+            data.Raw = new AnnRaw(ReadMatrixElement(oldRaw), ReadFrame(oldVar), Branch(file.Root.Find("raw.varm")));
+        RestoreOldCategories(data);
+        foreach (string warning in _warnings) data.Warnings.Add(warning);
+        data.Validate(path);
+        return data;
+    }
+
+    /// <summary>X, layers/NAME, obsm/NAME and so on, for error messages.</summary>
+    public IReadOnlyList<string> MatrixKeys()
+    {
+        List<string> keys = [];
+        if (file.Root.Find("X") is not null) keys.Add("X");
+        foreach (string branch in s_dictionaries)
+            switch (file.Root.Find(branch))
+            {
+                case IHdf5Group group: keys.AddRange(group.Names.Select(name => $"{branch}/{name}")); break;
+                case IHdf5Dataset { IsRecord: true } records: keys.AddRange(records.ReadRecords().Fields.Select(field => $"{branch}/{field.Name}")); break;
+            }
+        if (file.Root.Find("raw") is IHdf5Group raw && raw.Find("X") is not null) keys.Add("raw/X");
+        return keys;
+    }
+
+    /// <summary>The node of a matrix key, or for embeddings of old files the array itself.</summary>
+    public object FindMatrix(string key)
+    {
+        string[] parts = key.Split('/', 2);
+        IHdf5Node? node = parts is ["X"] ? file.Root.Find("X") : null;
+        if (parts is ["raw", "X"]) node = (file.Root.Find("raw") as IHdf5Group)?.Find("X");
+        if (parts.Length == 2 && s_dictionaries.Contains(parts[0]))
+        {
+            IHdf5Node? branch = file.Root.Find(parts[0]);
+            node = (branch as IHdf5Group)?.Find(parts[1]);
+            if (branch is IHdf5Dataset { IsRecord: true } records && records.ReadRecords().Fields.FirstOrDefault(field => field.Name == parts[1]) is { Values: { } values }) return values;
+        }
+        return node ?? throw new DataException(path, key, $"there is no such matrix; the file has {Listing.Of(MatrixKeys())}");
+    }
+
+    /// <summary>One column of obs or var; <c>obs/_index</c> is the row names.</summary>
+    public FrameColumn ReadColumn(string axis, string name)
+    {
+        DataFrame frame = ReadAxis(axis, only: name);
+        if (name is "_index" or "index" && !frame.Contains(name)) return FrameColumn.Of(name, frame.Index);
+        return frame.Contains(name) ? frame[name] : throw new DataException(path, $"{axis}/{name}", $"there is no such column; {axis} has {Listing.Of(ReadAxis(axis).Columns.Select(c => c.Name))}");
+    }
+
+    public IAnnElement? ReadMatrixElement(IHdf5Node node) => ReadAny(node, 0) switch
+    {
+        null => null,
+        NdArray array => array,
+        SparseMatrix sparse => sparse,
+        _ => throw Error(node, "an array or a sparse matrix was expected"),
+    };
+
+    public DataFrame ReadAxis(string name, string? only = null) =>
+        ReadFrame(file.Root.Find(name) ?? throw new DataException(path, "/", $"is not an AnnData file: it has no '{name}'"), only);
+
+    private void ReadBranch(string name, AnnDictionary target)
+    {
+        foreach ((string key, IAnnElement? value) in Branch(file.Root.Find(name)))
+            if (value is not null) target[key] = value;
+    }
+
+    private AnnDictionary Branch(IHdf5Node? node)
+    {
+        if (node is null) return [];
+        if (node is not IHdf5Dataset { IsRecord: true } records) return ReadAny(node, 0) as AnnDictionary ?? throw Error(node, "a group was expected");
+        // anndata < 0.7: one record per row, one field per matrix.
+        AnnDictionary branch = [];
+        foreach ((string name, NdArray values) in records.ReadRecords().Fields) branch[name] = values;
+        return branch;
+    }
+
+    /// <summary>Any element; null for null, and with a warning for what is not known.</summary>
+    private IAnnElement? ReadAny(IHdf5Node node, int depth)
+    {
+        if (depth > MaxDepth) throw Error(node, $"groups are nested more than {MaxDepth} deep");
+        if (node is IHdf5Dataset dataset) return ReadDataset(dataset);
+        IHdf5Group group = (IHdf5Group)node;
+        string? encoding = Encoding(group);
+        switch (encoding)
+        {
+            case "csr_matrix" or "csc_matrix": return ReadSparse(group, encoding == "csr_matrix" ? SparseLayout.Csr : SparseLayout.Csc, "shape");
+            case "dataframe": return ReadFrame(group);
+            case "categorical" or "nullable-integer" or "nullable-boolean" or "nullable-string-array": return ReadColumnGroup(group, group.Path);
+            case null when group.HasAttribute("h5sparse_format"):
+                return ReadSparse(group, Text(group, "h5sparse_format") == "csr" ? SparseLayout.Csr : SparseLayout.Csc, "h5sparse_shape");
+            case null or "dict" or "raw" or "anndata": return ReadDictionary(group, depth);
+            default:
+                _warnings.Add($"{group.Path}: elements of type '{NpyHeader.Printable(encoding)}' are not read and were left out");
+                return null;
+        }
+    }
+
+    private AnnDictionary ReadDictionary(IHdf5Group group, int depth)
+    {
+        AnnDictionary dictionary = [];
+        foreach (string name in group.Names)
+            if (group.Find(name) is { } child) dictionary[name] = ReadAny(child, depth + 1);
+        return dictionary;
+    }
+
+    private IAnnElement? ReadDataset(IHdf5Dataset dataset)
+    {
+        if (dataset.IsNull) return null;
+        if (dataset.IsRecord || dataset.Type is null)
+        {
+            try
+            {
+                if (dataset.IsRecord) return dataset.ReadRecords();
+                _warnings.Add($"{dataset.Path}: the element type is not supported and the array was left out");
+            }
+            catch (DataException e)
+            {
+                // Records hold notes such as rank_genes_groups; a kind that is not known must not make the file unreadable.
+                _warnings.Add($"{dataset.Path}: records were left out: {e.Message}");
+            }
+            return null;
+        }
+        return dataset.Read();
+    }
+
+    private SparseMatrix ReadSparse(IHdf5Group group, SparseLayout layout, string shapeAttribute)
+    {
+        long[] shape = Integers(group, group.ReadAttribute(shapeAttribute));
+        if (shape.Length != 2 || shape.Any(extent => extent is < 0 or > int.MaxValue)) throw Error(group, $"'{shapeAttribute}' is not two extents");
+        NdArray data = Child(group, "data").Read();
+        long[] pointers = Integers(group, Child(group, "indptr").Read());
+        NdArray indices = Child(group, "indices").Read();
+        int[] narrow = indices.Values as int[] ?? Array.ConvertAll(Integers(group, indices), index => index is >= 0 and <= int.MaxValue ? (int)index : -1);
+        return new SparseMatrix((int)shape[0], (int)shape[1], layout, pointers, narrow, data, $"{path}:{group.Path}");
+    }
+
+    private IHdf5Dataset Child(IHdf5Group group, string name) => group.Find(name) as IHdf5Dataset ?? throw Error(group, $"has no dataset '{name}'");
+
+    private long[] Integers(IHdf5Node node, NdArray array)
+    {
+        if (!array.Type.IsInteger()) throw Error(node, $"holds {array.Type.Name()} where whole numbers were expected");
+        if (array.Values is ulong[] wide && wide.Any(value => value > long.MaxValue)) throw Error(node, "holds a number that is too large");
+        return array.ToInt64();
+    }
+
+    private static string? Encoding(IHdf5Node node) => node.HasAttribute("encoding-type") ? Text(node, "encoding-type") : null;
+
+    private static string? Text(IHdf5Node node, string attribute) => node.ReadAttribute(attribute) is { Type: ElementType.Text, Length: 1 } text ? text.As<string>()[0] : null;
+
+    private DataException Error(IHdf5Node node, string problem) => new(path, node.Path, problem);
+}
