@@ -7,6 +7,13 @@ internal sealed class LzfFilter : IH5Filter
 {
     private const int DefaultChunkBytes = 1 << 16;
 
+    /// <summary>
+    /// Number of filters of the dataset this thread is reading. LZF leaves chunks alone that it cannot shrink; PureHDF 2.2 then skips the
+    /// filter before LZF instead of LZF itself, so such chunks are right only where there is no filter before it.
+    /// </summary>
+    [ThreadStatic]
+    private static int t_filterCount;
+
     public ushort FilterId => 32000;
     public string Name => "lzf";
 
@@ -15,6 +22,10 @@ internal sealed class LzfFilter : IH5Filter
         // The third parameter is the size of the chunk before compression.
         int size = info.Parameters.Length > 2 ? checked((int)info.Parameters[2]) : info.ChunkSize > 0 ? info.ChunkSize : DefaultChunkBytes;
         ReadOnlySpan<byte> source = info.Buffer.Span;
+        if (source.Length >= size)
+            return t_filterCount == 1
+                ? info.Buffer.ToArray()
+                : throw new NotSupportedException("a chunk that LZF could not shrink lies behind another filter; save the file with gzip instead");
         // A back reference of three bytes makes at most 264.
         if (size > (source.Length + 1L) * 264) throw new InvalidDataException("an LZF chunk claims more bytes than it can hold");
         byte[] target = new byte[size];
@@ -24,6 +35,8 @@ internal sealed class LzfFilter : IH5Filter
 
     public uint[] GetParameters(uint[] chunkDimensions, uint typeSize, Dictionary<string, object>? options) =>
         throw new NotSupportedException("LZF is read, not written.");
+
+    internal static void BeginDataset(int filterCount) => t_filterCount = filterCount;
 
     internal static int Decompress(ReadOnlySpan<byte> source, Span<byte> target)
     {

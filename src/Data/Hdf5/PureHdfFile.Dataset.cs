@@ -1,3 +1,4 @@
+using System.Reflection;
 using BioSup.Runtime;
 using PureHDF;
 using PureHDF.Selections;
@@ -82,6 +83,7 @@ internal sealed partial class PureHdfFile
             IH5DataLayout layout = _self.Layout;
             if (layout.Class == H5DataLayoutClass.VirtualStorage) throw _file.Error(Path, "is a view of other files, which is not supported");
             if (layout.Class != H5DataLayoutClass.Chunked) return count;
+            LzfFilter.BeginDataset(_file.Guard(Path, CountFilters));
 
             // Every chunk has an entry in an index, so a small file cannot have many.
             if (layout.Chunks is not { } extents || extents.Length < _shape.Length) throw _file.Error(Path, "its chunks have fewer dimensions than its data");
@@ -98,6 +100,16 @@ internal sealed partial class PureHdfFile
             if (chunks > _file._stream.Length / 4 + 4096) throw _file.Error(Path, $"claims {chunks} chunks, more than the file can hold");
             if (bytes > _file._stream.Length * MaxRatio + Slack) throw _file.Error(Path, "a chunk claims more bytes than the file can hold");
             return count;
+        }
+
+        // PureHDF keeps the filters of a dataset to itself.
+        private static readonly PropertyInfo? s_pipeline = typeof(NativeDataset).GetProperty("InternalFilterPipeline", BindingFlags.Instance | BindingFlags.NonPublic);
+
+        private int CountFilters()
+        {
+            object? pipeline = s_pipeline?.GetValue(_self);
+            object? filters = pipeline?.GetType().GetProperty("FilterDescriptions")?.GetValue(pipeline);
+            return filters is System.Collections.ICollection collection ? collection.Count : 0;
         }
 
         private sealed class Reader(NativeDataset dataset, Selection? rows) : IReadMethod

@@ -129,18 +129,20 @@ internal static class PureHdfWriter
         private Memory<byte> _chunk;
         private ulong _index;
         private bool _filled;
+        private Action<ulong, Memory<byte>>? _write;
 
         public Memory<byte> GetChunk(ulong index, Func<Memory<byte>> chunkAllocator, Action<ulong, Memory<byte>> chunkWriter)
         {
             if (_filled && index == _index) return _chunk;
             Flush(chunkWriter);
-            (_chunk, _index, _filled) = (chunkAllocator(), index, true);
+            // PureHDF 2.2 binds the writer to the chunk it is handed out with, so each chunk must be written with its own.
+            (_chunk, _index, _filled, _write) = (chunkAllocator(), index, true, chunkWriter);
             return _chunk;
         }
 
         public void Flush(Action<ulong, Memory<byte>> chunkWriter)
         {
-            if (_filled) chunkWriter(_index, _chunk);
+            if (_filled) _write!(_index, _chunk);
             _filled = false;
         }
     }
