@@ -28,6 +28,9 @@ public sealed record ReferenceLine(double Value, string Label);
 /// <summary>Curves over a common axis.</summary>
 public sealed class LineChart : ChartFigure
 {
+    // Shorter than ScottPlot's dashes, so that a legend entry shows more than one.
+    private static readonly LinePattern s_dashes = new([5, 3.5f], 0, "dashes");
+
     public IReadOnlyList<LineSeries> Series { get; init; } = [];
 
     public bool LogX { get; init; }
@@ -60,7 +63,7 @@ public sealed class LineChart : ChartFigure
                 LabelText = series.Name,
                 LineColor = color,
                 LineWidth = 2,
-                LinePattern = series.Dashed ? LinePattern.Dashed : LinePattern.Solid,
+                LinePattern = series.Dashed ? s_dashes : LinePattern.Solid,
             });
         }
         if (Reference is ReferenceLine reference && Scale(reference.Value, LogY) is double level && double.IsFinite(level)) allY.Add(level);
@@ -75,14 +78,43 @@ public sealed class LineChart : ChartFigure
         if (!(y >= data.Top && y <= data.Bottom)) return;
         brush.DashedLine(data.Left, y, data.Right, y, Ink.Muted);
         string label = Brush.Fit(reference.Label, data.Width - 8, Ink.TickSize);
-        brush.Note(label, data.Right - 4, y > data.Top + 16 ? y - 8 : y + 9, Ink.TickSize, Ink.Muted, TextAlign.Right);
+        (float x, float middle) = EmptiestPlace(plot, data, y, Brush.Measure(label, Ink.TickSize));
+        brush.Note(label, x, middle, Ink.TickSize, Ink.Muted, TextAlign.Left);
+    }
+
+    // Above or below the line, at its right, middle or left: where the label covers the fewest points of the curves.
+    private (float X, float Middle) EmptiestPlace(Plot plot, PixelRect data, float y, float width)
+    {
+        (float X, float Middle) best = default;
+        int fewest = int.MaxValue;
+        foreach (float middle in new[] { y - 9, y + 10 })
+        {
+            if (middle - 7 < data.Top || middle + 7 > data.Bottom) continue;
+            foreach (float x in new[] { data.Right - 4 - width, data.HorizontalCenter - width / 2, data.Left + 6 })
+            {
+                int covered = Series.Sum(s => CountInside(plot, data, s, x - 3, x + width + 3, middle - 8, middle + 8));
+                if (covered < fewest) (fewest, best) = (covered, (x, middle));
+            }
+        }
+        return fewest < int.MaxValue ? best : (data.Left + 6, y);
+    }
+
+    private int CountInside(Plot plot, PixelRect data, LineSeries series, float left, float right, float top, float bottom)
+    {
+        int inside = 0;
+        for (int i = 0; i < series.X.Length; i++)
+        {
+            float x = plot.Axes.Bottom.GetPixel(Scale(series.X[i], LogX), data), y = plot.Axes.Left.GetPixel(Scale(series.Y[i], LogY), data);
+            if (x >= left && x <= right && y >= top && y <= bottom) inside++;
+        }
+        return inside;
     }
 
     private void AddSegment(Plot plot, LineSeries series, Color color, double[] x, double[] y, double[]? error, List<double> allX, List<double> allY)
     {
         ScottPlot.Plottables.Scatter line = plot.Add.Scatter(x, y, color);
         line.LineWidth = 2;
-        line.LinePattern = series.Dashed ? LinePattern.Dashed : LinePattern.Solid;
+        line.LinePattern = series.Dashed ? s_dashes : LinePattern.Solid;
         line.MarkerSize = series.Markers || x.Length == 1 ? 6 : 0;
         allX.AddRange(x);
         allY.AddRange(y);
