@@ -74,6 +74,7 @@ public static unsafe partial class Gemm
             DepthStrideB = transposeB == Transpose.No ? b.Stride : 1,
             C = c.Pointer,
             StrideC = c.Stride,
+            ColumnStrideC = 1,
         };
     }
 
@@ -87,7 +88,16 @@ internal unsafe struct GemmProblem<T> where T : unmanaged
     public int Rows, Columns, Depth;
     public T Alpha, Beta;
     public T* A, B, C;
-    public long RowStrideA, DepthStrideA, ColumnStrideB, DepthStrideB, StrideC;
+    public long RowStrideA, DepthStrideA, ColumnStrideB, DepthStrideB, StrideC, ColumnStrideC;
 
     public readonly bool IsEmpty => Rows == 0 || Columns == 0;
+
+    /// <summary>The same product read the other way round: Cᵀ = op(B)ᵀ op(A)ᵀ.</summary>
+    public readonly GemmProblem<T> Transposed => new()
+    {
+        Rows = Columns, Columns = Rows, Depth = Depth, Alpha = Alpha, Beta = Beta,
+        A = B, RowStrideA = ColumnStrideB, DepthStrideA = DepthStrideB,
+        B = A, ColumnStrideB = RowStrideA, DepthStrideB = DepthStrideA,
+        C = C, StrideC = ColumnStrideC, ColumnStrideC = StrideC,
+    };
 }

@@ -55,27 +55,19 @@ internal static unsafe class GemmPacking
     /// <summary>The strip's rows are contiguous: straight copies of width elements.</summary>
     private static void PackContiguous<T>(T* source, long depthStride, int depth, T* panel, int width) where T : unmanaged
     {
-        int bytes = width * sizeof(T);
-        if (bytes % 32 == 0)
-        {
-            for (int p = 0; p < depth; p++)
-            {
-                byte* from = (byte*)(source + p * depthStride);
-                byte* to = (byte*)panel + (long)p * bytes;
-                for (int i = 0; i < bytes; i += 32) Vector256.Store(Vector256.Load(from + i), to + i);
-            }
-        }
-        else
-        {
-            for (int p = 0; p < depth; p++)
-            {
-                byte* from = (byte*)(source + p * depthStride);
-                byte* to = (byte*)panel + (long)p * bytes;
-                int i = 0;
-                for (; i + 16 <= bytes; i += 16) Vector128.Store(Vector128.Load(from + i), to + i);
-                for (; i < bytes; i += 8) *(ulong*)(to + i) = *(ulong*)(from + i);
-            }
-        }
+        for (int p = 0; p < depth; p++) CopyLine(source + p * depthStride, panel + (long)p * width, width);
+    }
+
+    /// <summary>Copies width contiguous elements; width * sizeof(T) is a multiple of eight bytes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void CopyLine<T>(T* source, T* destination, int width) where T : unmanaged
+    {
+        int bytes = width * sizeof(T), i = 0;
+        byte* from = (byte*)source;
+        byte* to = (byte*)destination;
+        for (; i + 32 <= bytes; i += 32) Vector256.Store(Vector256.Load(from + i), to + i);
+        for (; i + 16 <= bytes; i += 16) Vector128.Store(Vector128.Load(from + i), to + i);
+        for (; i < bytes; i += 8) *(ulong*)(to + i) = *(ulong*)(from + i);
     }
 
     /// <summary>

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 
 namespace BioSup.Kernels;
 
@@ -23,6 +24,7 @@ internal static unsafe class GemmTile12x2<TSimd, TVector, T>
         TVector c90 = TSimd.Zero, c91 = TSimd.Zero;
         TVector c100 = TSimd.Zero, c101 = TSimd.Zero;
         TVector c110 = TSimd.Zero, c111 = TSimd.Zero;
+        Prefetch(c, strideC);
         do
         {
             TVector b0 = TSimd.Load(b), b1 = TSimd.Load(b + TSimd.Count);
@@ -80,6 +82,25 @@ internal static unsafe class GemmTile12x2<TSimd, TVector, T>
         StoreRow(c + 9 * strideC, c90, c91, scale, beta);
         StoreRow(c + 10 * strideC, c100, c101, scale, beta);
         StoreRow(c + 11 * strideC, c110, c111, scale, beta);
+    }
+
+    /// <summary>The tile of C is needed at the end, a few thousand cycles from now: fetch it while the sums run.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Prefetch(T* c, long strideC)
+    {
+        if (!Sse.IsSupported) return;
+        Sse.Prefetch0(c + 0 * strideC);
+        Sse.Prefetch0(c + 1 * strideC);
+        Sse.Prefetch0(c + 2 * strideC);
+        Sse.Prefetch0(c + 3 * strideC);
+        Sse.Prefetch0(c + 4 * strideC);
+        Sse.Prefetch0(c + 5 * strideC);
+        Sse.Prefetch0(c + 6 * strideC);
+        Sse.Prefetch0(c + 7 * strideC);
+        Sse.Prefetch0(c + 8 * strideC);
+        Sse.Prefetch0(c + 9 * strideC);
+        Sse.Prefetch0(c + 10 * strideC);
+        Sse.Prefetch0(c + 11 * strideC);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

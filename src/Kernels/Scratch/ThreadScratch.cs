@@ -6,6 +6,7 @@ namespace BioSup.Kernels;
 internal enum ScratchSlot
 {
     GemmLeftPanels,
+    GemmThinRows,
     GemmRightPanels,
     GemmTile,
     ReductionPartials,
