@@ -28,6 +28,7 @@ public static class BiosupApplication
         {
             DoctorCommand.Create(),
             InitCommand.Create(),
+            SaeCommand.Create(),
         };
         GlobalOptions.AddTo(root);
         return root;

@@ -1,0 +1,49 @@
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using BioSup.Analysis.Sae;
+using BioSup.Data;
+using BioSup.Runtime;
+
+namespace BioSup.Cli.Commands;
+
+/// <summary>`biosup sae encode`.</summary>
+internal static class SaeEncodeCommand
+{
+    private static readonly Option<string> s_model = SaeCommand.Model();
+    private static readonly Option<string> s_tokens = SaeCommand.Tokens();
+    private static readonly Option<string> s_out = new("--out") { Description = "L.npz (member X, with images also ids) or L.h5ad (X)", Required = true };
+    private static readonly Option<string?> s_pool = new("--pool") { Description = "mean (one row per image) or none (one row per token); default: mean where the tokens know their images" };
+
+    public static Command Create() => new Command("encode", "Tokens to latents.") { s_model, s_tokens, s_out, s_pool }.Runs(Run);
+
+    private static JsonObject Run(ParseResult parsed, CommandContext context)
+    {
+        string path = parsed.GetValue(s_out)!;
+        string extension = Path.GetExtension(path).ToLowerInvariant();
+        if (extension is not (".npz" or ".h5ad")) throw new UsageException($"--out {path}: expected a name that ends in .npz or .h5ad.");
+        using GatedSaeModel model = GatedSaeModel.Load(context.Device, parsed.GetValue(s_model)!);
+        using ITokenSource tokens = TokenSource.Open(context.Device, parsed.GetValue(s_tokens)!);
+        IReadOnlyList<int>? images = SaeCommand.RowsPerImage(tokens);
+        bool pool = parsed.GetValue(s_pool) switch
+        {
+            "mean" => images is not null ? true : throw new UsageException($"--pool mean: {parsed.GetValue(s_tokens)} does not say which tokens form an image; use --pool none or a folder written by 'biosup tokens'."),
+            "none" => false,
+            null => images is not null,
+            string other => throw new UsageException($"--pool {other}: expected mean or none."),
+        };
+        using Matrix<float> latents = pool
+            ? SaeEncoder.EncodePooled(model, tokens, images!, context.Progress, context.Cancellation)
+            : SaeEncoder.EncodeAll(model, tokens, context.Progress, context.Cancellation);
+        if (extension == ".npz")
+        {
+            NpzFile.Write(path, writer =>
+            {
+                writer.Add("X", latents);
+                if (pool) writer.Add("ids", ((TokenShards)tokens).ImageIds.ToArray());
+            });
+        }
+        else MatrixWriter.Write(path, latents.View);
+        context.Say($"{latents.Rows} x {latents.Columns} latents: {path}");
+        return new JsonObject { ["out"] = path, ["rows"] = latents.Rows, ["d_sae"] = latents.Columns, ["pool"] = pool ? "mean" : "none" };
+    }
+}

@@ -1,0 +1,84 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using BioSup.Analysis.Sae;
+using BioSup.Data;
+using BioSup.Runtime;
+
+namespace BioSup.Cli.Commands;
+
+/// <summary>`biosup sae train`.</summary>
+internal static class SaeTrainCommand
+{
+    private static readonly Option<string> s_tokens = SaeCommand.Tokens();
+    private static readonly Option<string> s_out = new("--out") { Description = "folder for model.safetensors, config.json, train_log.csv, telemetry.csv and the checkpoint", Required = true };
+    private static readonly Option<string?> s_config = new("--config") { Description = "training configuration (JSON, comments allowed); every key is optional" };
+    private static readonly Option<string?> s_init = new("--init") { Description = "initial weights (.safetensors with W_mag, b_mag, b_gate, W_dec, b_dec, untied also W_gate)" };
+    private static readonly Option<string> s_order = new("--order") { Description = "fixed (file order) or shuffled", DefaultValueFactory = _ => "shuffled" };
+    private static readonly Option<long?> s_steps = new("--steps") { Description = "total steps, instead of epochs × batches" };
+    private static readonly Option<bool> s_resume = new("--resume") { Description = "continue from the checkpoint in --out; without one the run starts at step 0" };
+
+    public static Command Create() =>
+        new Command("train", "Train a gated sparse autoencoder on tokens.") { s_tokens, s_out, s_config, s_init, s_order, s_steps, s_resume }.Runs(Run);
+
+    private static JsonObject Run(ParseResult parsed, CommandContext context)
+    {
+        string locator = parsed.GetValue(s_tokens)!, folder = parsed.GetValue(s_out)!;
+        TokenOrder order = parsed.GetValue(s_order) switch
+        {
+            "fixed" => TokenOrder.Fixed,
+            "shuffled" => TokenOrder.Shuffled,
+            string other => throw new UsageException($"--order {other}: expected fixed or shuffled."),
+            null => TokenOrder.Shuffled,
+        };
+        GatedSaeConfig config = ReadConfig(parsed.GetValue(s_config), parsed.GetValue(s_init));
+        using ITokenSource tokens = TokenSource.Open(context.Device, locator);
+        ResultFolder results = ResultFolder.Create(context, folder);
+        results.AddInput(locator);
+        if (parsed.GetValue(s_config) is { } configFile) results.AddInput(configFile);
+        if (parsed.GetValue(s_init) is { } initFile) results.AddInput(initFile);
+        bool resume = parsed.GetValue(s_resume);
+        using GatedSaeTrainingResult result = GatedSaeTrainer.Train(context.Device, tokens, new GatedSaeTrainingOptions
+        {
+            Config = config,
+            Seed = context.Seed,
+            Order = order,
+            Steps = parsed.GetValue(s_steps),
+            InitialWeights = parsed.GetValue(s_init),
+            OutputFolder = folder,
+            Resume = resume,
+            Progress = context.Progress,
+            Cancellation = context.Cancellation,
+        });
+        if (resume && result.ResumedAt == 0) context.Warn($"--resume: {folder} has no checkpoint; the run started at step 0.");
+        results.WriteManifest(JsonNode.Parse(File.ReadAllText(results.Locate(GatedSaeModel.ConfigFile)))!["training"]!);
+        SaeLogRow? last = result.Last;
+        context.Say(string.Create(CultureInfo.InvariantCulture,
+            $"{result.Steps} steps in {result.Seconds:F1} s{(result.ResumedAt > 0 ? $" (resumed at step {result.ResumedAt})" : "")}: {(last is null ? "" : $"FVU {last.Fvu:F4}, L0 {last.L0:F1}, dead {last.Dead} of {result.Model.Latents}; ")}{folder}"));
+        JsonObject summary = new()
+        {
+            ["out"] = folder,
+            ["steps"] = result.Steps,
+            ["resumed_at"] = result.ResumedAt,
+            ["d_in"] = result.Model.InputWidth,
+            ["d_sae"] = result.Model.Latents,
+            ["tied"] = result.Model.Tied,
+            ["seconds"] = JsonText.Number(result.Seconds),
+            ["tokens_per_s"] = JsonText.Number(result.TokensPerSecond),
+        };
+        if (last is not null) summary["last"] = SaeCommand.Describe(last);
+        return summary;
+    }
+
+    /// <summary>Whatever the file leaves open about the shape is taken from the initial weights.</summary>
+    private static GatedSaeConfig ReadConfig(string? file, string? init)
+    {
+        GatedSaeConfig config = file is null ? GatedSaeConfig.Default : GatedSaeConfigFile.Read(file);
+        if (init is null) return config;
+        (bool tied, bool latents) = file is null ? (false, false) : GatedSaeConfigFile.Gives(File.ReadAllText(file), file);
+        if (!latents) config = config with { Latents = 0 };
+        if (tied) return config;
+        using SafetensorsFile weights = SafetensorsFile.Open(init);
+        return config with { Tied = !weights.Contains("W_gate") };
+    }
+}

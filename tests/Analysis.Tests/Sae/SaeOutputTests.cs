@@ -1,0 +1,141 @@
+using BioSup.Analysis.Sae;
+using BioSup.Data;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Tests.Sae;
+
+/// <summary>What is made of a trained model: latents, pooled latents, figures, exports.</summary>
+public sealed class SaeOutputTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("biosup-sae-").FullName;
+    private readonly CpuDevice _device = new(2);
+    private readonly Matrix<float> _tokens;
+    private readonly GatedSaeModel _model;
+
+    public SaeOutputTests()
+    {
+        _tokens = OracleRecipe.Tokens(_device, 700, 20);
+        GatedSaeTrainer.Train(_device, _tokens, new GatedSaeTrainingOptions
+        {
+            Config = GatedSaeConfig.Default with { Latents = 60, Batch = 100, LearningRate = 5e-3, SparsityWarmupSteps = 5, SparsityCoefficient = 0.1, Normalisation = TokenNormalisation.Paper },
+            Steps = 120, OutputFolder = _folder,
+        }).Dispose();
+        _model = GatedSaeModel.Load(_device, _folder);
+    }
+
+    public void Dispose()
+    {
+        _model.Dispose();
+        _tokens.Dispose();
+        _device.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    [Fact]
+    public void Latents_follow_the_formula_and_pooling_is_their_mean()
+    {
+        using ITokenSource source = new Borrowed(_tokens);
+        using Matrix<float> latents = SaeEncoder.EncodeAll(_model, source);
+        float[] mean = [.. _model.Normaliser.Mean!];
+        for (int t = 0; t < 700; t += 97)
+        {
+            double[] x = [.. Enumerable.Range(0, 20).Select(i => (double)_tokens.Row(t)[i] - mean[i])];
+            double norm = Math.Sqrt(x.Sum(v => v * v));
+            for (int j = 0; j < 60; j++)
+            {
+                double z = Enumerable.Range(0, 20).Sum(i => x[i] / norm * _model.Parameters.Magnitude.Row(i)[j]);
+                double m = z + _model.Parameters.MagnitudeBias.Host[j], g = z + _model.Parameters.GateBias.Host[j];
+                if (Math.Min(Math.Abs(m), Math.Abs(g)) > 1e-6) Assert.Equal(m > 0 && g > 0 ? m : 0, latents.Row(t)[j], 2e-6);
+            }
+        }
+        int[] images = [0, 300, 1, 399, 0];
+        using Matrix<float> pooled = SaeEncoder.EncodePooled(_model, source, images);
+        int row = 0;
+        for (int image = 0; image < images.Length; row += images[image++])
+            for (int j = 0; j < 60; j++)
+                Assert.Equal(images[image] == 0 ? 0 : Enumerable.Range(row, images[image]).Average(t => (double)latents.Row(t)[j]), pooled.Row(image)[j], 1e-6);
+    }
+
+    [Fact]
+    public void Figures_agree_with_a_plain_computation()
+    {
+        using ITokenSource source = new Borrowed(_tokens);
+        using Matrix<float> latents = SaeEncoder.EncodeAll(_model, source);
+        string[] labels = [.. Enumerable.Range(0, 700).Select(t => t % 3 == 0 ? "a" : "b")];
+        SaeEvaluation e = SaeEvaluation.Run(_model, source, null, labels);
+        using Matrix<float> normalised = _device.AllocateMatrix<float>(700, 20);
+        normalised.Buffer.CopyFrom(_tokens.Buffer.View.Host);
+        _model.Normaliser.Apply(normalised.View);
+        double sse = 0, sst = 0;
+        double[] mean = [.. Enumerable.Range(0, 20).Select(i => Enumerable.Range(0, 700).Average(t => (double)normalised.Row(t)[i]))];
+        int[] counts = new int[700];
+        for (int t = 0; t < 700; t++)
+            for (int i = 0; i < 20; i++)
+            {
+                double recon = _model.Parameters.DecoderBias.Host[i];
+                for (int j = 0; j < 60; j++) recon += (double)latents.Row(t)[j] * _model.Decoder.Row(j)[i];
+                sse += Math.Pow(recon - normalised.Row(t)[i], 2);
+                sst += Math.Pow(normalised.Row(t)[i] - mean[i], 2);
+            }
+        for (int t = 0; t < 700; t++) counts[t] = latents.Row(t).ToArray().Count(v => v > 0);
+        Assert.Equal(sse / sst, e.Fvu, 1e-6);
+        Assert.Equal(counts.Average(), e.L0, 1e-9);
+        int[] active = [.. counts.Where(c => c > 0).Order()];
+        Assert.Equal(active.Average(), e.ConditionalL0, 1e-9);
+        Assert.Equal(active.Max(), e.MaxConcepts);
+        double gini = (2 * active.Select((c, i) => (i + 1.0) * c).Sum() - (active.Length + 1.0) * active.Sum()) / (active.Length * (double)active.Sum());
+        Assert.Equal(gini, e.Gini, 1e-9);
+        double cosines = 0;
+        int[] alive = [.. Enumerable.Range(0, 60).Where(j => _model.Usage.View.Host[j] >= 1e-5)];
+        for (int a = 0; a < alive.Length; a++)
+            for (int b = 0; b < a; b++) cosines += Math.Abs(Enumerable.Range(0, 20).Sum(i => (double)_model.Decoder.Row(alive[a])[i] * _model.Decoder.Row(alive[b])[i]));
+        Assert.Equal(cosines / (alive.Length * (alive.Length - 1) / 2.0), e.MeanAbsoluteCosine, 1e-5);
+        Assert.InRange(e.DecoderEffectiveRank, 10, 20.0001);
+        double[] totals = [.. Enumerable.Range(0, 60).Select(j => Enumerable.Range(0, 700).Sum(t => (double)latents.Row(t)[j]))];
+        Assert.Equal(totals.Count(v => v >= 5), e.Purity!.Latents);
+        Assert.InRange(e.Purity.MeanPurity, 0.5, 1);
+    }
+
+    [Fact]
+    public void The_jumprelu_export_gives_the_same_latents()
+    {
+        using ITokenSource source = new Borrowed(_tokens);
+        using Matrix<float> latents = SaeEncoder.EncodeAll(_model, source);
+        string path = Path.Combine(_folder, "export.safetensors");
+        SaeExport.Write(_model, SaeExportFormat.JumpRelu, path);
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        float[] weights = file.ReadVector("W_enc", 20, 60), bias = file.ReadVector("b_enc", 60), threshold = file.ReadVector("threshold", 60);
+        using Matrix<float> x = _device.AllocateMatrix<float>(700, 20);
+        x.Buffer.CopyFrom(_tokens.Buffer.View.Host);
+        _model.Normaliser.Apply(x.View);
+        for (int t = 0; t < 700; t += 13)
+            for (int j = 0; j < 60; j++)
+            {
+                double m = bias[j];
+                for (int i = 0; i < 20; i++) m += (double)x.Row(t)[i] * weights[i * 60 + j];
+                if (Math.Abs(m - threshold[j]) > 1e-6) Assert.Equal(m > threshold[j] ? m : 0, latents.Row(t)[j], 2e-6);
+            }
+    }
+
+    [Fact]
+    public void A_folder_without_a_model_and_tokens_of_another_width_are_named()
+    {
+        Assert.Contains("model.safetensors", Assert.Throws<DataException>(() => GatedSaeModel.Load(_device, Path.GetTempPath())).Message, StringComparison.Ordinal);
+        using Matrix<float> wide = _device.AllocateMatrix<float>(3, 21);
+        using ITokenSource source = new Borrowed(wide);
+        Assert.Contains("21", Assert.Throws<DataException>(() => SaeEncoder.EncodeAll(_model, source)).Message, StringComparison.Ordinal);
+    }
+
+    private sealed class Borrowed(Matrix<float> matrix) : ITokenSource
+    {
+        public long Rows => matrix.Rows;
+        public int Columns => matrix.Columns;
+
+        public void Read(long start, MatrixView<float> destination)
+        {
+            for (int i = 0; i < destination.Rows; i++) matrix.Row((int)start + i).CopyTo(destination.Row(i));
+        }
+
+        public void Dispose() { }
+    }
+}
