@@ -67,6 +67,30 @@ public sealed class NpzTests
     }
 
     [Fact]
+    public void Numpy_reads_what_is_written()
+    {
+        string? python = Python.Find("import numpy", out string reason);
+        Assert.SkipWhen(python is null, reason);
+        using TemporaryFolder folder = new();
+        using Matrix<float> x = Matrix<float>.From(s_device, 2, 3, [1, 2, 3, 4, 5, 6]);
+        NpzFile.Write(folder["a.npz"], npz =>
+        {
+            npz.Add("x", x);
+            npz.Add("labels", new[] { "é", "SNCA" });
+            npz.Add("flags", new[] { true, false });
+        }, compress: true);
+        MatrixWriter.Write(folder["x.npy"], x.View);
+        File.WriteAllText(folder["check.py"], """
+            import sys, numpy as np
+            z, x = np.load(sys.argv[1]), np.load(sys.argv[2])
+            assert x.dtype == np.float32 and np.array_equal(x, [[1, 2, 3], [4, 5, 6]]) and np.array_equal(z["x"], x)
+            assert list(z["labels"]) == ["é", "SNCA"] and list(z["flags"]) == [True, False] and z["flags"].dtype == bool
+            print("equal")
+            """);
+        Assert.StartsWith("equal", Python.Run(python!, folder["check.py"], folder["a.npz"], folder["x.npy"]), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Damage_is_found_by_the_checksum()
     {
         using TemporaryFolder folder = new();

@@ -32,11 +32,8 @@ internal sealed class GuardedStream(FileStream inner) : Stream
 
     public override int Read(Span<byte> buffer)
     {
-        RuntimeHelpers.EnsureSufficientExecutionStack();
-        int count = inner.Read(buffer);
-        _bytesLeft -= count;
-        if (_bytesLeft < 0 || --_callsLeft < 0) throw new InvalidDataException("its structure runs in circles");
-        return count;
+        ReadWhole(buffer);
+        return buffer.Length;
     }
 
     public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
@@ -44,7 +41,8 @@ internal sealed class GuardedStream(FileStream inner) : Stream
     public override int ReadByte()
     {
         Span<byte> one = stackalloc byte[1];
-        return Read(one) == 0 ? -1 : one[0];
+        ReadWhole(one);
+        return one[0];
     }
 
     public override long Seek(long offset, SeekOrigin origin) => Position = origin switch
@@ -62,5 +60,15 @@ internal sealed class GuardedStream(FileStream inner) : Stream
     {
         if (disposing) inner.Dispose();
         base.Dispose(disposing);
+    }
+
+    private void ReadWhole(Span<byte> buffer)
+    {
+        RuntimeHelpers.EnsureSufficientExecutionStack();
+        // Checked before the buffer is touched: a size taken from damaged bytes costs address space but no memory.
+        if (buffer.Length > _length - inner.Position) throw new EndOfStreamException($"{buffer.Length} bytes were expected at {inner.Position}, the file has {_length}");
+        _bytesLeft -= buffer.Length;
+        if (_bytesLeft < 0 || --_callsLeft < 0) throw new InvalidDataException("its structure runs in circles");
+        inner.ReadExactly(buffer);
     }
 }

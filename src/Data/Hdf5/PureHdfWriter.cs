@@ -12,20 +12,14 @@ internal static class PureHdfWriter
     // About 64 thousand elements a chunk, as singlecell tools do: 256 KiB of float32.
     private const int ChunkElements = 1 << 16;
     private const int SmallestCompressed = 1024;
-
-    // bool must be an enumeration of bytes named FALSE and TRUE: h5py, and so AnnData, knows no other.
-    private enum H5Bool : byte
-    {
-        FALSE,
-        TRUE,
-    }
+    private static readonly H5WriteOptions s_options = new(IncludeStructFields: true, IncludeStructProperties: false);
 
     public static void Write(Stream stream, Hdf5Group root, bool compress)
     {
         H5File file = new();
         List<(H5Object Dataset, Hdf5Rows Rows)> deferred = [];
         Fill(file, root, compress, deferred);
-        using H5NativeWriter writer = file.BeginWrite(stream);
+        using H5NativeWriter writer = file.BeginWrite(stream, s_options);
         foreach ((H5Object dataset, Hdf5Rows rows) in deferred) WriteRows(writer, dataset, rows);
     }
 
@@ -63,6 +57,7 @@ internal static class PureHdfWriter
     private static H5Object Make(Hdf5Dataset dataset, bool compress)
     {
         if (dataset.Rows is { } rows) return MakeDeferred(rows, compress);
+        if (dataset.Records is { } records) return new H5Dataset(RecordType.ToArray(records, Storable));
         if (dataset.Array is not { } array) return new H5Dataset<float[]>();
         Array values = Storable(array);
         if (array.Rank == 0) return new H5Dataset(values.GetValue(0)!);

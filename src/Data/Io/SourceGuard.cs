@@ -35,6 +35,9 @@ internal static class SourceGuard
         EndOfStreamException => new DataException(source, null, $"the {kind} file ends too early; it may be truncated", e),
         InvalidDataException or FormatException or OverflowException or JsonException =>
             new DataException(source, null, $"is not a valid {kind} file: {FirstLine(e.Message)}", e),
+        // What System.Text.Json says of text that is valid JSON but not valid Unicode.
+        InvalidOperationException when e.Source?.StartsWith("System.Text.Json", StringComparison.Ordinal) == true =>
+            new DataException(source, null, $"is not a valid {kind} file: {FirstLine(e.Message)}", e),
         IOException => new DataException(source, null, $"reading failed: {FirstLine(e.Message)}", e),
         _ => null,
     };

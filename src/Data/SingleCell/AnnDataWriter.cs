@@ -49,7 +49,6 @@ internal static class AnnDataWriter
         DataFrame frame => Frame(frame),
         FrameColumn column => Column(column),
         AnnDictionary dictionary => Dictionary(dictionary),
-        // As a dictionary of columns: compound types of unknown fields cannot be written, and anndata reads this.
         RecordArray records => Records(records),
         _ => throw new UsageException($"{value.GetType().Name} cannot be written to an h5ad file."),
     };
@@ -122,8 +121,11 @@ internal static class AnnDataWriter
         return group;
     }
 
-    private static Hdf5Group Records(RecordArray records)
+    private static Hdf5Node Records(RecordArray records)
     {
+        // Fields that are arrays themselves, and records without a row or a field, have no place in a compound: a dictionary holds them.
+        if (records.Fields.Count > 0 && records.Fields[0].Values.Length > 0 && records.Fields.All(field => field.Values.Rank == 1))
+            return Mark(new Hdf5Dataset { Records = records }, "rec-array", "0.2.0");
         Hdf5Group group = Mark(new Hdf5Group(), "dict", "0.1.0");
         foreach ((string name, NdArray values) in records.Fields) group.Children[name] = Array(values);
         return group;
