@@ -75,7 +75,7 @@ public sealed class PatchPreparation
 
     private readonly unsafe struct FillJob(PatchPreparation owner, IReadOnlyList<PatchSource> patches, float* input, long stride) : IBlockJob
     {
-        public void Execute(long block, int worker) => 
+        public void Execute(long block, int worker) =>
             owner.FillOne(patches[(int)block], new Span<float>(input + block * stride, owner.InputLength), owner._workers[worker]);
     }
 }

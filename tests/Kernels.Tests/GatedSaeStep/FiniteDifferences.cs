@@ -12,8 +12,12 @@ internal static class FiniteDifferences
     {
         GatedSaeStep.ReferenceParameters held = p with
         {
-            Magnitude = [.. p.Magnitude], Gate = p.Gate is null ? null : [.. p.Gate], MagnitudeBias = [.. p.MagnitudeBias], GateBias = [.. p.GateBias],
-            Decoder = [.. p.Decoder], DecoderBias = [.. p.DecoderBias],
+            Magnitude = [.. p.Magnitude],
+            Gate = p.Gate is null ? null : [.. p.Gate],
+            MagnitudeBias = [.. p.MagnitudeBias],
+            GateBias = [.. p.GateBias],
+            Decoder = [.. p.Decoder],
+            DecoderBias = [.. p.DecoderBias],
         };
         Tensor("W_mag", p.Magnitude, gradients.Magnitude);
         if (p.Gate is not null) Tensor("W_gate", p.Gate, gradients.Gate!);
