@@ -29,6 +29,7 @@ public static class BiosupApplication
             DoctorCommand.Create(),
             InitCommand.Create(),
             SaeCommand.Create(),
+            TokensCommand.Create(),
         };
         GlobalOptions.AddTo(root);
         return root;
