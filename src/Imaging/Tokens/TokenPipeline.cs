@@ -33,6 +33,7 @@ public sealed class TokenPipeline
     private readonly PatchPreparation _preparation;
     private readonly FeatureMapShape _shape;
     private readonly int _batch;
+    private (Matrix<float> Features, Matrix<float> Gap)? _kept;
 
     /// <param name="plan">The patches, from <see cref="PatchPlan.Survey"/>.</param>
     /// <exception cref="DataException">The images do not fit the encoder.</exception>
@@ -63,6 +64,20 @@ public sealed class TokenPipeline
     /// <summary>Encodes every patch of the plan and writes the token folder.</summary>
     /// <exception cref="DataException">A file became unreadable, or the encoder gave values that are not finite.</exception>
     public TokenSummary Write(string folder, IProgressReporter progress, CancellationToken cancellation)
+    {
+        try
+        {
+            return WriteAll(folder, progress, cancellation);
+        }
+        finally
+        {
+            _kept?.Features.Dispose();
+            _kept?.Gap.Dispose();
+            _kept = null;
+        }
+    }
+
+    private TokenSummary WriteAll(string folder, IProgressReporter progress, CancellationToken cancellation)
     {
         float[]? centre = _options.Centring == TokenCentring.Fixed ? _options.Centre ?? EstimateCentre(progress, cancellation) : null;
         TokenNormaliser normaliser = new(_device, _shape, _options.Centring, centre);
@@ -99,13 +114,22 @@ public sealed class TokenPipeline
     }
 
     /// <summary>The centre of the scaled tokens, from patches spread evenly over the plan; it does not depend on how they are batched.</summary>
-    public float[] EstimateCentre(IProgressReporter progress, CancellationToken cancellation)
+    private float[] EstimateCentre(IProgressReporter progress, CancellationToken cancellation)
     {
         int[] sample = _plan.Spread(_options.CentreSample);
+        // A small set is encoded once: the sample is everything, and its feature maps fit in memory.
+        long bytes = (long)sample.Length * _shape.Tokens * _shape.Channels * sizeof(float);
+        if (sample.Length == _plan.Patches.Count && bytes <= FeatureBytes)
+            _kept = (_device.AllocateMatrix<float>(sample.Length * _shape.Tokens, _shape.Channels), _device.AllocateMatrix<float>(sample.Length, _shape.Channels));
         double[] sum = new double[_shape.Channels];
         int done = 0;
-        Encode(sample, cancellation, (_, gap, count) =>
+        Encode(sample, cancellation, (features, gap, count) =>
         {
+            if (_kept is { } kept)
+            {
+                Copy(features, 0, kept.Features, done * _shape.Tokens, count * _shape.Tokens);
+                Copy(gap, 0, kept.Gap, done, count);
+            }
             TokenNormaliser.AddScaledGaps(gap, count, sum);
             done += count;
             progress.Report("estimating the centre", done, sample.Length);
@@ -118,9 +142,21 @@ public sealed class TokenPipeline
 
     private void Encode(IReadOnlyList<int>? which, CancellationToken cancellation, Action<Matrix<float>, Matrix<float>, int> use)
     {
-        using Matrix<float> input = _device.AllocateMatrix<float>(_batch, _preparation.InputLength);
         using Matrix<float> features = _device.AllocateMatrix<float>(_batch * _shape.Tokens, _shape.Channels);
         using Matrix<float> gap = _device.AllocateMatrix<float>(_batch, _shape.Channels);
+        if (which is null && _kept is { } kept)
+        {
+            for (int start = 0; start < _plan.Patches.Count; start += _batch)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                int count = Math.Min(_batch, _plan.Patches.Count - start);
+                Copy(kept.Features, start * _shape.Tokens, features, 0, count * _shape.Tokens);
+                Copy(kept.Gap, start, gap, 0, count);
+                use(features, gap, count);
+            }
+            return;
+        }
+        using Matrix<float> input = _device.AllocateMatrix<float>(_batch, _preparation.InputLength);
         foreach (IReadOnlyList<PatchSource> patches in _plan.Batches(which, _batch, cancellation))
         {
             cancellation.ThrowIfCancellationRequested();
@@ -129,6 +165,11 @@ public sealed class TokenPipeline
             TokenNormaliser.Pool(_device, _shape, features, gap, patches.Count);
             use(features, gap, patches.Count);
         }
+    }
+
+    private static void Copy(Matrix<float> source, int from, Matrix<float> target, int to, int rows)
+    {
+        for (int i = 0; i < rows; i++) source.Row(from + i).CopyTo(target.Row(to + i));
     }
 
     private void WriteTables(string folder, float[]? centre)
