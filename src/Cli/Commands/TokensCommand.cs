@@ -52,9 +52,9 @@ internal static class TokensCommand
         using IImageEncoder? network = named == "dictionary" ? null : OpenEncoder(parsed, device, named, folder);
         PatchPlan plan = PatchPlan.Survey(device, images, grid, options.Filter, context.Progress, context.Cancellation);
         using ConvolutionalDictionary? learnt = network is null ? Learn(parsed, context, device, plan, options) : null;
-        if (learnt is not null) DictionaryFile.Save(folder.Locate("dictionary.safetensors"), learnt);
         IImageEncoder encoder = network ?? learnt!;
         TokenSummary summary = new TokenPipeline(device, plan, encoder, options).Write(folder.Path, context.Progress, context.Cancellation);
+        if (learnt is not null) DictionaryFile.Save(folder.Locate("dictionary.safetensors"), learnt);
 
         JsonObject result = Describe(summary, encoder);
         JsonObject configuration = Describe(parsed, options, images);
