@@ -10,6 +10,9 @@ namespace BioSup.Imaging;
 /// </summary>
 public sealed class ConvolutionalDictionary : IImageEncoder
 {
+    /// <summary>Patches held while learning take at most this much.</summary>
+    private const long LearningBytes = 1L << 30;
+
     private readonly CpuDevice _device;
     private readonly WindowReader _windows;
     private readonly Matrix<float> _whitening;
@@ -47,6 +50,7 @@ public sealed class ConvolutionalDictionary : IImageEncoder
     /// <param name="channels">Channels of an image.</param>
     /// <param name="side">Side of an image in pixels.</param>
     /// <exception cref="UsageException">An option is out of range for these images.</exception>
+    /// <exception cref="DataException">The images are constant.</exception>
     public static ConvolutionalDictionary Learn(
         CpuDevice device, Matrix<float> images, int channels, int side, DictionaryOptions options, IProgressReporter progress, CancellationToken cancellation)
     {
@@ -71,8 +75,8 @@ public sealed class ConvolutionalDictionary : IImageEncoder
     public static ConvolutionalDictionary Learn(
         CpuDevice device, PatchPlan plan, InputScaling scaling, int inputSize, DictionaryOptions options, IProgressReporter progress, CancellationToken cancellation, int most = 500)
     {
-        int[] which = plan.Spread(most);
         PatchPreparation preparation = new(device, plan.Grid.Size, inputSize, plan.Channels, scaling);
+        int[] which = plan.Spread((int)Math.Clamp(LearningBytes / (preparation.InputLength * (long)sizeof(float)), 1, most));
         using Matrix<float> images = device.AllocateMatrix<float>(which.Length, preparation.InputLength);
         int at = 0;
         foreach (IReadOnlyList<PatchSource> batch in plan.Batches(which, 64, cancellation))

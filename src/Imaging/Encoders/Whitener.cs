@@ -23,7 +23,9 @@ internal static class Whitener
         for (int j = 0; j < d; j++) mean[j] /= samples.Rows;
         Accumulate(device, samples, mean, covariance);
         SymmetricEigen.Decompose(covariance, d, out double[] values, out double[] vectors);
-        double floor = epsilon * Math.Max(values.Sum() / d, double.Epsilon);
+        double meanValue = values.Sum() / d;
+        if (!(meanValue > 0)) throw new DataException("images", null, "all windows are alike, so there is nothing to learn a dictionary from");
+        double floor = epsilon * meanValue;
         Matrix<float> whitening = device.AllocateMatrix<float>(d, d);
         double[] scale = [.. values.Select(value => 1 / Math.Sqrt(Math.Max(value, 0) + floor))];
         for (int i = 0; i < d; i++)

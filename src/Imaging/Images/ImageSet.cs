@@ -8,9 +8,13 @@ namespace BioSup.Imaging;
 /// <param name="Page">The page of a TIFF whose pages are fields of their own; null for the whole file.</param>
 public sealed record ImageField(string Name, IReadOnlyList<string> Files, int? Page)
 {
+    /// <summary>Gives the pixels of a field that is not on disk; called each time they are needed.</summary>
+    public Func<ImageStack>? Source { get; init; }
+
     /// <summary>Reads the pixels; files of several channels must agree in size and sample type.</summary>
     public ImageStack Read(TiffPages pages = TiffPages.Channels)
     {
+        if (Source is not null) return Source();
         if (Page is { } page) return Rename(TiffReader.ReadPage(Files[0], page));
         TiffPages within = pages == TiffPages.Images ? TiffPages.Channels : pages;
         if (Files.Count == 1) return Rename(ImageReader.Read(Files[0], within));
@@ -37,6 +41,11 @@ public sealed record ImageField(string Name, IReadOnlyList<string> Files, int? P
 /// <param name="Ignored">Files that belong to none of the channels asked for.</param>
 public sealed record ImageSet(IReadOnlyList<ImageField> Fields, TiffPages Pages, IReadOnlyList<string> Ignored)
 {
+    /// <summary>Fields that a program makes itself; each function may be called several times and must give the same pixels.</summary>
+    public static ImageSet From(IEnumerable<(string Name, Func<ImageStack> Read)> fields) =>
+        new([.. fields.Select(field => new ImageField(field.Name, [field.Name], null) { Source = field.Read })], TiffPages.Channels, []);
+
+    /// <summary>Finds image files.</summary>
     /// <param name="paths">Image files, and folders whose image files are taken (subfolders are not searched).</param>
     /// <param name="naming">How channels in files of their own are put together; null when each file holds all its channels.</param>
     /// <param name="pages">What the pages of a TIFF are.</param>

@@ -15,11 +15,14 @@ public static class PictureReader
         try
         {
             MagickReadSettings settings = new() { Format = format };
+            // Streams, not names: ImageMagick reads meaning into colons, brackets and percent signs of a name.
+            using FileStream file = File.OpenRead(path);
             MagickImageInfo info = new();
-            info.Read(path, settings);
+            info.Read(file, settings);
+            file.Position = 0;
             if ((long)info.Width * info.Height is < 1 or > MaxPixels)
                 throw new DataException(path, null, $"the header promises {info.Width} x {info.Height} pixels; expected 1 to {MaxPixels}");
-            using MagickImage image = new(path, settings);
+            using MagickImage image = new(file, settings);
             return Convert(path, image);
         }
         catch (MagickException e)

@@ -28,7 +28,7 @@ public sealed class PatchPreparation
     public InputScaling Scaling { get; }
 
     /// <summary>Values per patch: channels * inputSize * inputSize.</summary>
-    public int InputLength => Channels * InputSize * InputSize;
+    public int InputLength => checked(Channels * InputSize * InputSize);
 
     /// <summary>Fills the rows of <paramref name="input"/> [patches, <see cref="InputLength"/>] with prepared patches, channel after channel.</summary>
     public unsafe void Fill(IReadOnlyList<PatchSource> patches, MatrixView<float> input)

@@ -36,7 +36,7 @@ public sealed record TokenOptions
     public void Validate()
     {
         if (PatchSize < 1 || Stride < 1 || InputSize < 1) throw new UsageException("Patch size, stride and input size are 1 or larger.");
-        if (PatchSize > 16384 || InputSize > 16384) throw new UsageException("Patch size and input size are at most 16384 pixels.");
+        if (PatchSize > 4096 || InputSize > 4096) throw new UsageException("Patch size and input size are at most 4096 pixels.");
         if (Batch is < 1 or > 65536) throw new UsageException($"Batch {Batch}: expected 1 to 65536 patches.");
         if (CentreSample < 1) throw new UsageException($"Centre sample {CentreSample}: expected 1 patch or more.");
         if (Centre is not null && Centring != TokenCentring.Fixed) throw new UsageException("A given centre goes with fixed centring only.");

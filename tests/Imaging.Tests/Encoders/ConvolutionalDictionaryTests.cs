@@ -132,6 +132,14 @@ public sealed class ConvolutionalDictionaryTests
             Assert.Throws<UsageException>(() => ConvolutionalDictionary.Learn(device, images, 2, Side, wrong, SilentProgress.Instance, default));
     }
 
+    [Fact]
+    public void Constant_images_have_nothing_to_learn()
+    {
+        using CpuDevice device = new(1);
+        using Matrix<float> images = device.AllocateMatrix<float>(3, 2 * Side * Side);
+        Assert.Contains("nothing to learn", Assert.Throws<DataException>(() => ConvolutionalDictionary.Learn(device, images, 2, Side, s_options, SilentProgress.Instance, default)).Message);
+    }
+
     private static int CellOf(int position, int positions, int cells) => Enumerable.Range(0, cells).First(cell => position < (cell + 1) * positions / cells);
 
     private static double[] Distances(ConvolutionalDictionary dictionary, ReadOnlySpan<float> image, int y, int x)

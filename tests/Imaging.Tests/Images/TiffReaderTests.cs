@@ -147,4 +147,36 @@ public sealed class TiffReaderTests
         Assert.Contains("expected TIFF", Assert.Throws<DataException>(() => ImageReader.Read(png)).Message);
         Assert.Contains("does not exist", Assert.Throws<DataException>(() => ImageReader.Read(folder.File("none.tif"))).Message);
     }
+
+    [Theory]
+    [InlineData(ImageMagick.MagickFormat.Png)]
+    [InlineData(ImageMagick.MagickFormat.Jpeg)]
+    [InlineData(ImageMagick.MagickFormat.Bmp)]
+    public void Mutated_pictures_give_an_image_or_a_data_error(ImageMagick.MagickFormat format)
+    {
+        using TemporaryFolder folder = new();
+        byte[] samples = new byte[24 * 17 * 3];
+        for (int i = 0; i < samples.Length; i++) samples[i] = (byte)(i * 37 % 251);
+        using MemoryStream stream = new();
+        using (ImageMagick.MagickImage image = new(samples, new ImageMagick.PixelReadSettings(24, 17, ImageMagick.StorageType.Char, "RGB"))) image.Write(stream, format);
+        byte[] original = stream.ToArray();
+        string good = folder.File("a[1]:b%d.img");
+        File.WriteAllBytes(good, original);
+        Assert.Equal((3, 17, 24), (ImageReader.Read(good).Channels, ImageReader.Read(good).Height, ImageReader.Read(good).Width));
+        Gen.Select(Gen.Select(Gen.Int[0, 1 << 20], Gen.Byte).Array[1, 6], Gen.Double[0.3, 1.4]).Sample(mutation =>
+        {
+            byte[] bytes = [.. original.AsSpan(0, (int)Math.Min(original.Length, original.Length * mutation.Item2))];
+            foreach ((int at, byte value) in mutation.Item1) bytes[at % 3 == 0 ? at % Math.Min(bytes.Length, 60) : at % bytes.Length] = value;
+            string path = folder.File($"{Environment.CurrentManagedThreadId}.img");
+            File.WriteAllBytes(path, bytes);
+            try
+            {
+                return ImageReader.Read(path).Pixels.Length > 0;
+            }
+            catch (DataException e)
+            {
+                return e.Message.Contains(".img");
+            }
+        }, iter: 300, threads: 2);
+    }
 }

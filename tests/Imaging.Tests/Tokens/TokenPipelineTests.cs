@@ -126,6 +126,22 @@ public sealed class TokenPipelineTests
     }
 
     [Fact]
+    public void Fields_in_memory_give_the_tokens_of_the_same_fields_on_disk()
+    {
+        using TemporaryFolder folder = new();
+        using CpuDevice device = new(2);
+        ImageSet onDisk = Discs(folder), inMemory = ImageSet.From(Enumerable.Range(0, 3).Select(i => ($"field{i}", (Func<ImageStack>)(() => TestImages.Discs($"field{i}", 2, 96, 128, (ulong)i)))));
+        foreach ((ImageSet images, string target) in new[] { (onDisk, "a"), (inMemory, "b") })
+        {
+            PatchPlan plan = PatchPlan.Survey(device, images, new PatchGrid(32, 32), PatchFilter.None, SilentProgress.Instance, default);
+            using ConvolutionalDictionary dictionary = ConvolutionalDictionary.Learn(device, plan, InputScaling.PerPatch, 32, s_small, SilentProgress.Instance, default);
+            new TokenPipeline(device, plan, dictionary, new TokenOptions { PatchSize = 32, Batch = 5 }).Write(folder.File(target), SilentProgress.Instance, default);
+        }
+        Assert.Equal(File.ReadAllBytes(folder.File("a/index.json")), File.ReadAllBytes(folder.File("b/index.json")));
+        Assert.Equal(File.ReadAllBytes(folder.File("a/gap.npy")), File.ReadAllBytes(folder.File("b/gap.npy")));
+    }
+
+    [Fact]
     public void A_cancelled_run_leaves_nothing_half_written()
     {
         using TemporaryFolder folder = new();
