@@ -9,6 +9,7 @@ public static class Suites
     public static IReadOnlyDictionary<string, Suite> ByName { get; } = new Suite[]
     {
         new("gemm", "matrix products against OpenBLAS", GemmSuite.Run),
+        new("gemm-other", "transposed, double-precision and thin matrix products against OpenBLAS", GemmSuite.RunOther),
         new("sae", "training step of the gated autoencoder against eager PyTorch", SaeSuite.Run),
     }.ToDictionary(suite => suite.Name);
 }
