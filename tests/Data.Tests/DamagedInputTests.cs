@@ -12,6 +12,9 @@ public sealed class DamagedInputTests
 {
     private const long MaxMilliseconds = 20_000;
 
+    // Reserving 2 GiB (see Throw) means clearing them, which takes seconds where memory is short.
+    private const long MaxMillisecondsHdf5 = 120_000;
+
     // The largest ratio of any compressed format we read (deflate), and room for buffers.
     private const long MaxRatio = 4 * 1032, Slack = 768L << 20;
     private static readonly CpuDevice s_device = new(1);
@@ -33,8 +36,8 @@ public sealed class DamagedInputTests
         { "c_f4.npy", 400 }, { "fortran_f4.npy", 200 }, { "version3.npy", 200 }, { "unicode.npy", 200 }, { "bytes.npy", 100 },
         { "object_p2.npy", 300 }, { "object_p4.npy", 300 }, { "object_mixed.npy", 400 }, { "object_hostile.npy", 100 },
         { "cache_stored.npz", 300 }, { "cache_deflated.npz", 300 }, { "mixed.safetensors", 400 },
-        { "anndata08.h5ad", 120 }, { "anndata08_gzip.h5ad", 80 }, { "dense_lzf.h5ad", 120 }, { "newer.h5ad", 200 },
-        { "legacy06.h5ad", 200 }, { "legacy07.h5ad", 200 }, { "tenx_v2.h5", 200 }, { "tenx_v3.h5", 200 },
+        { "anndata08.h5ad", 100 }, { "anndata08_gzip.h5ad", 50 }, { "dense_lzf.h5ad", 100 }, { "newer.h5ad", 100 },
+        { "legacy06.h5ad", 100 }, { "legacy07.h5ad", 100 }, { "tenx_v2.h5", 100 }, { "tenx_v3.h5", 100 },
     };
 
     [Theory]
@@ -155,10 +158,12 @@ public sealed class DamagedInputTests
         {
             Assert.Contains(Path.GetDirectoryName(path)!, e.Message, StringComparison.Ordinal);
         }
-        Assert.True(Stopwatch.GetElapsedTime(start).TotalMilliseconds < MaxMilliseconds, $"{Stopwatch.GetElapsedTime(start)} for {bytes.Length} bytes");
+        TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
+        bool hdf5 = Path.GetExtension(path) is ".h5ad" or ".h5";
+        Assert.True(elapsed.TotalMilliseconds < (hdf5 ? MaxMillisecondsHdf5 : MaxMilliseconds), $"{elapsed} for {bytes.Length} bytes");
         long limit = bytes.Length * MaxRatio + Slack, allocated = GC.GetAllocatedBytesForCurrentThread() - before;
         // PureHDF reserves what a damaged size field asks for before it reads, up to 2 GiB; reading then stops. ReadH5ad reads four times.
-        if (Path.GetExtension(path) is ".h5ad" or ".h5") limit += 4L << 31;
+        if (hdf5) limit += 4L << 31;
         Assert.True(allocated < limit, $"{allocated} bytes were allocated for a file of {bytes.Length}");
         Assert.True(MemoryAccounting.PeakBytes - native < limit, $"{MemoryAccounting.PeakBytes - native} native bytes were allocated for a file of {bytes.Length}");
     }
