@@ -1,0 +1,109 @@
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Geometry;
+
+/// <summary>Result of a one-sided Wilcoxon signed-rank test.</summary>
+/// <param name="Statistic">Sum of the ranks of the positive differences.</param>
+/// <param name="P">p-value; 0 where it is below the smallest double.</param>
+/// <param name="Log10P">Its decimal logarithm, finite in every tail.</param>
+public sealed record SignedRankTest(double Statistic, double P, double Log10P);
+
+/// <summary>Ranks, correlations and the signed-rank test, in SciPy's conventions.</summary>
+public static class RankStatistics
+{
+    private const int LargestExact = 50;
+
+    /// <summary>Ranks from 1, equal values sharing their average (<c>scipy.stats.rankdata</c>).</summary>
+    public static double[] AverageRanks(ReadOnlySpan<double> values)
+    {
+        double[] sorted = values.ToArray();
+        int[] order = [.. Enumerable.Range(0, sorted.Length)];
+        Array.Sort(sorted, order);
+        double[] ranks = new double[sorted.Length];
+        for (int start = 0; start < sorted.Length;)
+        {
+            int end = start + 1;
+            while (end < sorted.Length && sorted[end] == sorted[start]) end++;
+            for (int i = start; i < end; i++) ranks[order[i]] = (start + 1 + end) / 2.0;
+            start = end;
+        }
+        return ranks;
+    }
+
+    /// <summary>Pearson's correlation; NaN when one side is constant.</summary>
+    public static double Pearson(ReadOnlySpan<double> x, ReadOnlySpan<double> y)
+    {
+        if (x.Length != y.Length) throw new ArgumentException($"{x.Length} and {y.Length} values have no correlation.");
+        double meanX = Mean(x), meanY = Mean(y), xx = 0, yy = 0, xy = 0;
+        for (int i = 0; i < x.Length; i++)
+        {
+            double dx = x[i] - meanX, dy = y[i] - meanY;
+            xx += dx * dx;
+            yy += dy * dy;
+            xy += dx * dy;
+        }
+        return xx > 0 && yy > 0 ? Math.Clamp(xy / Math.Sqrt(xx) / Math.Sqrt(yy), -1, 1) : double.NaN;
+    }
+
+    /// <summary>Spearman's correlation: Pearson's of the average ranks.</summary>
+    public static double Spearman(ReadOnlySpan<double> x, ReadOnlySpan<double> y) => Pearson(AverageRanks(x), AverageRanks(y));
+
+    /// <summary>
+    /// Tests that the differences lie below 0 (<c>scipy.stats.wilcoxon(d, alternative="less")</c>): zeros are dropped; the exact distribution
+    /// up to 50 differences without ties or zeros, otherwise the normal one with tie correction and no continuity correction.
+    /// </summary>
+    /// <exception cref="UsageException">Every difference is zero.</exception>
+    public static SignedRankTest SignedRankLess(ReadOnlySpan<double> differences)
+    {
+        double[] kept = differences.ToArray().Where(d => d != 0).ToArray();
+        int n = kept.Length;
+        if (n == 0) throw new UsageException("The signed-rank test needs at least one difference that is not zero.");
+        double[] sizes = Array.ConvertAll(kept, Math.Abs), ranks = AverageRanks(sizes);
+        double positive = 0;
+        for (int i = 0; i < n; i++) if (kept[i] > 0) positive += ranks[i];
+        double ties = TieTerm(sizes);
+        if (n <= LargestExact && ties == 0 && n == differences.Length) return Exact(n, positive);
+        double mean = n * (n + 1.0) / 4, variance = n * (n + 1.0) * (2 * n + 1.0) / 24 - ties / 48;
+        double z = (positive - mean) / Math.Sqrt(variance);
+        return new SignedRankTest(positive, NormalTail.Upper(-z), NormalTail.Log10Upper(-z));
+    }
+
+    internal static double Mean(ReadOnlySpan<double> values)
+    {
+        double sum = 0;
+        foreach (double value in values) sum += value;
+        return sum / values.Length;
+    }
+
+    /// <summary>Standard deviation with divisor n.</summary>
+    internal static double PopulationDeviation(ReadOnlySpan<double> values)
+    {
+        double mean = Mean(values), sum = 0;
+        foreach (double value in values) sum += (value - mean) * (value - mean);
+        return Math.Sqrt(sum / values.Length);
+    }
+
+    internal static double Median(ReadOnlySpan<double> values)
+    {
+        double[] sorted = values.ToArray();
+        Array.Sort(sorted);
+        int middle = sorted.Length / 2;
+        return sorted.Length == 0 ? double.NaN : sorted.Length % 2 == 1 ? sorted[middle] : 0.5 * (sorted[middle - 1] + sorted[middle]);
+    }
+
+    /// <summary>Σ (t³ - t) over groups of t equal values.</summary>
+    private static double TieTerm(double[] values) => values.GroupBy(v => v).Sum(g => Math.Pow(g.Count(), 3) - g.Count());
+
+    private static SignedRankTest Exact(int n, double statistic)
+    {
+        // Number of subsets of {1 … n} with each sum.
+        double[] subsets = new double[n * (n + 1) / 2 + 1];
+        subsets[0] = 1;
+        for (int rank = 1; rank <= n; rank++)
+            for (int sum = rank * (rank + 1) / 2; sum >= rank; sum--) subsets[sum] += subsets[sum - rank];
+        double below = 0;
+        for (int sum = 0; sum <= (int)statistic; sum++) below += subsets[sum];
+        double p = below / Math.Pow(2, n);
+        return new SignedRankTest(statistic, p, Math.Log10(p));
+    }
+}
