@@ -142,7 +142,7 @@ public static class DomainCosts
         return values.Length % 2 == 1 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
     }
 
-    private static Matrix<double> Copy(Matrix<double> x)
+    internal static Matrix<double> Copy(Matrix<double> x)
     {
         Matrix<double> copy = x.Device.AllocateMatrix<double>(x.Rows, x.Columns);
         for (int i = 0; i < x.Rows; i++) x.Row(i).CopyTo(copy.Row(i));

@@ -52,7 +52,7 @@ public sealed record GromovOptions
     public int CheckEvery { get; init; } = 10;
 
     /// <summary>Stopping rule of the inner solver.</summary>
-    public SinkhornOptions Inner { get; init; } = SinkhornOptions.Pot;
+    public SinkhornOptions Inner { get; init; } = SinkhornOptions.Pot with { CompactKernel = true };
     public InnerStart InnerStart { get; init; } = InnerStart.Cold;
     public GromovPrecision Precision { get; init; } = GromovPrecision.Double;
 

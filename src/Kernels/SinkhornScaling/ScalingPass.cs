@@ -4,8 +4,8 @@ using BioSup.Runtime;
 namespace BioSup.Kernels;
 
 /// <summary>A whole pass over the kept strips: every block, then the sum of the blocks' columns.</summary>
-internal static unsafe class ScalingPass<TLanes, TVector, T>
-    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+internal static unsafe class ScalingPass<TLanes, TVector, T, TStore>
+    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T> where TStore : unmanaged
 {
     private const int ReduceColumns = 2048;
 
@@ -13,8 +13,13 @@ internal static unsafe class ScalingPass<TLanes, TVector, T>
     public static void Run(SinkhornWorkspace<T> w, T* u, PassMode mode)
     {
         SinkhornPointers<T> pointers = new(w);
-        IterateJob<TLanes, TVector, T> job = new() { W = pointers, U = u, V = w.V, Mode = mode };
-        w.Device.Pool.Run(w.Blocks, ref job);
+        int threads = Math.Min(w.Device.Pool.Threads, w.Blocks);
+        w.Pass++;
+        IterateJob<TLanes, TVector, T, TStore> job = new()
+        {
+            W = pointers, U = u, V = w.V, Mode = mode, Pass = w.Pass, Threads = w.Device.Pool.Threads, Backward = (w.Pass - w.FirstPass & 1) != 0,
+        };
+        w.Device.Pool.Run(threads, ref job);
         ReduceJob reduce = new() { W = pointers, ColumnSums = w.ColumnSums, Blocks = w.Blocks };
         int columns = w.Strips * SinkhornWorkspace<T>.StripWidth;
         w.Device.Pool.Run((columns + ReduceColumns - 1) / ReduceColumns, ref reduce);

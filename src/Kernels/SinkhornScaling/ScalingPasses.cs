@@ -4,7 +4,7 @@ using BioSup.Runtime;
 
 namespace BioSup.Kernels;
 
-/// <summary>Fills one panel per block: gathers the cost in the workspace's order, drops strips below the cut, exponentiates the rest.</summary>
+/// <summary>Fills the panels of a block: gathers the cost in the workspace's order, drops strips below the cut, exponentiates the rest.</summary>
 internal unsafe struct BuildStripsJob<TLanes, TVector, T> : IBlockJob
     where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
 {
@@ -16,25 +16,28 @@ internal unsafe struct BuildStripsJob<TLanes, TVector, T> : IBlockJob
 
     public void Execute(long block, int worker)
     {
-        int panel = (int)block, width = SinkhornWorkspace<T>.StripWidth;
+        int width = SinkhornWorkspace<T>.StripWidth, blocks = W.Blocks;
         const int panelRows = SinkhornWorkspace<T>.PanelRows;
         double* exponents = stackalloc double[panelRows * width];
-        T* tile = W.Tiles + (long)panel * panelRows * W.Strips * width;
-        int* index = W.StripIndex + (long)panel * W.Strips;
-        float* largest = W.StripLargest + (long)panel * W.Strips;
-        int count = 0;
-        for (int strip = 0; strip < W.Strips; strip++)
+        for (int panel = (int)(W.Panels * block / blocks); panel < (int)(W.Panels * (block + 1) / blocks); panel++)
         {
-            double most = Exponents(panel, strip, exponents);
-            if (!(most > -Cut)) continue;
-            for (int e = 0; e < panelRows * width; e++) tile[e] = T.CreateTruncating(exponents[e]);
-            for (int e = 0; e < panelRows * width; e += TLanes.Width) TLanes.Store(TLanes.Exp(TLanes.Load(tile + e)), tile + e);
-            if ((strip + 1) * width > W.Columns || (panel + 1) * panelRows > W.Rows) ClearPadding(panel, strip, tile);
-            tile += panelRows * width;
-            index[count] = strip;
-            largest[count++] = (float)most;
+            T* tile = W.Tiles + (long)panel * panelRows * W.Strips * width;
+            int* index = W.StripIndex + (long)panel * W.Strips;
+            float* largest = W.StripLargest + (long)panel * W.Strips;
+            int count = 0;
+            for (int strip = 0; strip < W.Strips; strip++)
+            {
+                double most = Exponents(panel, strip, exponents);
+                if (!(most > -Cut)) continue;
+                for (int e = 0; e < panelRows * width; e++) tile[e] = T.CreateTruncating(exponents[e]);
+                for (int e = 0; e < panelRows * width; e += TLanes.Width) TLanes.Store(TLanes.Exp(TLanes.Load(tile + e)), tile + e);
+                if ((strip + 1) * width > W.Columns || (panel + 1) * panelRows > W.Rows) ClearPadding(panel, strip, tile);
+                tile += panelRows * width;
+                index[count] = strip;
+                largest[count++] = (float)most;
+            }
+            W.StripCount[panel] = count;
         }
-        W.StripCount[panel] = count;
     }
 
     private double Exponents(int panel, int strip, double* exponents)
@@ -85,26 +88,45 @@ internal enum PassMode
 /// <summary>
 /// One pass over the panels of a block: u from K v row by row, and while the panel is still in the first-level cache its share of K^T u.
 /// </summary>
-internal unsafe struct IterateJob<TLanes, TVector, T> : IBlockJob
-    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+internal unsafe struct IterateJob<TLanes, TVector, T, TStore> : IBlockJob
+    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T> where TStore : unmanaged
 {
     public SinkhornPointers<T> W;
     public T* U;
     public T* V;
     public PassMode Mode;
+    public int Pass;
+    public int Threads;
+    public bool Backward;
 
-    public void Execute(long block, int worker)
+    public void Execute(long slot, int worker)
+    {
+        // A thread starts with the blocks it had in the last pass, whose strips its second-level cache still holds, and helps with the others afterwards.
+        int own = (int)((long)W.Blocks * worker / Threads);
+        for (int k = 0; k < W.Blocks; k++)
+        {
+            int block = (own + (Backward ? W.Blocks - 1 - k + OwnCount(worker) : k)) % W.Blocks;
+            if (Interlocked.CompareExchange(ref W.Claims[block], Pass, Pass - 1) == Pass - 1) Block(block);
+        }
+    }
+
+    private readonly int OwnCount(int worker) => (int)((long)W.Blocks * (worker + 1) / Threads) - (int)((long)W.Blocks * worker / Threads);
+
+    private void Block(int block)
     {
         int width = SinkhornWorkspace<T>.StripWidth, padded = W.Strips * width;
         const int panelRows = SinkhornWorkspace<T>.PanelRows;
-        T* sums = W.Partials + block * padded;
-        int first = W.BlockFirstStrip[block], last = W.BlockLastStrip[block];
-        if (last >= first) new Span<T>(sums + first * width, (last - first + 1) * width).Clear();
+        T* sums = W.Partials + (long)block * padded;
+        int firstStrip = W.BlockFirstStrip[block], lastStrip = W.BlockLastStrip[block];
+        if (lastStrip >= firstStrip) new Span<T>(sums + firstStrip * width, (lastStrip - firstStrip + 1) * width).Clear();
         T low = T.PositiveInfinity, high = T.Zero;
         T* rowSums = stackalloc T[panelRows];
-        for (int panel = W.BlockStart[block]; panel < W.BlockStart[block + 1]; panel++)
+        int first = W.BlockStart[block], last = W.BlockStart[block + 1] - 1;
+        for (int k = first; k <= last; k++)
         {
-            T* tiles = W.Tiles + (long)panel * panelRows * padded;
+            // Passes alternate direction, so that what was read last is read first.
+            int panel = Backward ? first + last - k : k;
+            TStore* tiles = (TStore*)(W.Tiles + (long)panel * panelRows * padded);
             int* index = W.StripIndex + (long)panel * W.Strips;
             int count = W.StripCount[panel];
             T* u = U + panel * panelRows;
@@ -126,7 +148,10 @@ internal unsafe struct IterateJob<TLanes, TVector, T> : IBlockJob
         W.BlockHigh[block] = double.CreateTruncating(high);
     }
 
-    private static void RowSums(T* tiles, int* index, int count, T* v, T* rowSums)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static TVector Tile(TStore* tile) => typeof(TStore) == typeof(T) ? TLanes.Load((T*)tile) : TLanes.LoadSingle((float*)tile);
+
+    private static void RowSums(TStore* tiles, int* index, int count, T* v, T* rowSums)
     {
         int width = SinkhornWorkspace<T>.StripWidth, step = 2 * TLanes.Width;
         TVector a0 = TLanes.Zero, a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
@@ -136,26 +161,26 @@ internal unsafe struct IterateJob<TLanes, TVector, T> : IBlockJob
             if (TLanes.Width == width)
             {
                 TVector y = TLanes.Load(x);
-                a0 = TLanes.MultiplyAdd(TLanes.Load(tiles), y, a0);
-                a1 = TLanes.MultiplyAdd(TLanes.Load(tiles + width), y, a1);
-                a2 = TLanes.MultiplyAdd(TLanes.Load(tiles + 2 * width), y, a2);
-                a3 = TLanes.MultiplyAdd(TLanes.Load(tiles + 3 * width), y, a3);
+                a0 = TLanes.MultiplyAdd(Tile(tiles), y, a0);
+                a1 = TLanes.MultiplyAdd(Tile(tiles + width), y, a1);
+                a2 = TLanes.MultiplyAdd(Tile(tiles + 2 * width), y, a2);
+                a3 = TLanes.MultiplyAdd(Tile(tiles + 3 * width), y, a3);
             }
             else
             {
                 for (int c = 0; c < width; c += step)
                 {
                     TVector y = TLanes.Load(x + c), z = TLanes.Load(x + c + TLanes.Width);
-                    T* t = tiles + c;
-                    T* q = t + TLanes.Width;
-                    a0 = TLanes.MultiplyAdd(TLanes.Load(t), y, a0);
-                    b0 = TLanes.MultiplyAdd(TLanes.Load(q), z, b0);
-                    a1 = TLanes.MultiplyAdd(TLanes.Load(t + width), y, a1);
-                    b1 = TLanes.MultiplyAdd(TLanes.Load(q + width), z, b1);
-                    a2 = TLanes.MultiplyAdd(TLanes.Load(t + 2 * width), y, a2);
-                    b2 = TLanes.MultiplyAdd(TLanes.Load(q + 2 * width), z, b2);
-                    a3 = TLanes.MultiplyAdd(TLanes.Load(t + 3 * width), y, a3);
-                    b3 = TLanes.MultiplyAdd(TLanes.Load(q + 3 * width), z, b3);
+                    TStore* t = tiles + c;
+                    TStore* q = t + TLanes.Width;
+                    a0 = TLanes.MultiplyAdd(Tile(t), y, a0);
+                    b0 = TLanes.MultiplyAdd(Tile(q), z, b0);
+                    a1 = TLanes.MultiplyAdd(Tile(t + width), y, a1);
+                    b1 = TLanes.MultiplyAdd(Tile(q + width), z, b1);
+                    a2 = TLanes.MultiplyAdd(Tile(t + 2 * width), y, a2);
+                    b2 = TLanes.MultiplyAdd(Tile(q + 2 * width), z, b2);
+                    a3 = TLanes.MultiplyAdd(Tile(t + 3 * width), y, a3);
+                    b3 = TLanes.MultiplyAdd(Tile(q + 3 * width), z, b3);
                 }
             }
             tiles += 4 * width;
@@ -166,7 +191,7 @@ internal unsafe struct IterateJob<TLanes, TVector, T> : IBlockJob
         rowSums[3] = TLanes.Sum(TLanes.Add(a3, b3));
     }
 
-    private static void AddColumns(T* tiles, int* index, int count, T* u, T* sums)
+    private static void AddColumns(TStore* tiles, int* index, int count, T* u, T* sums)
     {
         int width = SinkhornWorkspace<T>.StripWidth;
         TVector u0 = TLanes.Broadcast(u[0]), u1 = TLanes.Broadcast(u[1]), u2 = TLanes.Broadcast(u[2]), u3 = TLanes.Broadcast(u[3]);
@@ -175,11 +200,11 @@ internal unsafe struct IterateJob<TLanes, TVector, T> : IBlockJob
             T* sum = sums + index[s] * width;
             for (int c = 0; c < width; c += TLanes.Width)
             {
-                T* t = tiles + c;
-                TVector x = TLanes.MultiplyAdd(TLanes.Load(t), u0, TLanes.Load(sum + c));
-                TVector y = TLanes.Multiply(TLanes.Load(t + width), u1);
-                x = TLanes.MultiplyAdd(TLanes.Load(t + 2 * width), u2, x);
-                y = TLanes.MultiplyAdd(TLanes.Load(t + 3 * width), u3, y);
+                TStore* t = tiles + c;
+                TVector x = TLanes.MultiplyAdd(Tile(t), u0, TLanes.Load(sum + c));
+                TVector y = TLanes.Multiply(Tile(t + width), u1);
+                x = TLanes.MultiplyAdd(Tile(t + 2 * width), u2, x);
+                y = TLanes.MultiplyAdd(Tile(t + 3 * width), u3, y);
                 TLanes.Store(TLanes.Add(x, y), sum + c);
             }
             tiles += 4 * width;
@@ -190,7 +215,7 @@ internal unsafe struct IterateJob<TLanes, TVector, T> : IBlockJob
 /// <summary>The workspace's pointers, copied into jobs so that the inner loops do not go through an object.</summary>
 internal unsafe struct SinkhornPointers<T>(SinkhornWorkspace<T> workspace) where T : unmanaged, IFloatingPointIeee754<T>
 {
-    public readonly int Rows = workspace.Rows, Columns = workspace.Columns, Strips = workspace.Strips;
+    public readonly int Rows = workspace.Rows, Columns = workspace.Columns, Strips = workspace.Strips, Panels = workspace.Panels, Blocks = workspace.Blocks;
     public readonly T* Tiles = workspace.Tiles;
     public readonly int* StripIndex = workspace.StripIndex;
     public readonly float* StripLargest = workspace.StripLargest;
@@ -201,6 +226,9 @@ internal unsafe struct SinkhornPointers<T>(SinkhornWorkspace<T> workspace) where
     public readonly double* Beta = workspace.Beta;
     public readonly T* RowMass = workspace.RowMass;
     public readonly T* Partials = workspace.Partials;
+    public readonly T* RowLoss = workspace.RowLoss;
+    public readonly T* RowKept = workspace.PreviousU;
+    public readonly int* Claims = workspace.Claims;
     public readonly int* BlockStart = workspace.BlockStart;
     public readonly int* BlockFirstStrip = workspace.BlockFirstStrip;
     public readonly int* BlockLastStrip = workspace.BlockLastStrip;

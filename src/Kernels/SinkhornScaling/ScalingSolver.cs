@@ -11,6 +11,7 @@ namespace BioSup.Kernels;
 internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
     where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
 {
+    private const double SmallestSingleExponent = -85;
     private readonly SinkhornWorkspace<T> _workspace;
     private readonly SinkhornPointers<T> _pointers;
     private readonly MatrixView<T> _cost;
@@ -20,6 +21,7 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
     private readonly double _driftLimit;
     private double _drift, _low, _high;
     private int _absorptions;
+    private bool _wantCompact, _compact;
 
     public ScalingSolver(SinkhornWorkspace<T> workspace, MatrixView<T> cost, double* a, double* b, double epsilon, double* f, double* g)
     {
@@ -39,7 +41,8 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
 
     public SinkhornResult Solve(in SinkhornOptions options)
     {
-        SetMasses();
+        _workspace.FirstPass = _workspace.Pass;
+        _wantCompact = options.CompactKernel && sizeof(T) == 8;
         int iteration = 0;
         double error = double.PositiveInfinity;
         bool fresh = !TryStartOnKnownBase();
@@ -104,7 +107,7 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
         if (!Inside(v, _workspace.Columns)) return false;
 
         T* next = _workspace.PreviousU;
-        ScalingPass<TLanes, TVector, T>.Run(_workspace, next, PassMode.Scale);
+        RunPass(next, PassMode.Scale);
         double least = double.PositiveInfinity, most = 0;
         for (int block = 0; block < _workspace.Blocks; block++)
         {
@@ -158,13 +161,15 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
 
     private void Build()
     {
+        _compact = false;
         BuildStripsJob<TLanes, TVector, T> job = new()
         {
             W = _pointers, Cost = _cost.Pointer, CostStride = _cost.Stride, InverseEpsilon = 1 / _epsilon, Cut = 2 * _drift + _margin,
         };
-        _workspace.Device.Pool.Run(_workspace.Panels, ref job);
+        _workspace.Device.Pool.Run(_workspace.Blocks, ref job);
+        SetMasses();
         StripPlan.Partition(_workspace);
-        ScalingPass<TLanes, TVector, T>.Run(_workspace, _workspace.U, PassMode.ColumnSumsOnly);
+        RunPass(_workspace.U, PassMode.ColumnSumsOnly);
     }
 
     /// <summary>Narrows the drift range, and with it the set of strips, once the corrections have become small.</summary>
@@ -176,8 +181,29 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
         double wanted = 1.25 * largest + 3;
         if (wanted > 0.7 * _drift) return;
         SetDrift(wanted);
-        StripPlan.Prune(_workspace, -(2 * _drift + _margin));
+        double least = -(2 * _drift + _margin);
+        if (_compact) StripPlan.Prune<T, float>(_workspace, least);
+        else StripPlan.Prune<T, T>(_workspace, least);
+        // Single precision has no room for a wide drift range, so the kernel becomes compact only now.
+        if (_wantCompact && !_compact && least > SmallestSingleExponent)
+        {
+            StripPlan.Compact(_workspace);
+            _compact = true;
+        }
         StripPlan.Partition(_workspace);
+    }
+
+    private readonly void RunPass(T* u, PassMode mode)
+    {
+        if (_compact) ScalingPass<TLanes, TVector, T, float>.Run(_workspace, u, mode);
+        else ScalingPass<TLanes, TVector, T, T>.Run(_workspace, u, mode);
+    }
+
+    private readonly void UpdateOrder()
+    {
+        double threshold = Math.Exp(-_margin);
+        if (_compact) SpectralOrder<TLanes, TVector, T, float>.Update(_workspace, threshold);
+        else SpectralOrder<TLanes, TVector, T, T>.Update(_workspace, threshold);
     }
 
     private readonly double MarginalError()
@@ -192,7 +218,7 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
         return Math.Sqrt(sum);
     }
 
-    private readonly SinkhornResult Finish(int iterations, double error, bool converged)
+    private SinkhornResult Finish(int iterations, double error, bool converged)
     {
         for (int i = 0; i < _workspace.Rows; i++)
             _f[_workspace.RowOrder[i]] = _workspace.Alpha[i] + _epsilon * Math.Log(double.CreateTruncating(_workspace.U[i]));
@@ -202,7 +228,7 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
         new ReadOnlySpan<double>(_g, _workspace.Columns).CopyTo(new Span<double>(_workspace.BaseG, _workspace.Columns));
         _workspace.HasBase = true;
         // Plans of an outer iteration change less and less: look again after solves 1, 2, 4, 8, ...
-        if (BitOperations.IsPow2(++_workspace.Solves)) SpectralOrder<TLanes, TVector, T>.Update(_workspace, Math.Exp(-_margin));
+        if (BitOperations.IsPow2(++_workspace.Solves)) UpdateOrder();
         return new SinkhornResult(iterations, error, converged, _absorptions);
     }
 }

@@ -57,8 +57,7 @@ public static unsafe partial class SinkhornScaling
     {
         if (options.Form == SinkhornForm.LogDomain)
             return LogDomainSolver<TLanes, TVector, T>.Solve(workspace, cost, a.Pointer, b.Pointer, epsilon, f.Pointer, g.Pointer, options);
-        ScalingSolver<TLanes, TVector, T> solver = new(workspace, cost, a.Pointer, b.Pointer, epsilon, f.Pointer, g.Pointer);
-        return solver.Solve(options);
+        return new ScalingSolver<TLanes, TVector, T>(workspace, cost, a.Pointer, b.Pointer, epsilon, f.Pointer, g.Pointer).Solve(options);
     }
 
     private static void Validate<T>(SinkhornWorkspace<T> workspace, MatrixView<T> cost, DeviceSpan<double> a, DeviceSpan<double> b, double epsilon,

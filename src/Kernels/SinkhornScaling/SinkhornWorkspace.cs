@@ -45,6 +45,7 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
         Beta = Allocate<double>(paddedColumns);
         RowMass = Allocate<T>(paddedRows);
         ColumnMass = Allocate<T>(paddedColumns);
+        RowLoss = Allocate<T>(paddedRows);
         U = Allocate<T>(paddedRows);
         PreviousU = Allocate<T>(paddedRows);
         V = Allocate<T>(paddedColumns);
@@ -53,6 +54,7 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
         LogSums = Allocate<double>(columns);
         PaddedPotential = Allocate<T>(paddedColumns);
         BlockStart = Allocate<int>(Blocks + 1);
+        Claims = Allocate<int>(Blocks);
         BlockFirstStrip = Allocate<int>(Blocks);
         BlockLastStrip = Allocate<int>(Blocks);
         BlockLow = Allocate<double>(Blocks);
@@ -78,7 +80,13 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
     internal int Blocks { get; }
     internal int Solves { get; set; }
     internal bool HasBase { get; set; }
+    /// <summary>Strips in T, or in single precision when the kernel is compact.</summary>
     internal T* Tiles { get; }
+    internal int* Claims { get; }
+    internal int Pass { get; set; }
+
+    /// <summary>Pass number at the start of the solve: directions alternate from there, whatever was solved before.</summary>
+    internal int FirstPass { get; set; }
     internal int* StripIndex { get; }
     internal float* StripLargest { get; }
     internal int* StripCount { get; }
@@ -91,6 +99,7 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
     internal double* Beta { get; }
     internal T* RowMass { get; }
     internal T* ColumnMass { get; }
+    internal T* RowLoss { get; }
     internal T* U { get; set; }
     internal T* PreviousU { get; set; }
     internal T* V { get; }

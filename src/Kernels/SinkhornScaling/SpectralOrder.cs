@@ -7,8 +7,9 @@ namespace BioSup.Kernels;
 /// Orders rows and columns so that the support of the plan lies in few, full strips: by the second singular vectors of the support's
 /// degree-normalised 0/1 matrix (the bipartite spectral co-clustering of Dhillon 2001). Plans between data with cell types become nearly block-diagonal.
 /// </summary>
-internal static unsafe class SpectralOrder<TLanes, TVector, T>
+internal static unsafe class SpectralOrder<TLanes, TVector, T, TStore>
     where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+    where TStore : unmanaged, IFloatingPointIeee754<TStore>
 {
     private const int PowerIterations = 30;
 
@@ -16,15 +17,15 @@ internal static unsafe class SpectralOrder<TLanes, TVector, T>
     public static void Update(SinkhornWorkspace<T> w, double threshold)
     {
         int rows = w.Rows, columns = w.Columns, width = SinkhornWorkspace<T>.StripWidth;
-        SupportJob job = new() { W = new SinkhornPointers<T>(w), Threshold = T.CreateTruncating(threshold) };
+        SupportJob job = new() { W = new SinkhornPointers<T>(w), Threshold = TStore.CreateTruncating(threshold) };
         w.Device.Pool.Run(w.Panels, ref job);
         // Degrees: one pass with v = 1 gives row degrees as u, another with u = 1 the column degrees.
         for (int i = 0; i < rows; i++) w.RowMass[i] = T.One;
         for (int j = 0; j < columns; j++) w.V[j] = T.One;
-        ScalingPass<TLanes, TVector, T>.Run(w, w.U, PassMode.Average);
+        ScalingPass<TLanes, TVector, T, TStore>.Run(w, w.U, PassMode.Average);
         for (int i = 0; i < rows; i++) w.RowMass[i] = T.One / T.Max(w.U[i], T.One);
         for (int i = 0; i < rows; i++) w.U[i] = T.One;
-        ScalingPass<TLanes, TVector, T>.Run(w, w.U, PassMode.ColumnSumsOnly);
+        ScalingPass<TLanes, TVector, T, TStore>.Run(w, w.U, PassMode.ColumnSumsOnly);
         for (int j = 0; j < columns; j++) w.ColumnMass[j] = T.Max(w.ColumnSums[j], T.One);
 
         for (int j = 0; j < columns; j++)
@@ -36,7 +37,7 @@ internal static unsafe class SpectralOrder<TLanes, TVector, T>
         for (int iteration = 0; iteration < PowerIterations; iteration++)
         {
             Deflate(w);
-            ScalingPass<TLanes, TVector, T>.Run(w, w.U, PassMode.Average);
+            ScalingPass<TLanes, TVector, T, TStore>.Run(w, w.U, PassMode.Average);
             for (int j = 0; j < columns; j++) w.V[j] = w.ColumnSums[j] / w.ColumnMass[j];
         }
         for (int j = 0; j < columns; j++) w.ColumnScore[w.ColumnOrder[j]] = double.CreateTruncating(w.V[j]);
@@ -67,13 +68,13 @@ internal static unsafe class SpectralOrder<TLanes, TVector, T>
     private struct SupportJob : IBlockJob
     {
         public SinkhornPointers<T> W;
-        public T Threshold;
+        public TStore Threshold;
 
         public readonly void Execute(long block, int worker)
         {
             int size = SinkhornWorkspace<T>.PanelRows * SinkhornWorkspace<T>.StripWidth;
-            T* tiles = W.Tiles + block * W.Strips * size;
-            for (long e = 0; e < (long)W.StripCount[block] * size; e++) tiles[e] = tiles[e] > Threshold ? T.One : T.Zero;
+            TStore* tiles = (TStore*)(W.Tiles + block * W.Strips * size);
+            for (long e = 0; e < (long)W.StripCount[block] * size; e++) tiles[e] = tiles[e] > Threshold ? TStore.One : TStore.Zero;
         }
     }
 }

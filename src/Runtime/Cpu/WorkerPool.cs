@@ -28,7 +28,8 @@ public sealed unsafe class WorkerPool : IDisposable
     private void* _job;
     private long _blocks;
     private long _next;
-    private int _pending;
+    private int _active;
+    private volatile bool _open;
     // Written with Interlocked (a full fence), read with Volatile.
     private int _generation;
     private volatile bool _stopping;
@@ -98,11 +99,14 @@ public sealed unsafe class WorkerPool : IDisposable
         _blocks = blocks;
         _failure = null;
         _next = 0;
-        _pending = _workers.Length;
+        _open = true;
         WakeWorkers();
         Drain(0);
+        // Only threads that have entered are waited for: on a busy machine a worker that got no processor in time must not hold up the others' result.
+        _open = false;
+        Interlocked.MemoryBarrier();
         SpinWait wait = default;
-        while (Volatile.Read(ref _pending) != 0) wait.SpinOnce(sleep1Threshold: -1);
+        while (Volatile.Read(ref _active) != 0) wait.SpinOnce(sleep1Threshold: -1);
         _job = null;
         if (_failure is { } failure) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(failure);
     }
@@ -158,8 +162,10 @@ public sealed unsafe class WorkerPool : IDisposable
             }
             if (_stopping) return;
             seen = Volatile.Read(ref _generation);
-            Drain(worker);
-            Interlocked.Decrement(ref _pending);
+            // Enter, then look whether the job is open; a run closes, then looks whether anyone is inside. So no thread touches a finished job.
+            Interlocked.Increment(ref _active);
+            if (_open) Drain(worker);
+            Interlocked.Decrement(ref _active);
         }
     }
 }

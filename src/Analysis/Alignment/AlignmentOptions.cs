@@ -1,0 +1,85 @@
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>Everything an alignment of two data sets needs to know.</summary>
+public sealed record AlignmentOptions
+{
+    public DomainCostOptions FirstCost { get; init; } = DomainCostOptions.Scot(30);
+    public DomainCostOptions SecondCost { get; init; } = DomainCostOptions.Scot(30);
+    public GromovOptions Gromov { get; init; } = new();
+
+    /// <summary>Starting couplings: the product of the masses (or the one given), then a mirrored one, then random ones.</summary>
+    public int Starts { get; init; } = 1;
+
+    /// <summary>Decoy targets for the null distribution of the loss.</summary>
+    public int Decoys { get; init; }
+    public ulong Seed { get; init; }
+
+    /// <summary>Row i of the first domain is row i of the second: scores FOSCTTM.</summary>
+    public bool TruthIsIdentity { get; init; }
+
+    /// <summary>SCOT's recipe (src/scotv1.py): k neighbours and epsilon are the two numbers it is tuned by.</summary>
+    public static AlignmentOptions Scot(int neighbours, double epsilon) => new()
+    {
+        FirstCost = DomainCostOptions.Scot(neighbours), SecondCost = DomainCostOptions.Scot(neighbours), Gromov = new GromovOptions { Epsilon = epsilon },
+    };
+
+    /// <summary>GW-map's recipe: k = 60, mean-scaled geodesics, epsilon 0.0015 in OTT's convention.</summary>
+    public static AlignmentOptions GwMap(int neighbours = 60, double epsilon = 0.0015) => new()
+    {
+        FirstCost = DomainCostOptions.GwMap(neighbours), SecondCost = DomainCostOptions.GwMap(neighbours),
+        Gromov = new GromovOptions { Epsilon = epsilon, Convention = EpsilonConvention.Ott },
+    };
+
+    /// <summary>
+    /// Settings of the extra solves (starts and decoys), which are compared with each other only: warm inner starts and a looser tolerance.
+    /// </summary>
+    internal GromovOptions Screening => Gromov with
+    {
+        InnerStart = InnerStart.Warm, Tolerance = Math.Max(Gromov.Tolerance, 1e-6), MaxIterations = Math.Min(Gromov.MaxIterations, 200),
+        Inner = Gromov.Inner with { MaxIterations = 100, Tolerance = Math.Max(Gromov.Inner.Tolerance, 1e-7) },
+    };
+}
+
+/// <summary>One extra start.</summary>
+/// <param name="Kind">"product", "mirrored" or "random".</param>
+/// <param name="Loss">Gromov-Wasserstein loss it reached with the screening settings.</param>
+/// <param name="Converged">Whether it reached the screening tolerance.</param>
+/// <param name="Displacement">Mean distance in the second domain between its matches and the returned coupling's, over the mean distance there: 0 the same, 1 unrelated.</param>
+/// <param name="BarycentricAccuracy">Label accuracy where labels are known.</param>
+public sealed record StartOutcome(string Kind, double Loss, bool Converged, double Displacement, double? BarycentricAccuracy);
+
+/// <summary>Losses against decoy targets.</summary>
+/// <param name="ObservedLoss">Loss against the real target with the same screening settings.</param>
+/// <param name="DecoyLosses">Loss against each cluster-permuted decoy.</param>
+public sealed record NullDistribution(double ObservedLoss, IReadOnlyList<double> DecoyLosses)
+{
+    /// <summary>(1 + decoys with a loss at or below the observed) / (1 + decoys).</summary>
+    public double P => (1 + DecoyLosses.Count(loss => loss <= ObservedLoss)) / (1.0 + DecoyLosses.Count);
+}
+
+/// <summary>A finished alignment. Owns its coupling.</summary>
+public sealed class AlignmentResult : IDisposable
+{
+    public required GromovResult Gromov { get; init; }
+
+    /// <summary>Which start the coupling came from.</summary>
+    public required string SelectedStart { get; init; }
+    public required IReadOnlyList<StartOutcome> Starts { get; init; }
+    public required NullDistribution? Null { get; init; }
+    public required LabelTransferResult? Labels { get; init; }
+
+    /// <summary>SCOT's vote of 5 neighbours at the barycentric projection; null without labels or without points in the second domain.</summary>
+    public required ConfusionMatrix? NeighbourVote { get; init; }
+    public required FosctTm? Foscttm { get; init; }
+
+    /// <summary>exp of the mean row entropy: how many partners a cell has on average.</summary>
+    public required double MeanPartners { get; init; }
+    public required AlignmentVerdict Verdict { get; init; }
+    public required MemoryPlan Memory { get; init; }
+    public required (int First, int Second) GraphComponents { get; init; }
+    public Matrix<double> Coupling => Gromov.Coupling;
+
+    public void Dispose() => Gromov.Dispose();
+}

@@ -1,0 +1,107 @@
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>The solves of one alignment: the main one, the other starts, the decoys.</summary>
+internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, AlignmentOptions options, Matrix<double>? fused, Matrix<double>? initial,
+    IReadOnlyList<string>? firstLabels, IReadOnlyList<string>? secondLabels, IProgressReporter progress, CancellationToken cancellation)
+{
+    /// <summary>A start must beat the main one by more than the screening tolerance to replace it.</summary>
+    private const double WorthwhileGain = 1e-4;
+
+    public string Selected { get; private set; } = "product";
+    public IReadOnlyList<StartOutcome> Outcomes { get; private set; } = [];
+    public NullDistribution? Null { get; private set; }
+
+    /// <summary>Loss of the returned coupling's start with the screening settings; null when nothing was screened.</summary>
+    public double? SelectedScreeningLoss { get; private set; }
+
+    public GromovResult Run()
+    {
+        Selected = initial is null ? "product" : "given";
+        GromovResult result = Solve(c2, options.Gromov, initial);
+        if (options.Starts == 1 && options.Decoys == 0) return result;
+        // The main solve's coupling under the screening settings: starts and decoys are compared like with like.
+        using GromovResult reference = Solve(c2, options.Screening, initial);
+        SelectedScreeningLoss = reference.FusedLoss;
+        if (options.Starts > 1) result = SearchStarts(result, reference);
+        if (options.Decoys > 0) RunDecoys();
+        return result;
+    }
+
+    private GromovResult SearchStarts(GromovResult main, GromovResult reference)
+    {
+        List<(string Kind, GromovResult Result)> others = [];
+        GromovResult chosen = main;
+        try
+        {
+            for (int start = 1; start < options.Starts; start++)
+            {
+                progress.Report("trying other starts", start, options.Starts);
+                bool mirrored = start == 1;
+                using Matrix<double> from = mirrored ? StartingCouplings.Mirrored(c1, c2, main.Coupling) : StartingCouplings.Random(c1, c2, options.Seed, start);
+                others.Add((mirrored ? "mirrored" : "random", Solve(c2, options.Screening, from)));
+            }
+            (string Kind, GromovResult Result) best = others.MinBy(o => o.Result.FusedLoss);
+            if (best.Result.FusedLoss < reference.FusedLoss * (1 - WorthwhileGain))
+            {
+                Selected = best.Kind;
+                SelectedScreeningLoss = best.Result.FusedLoss;
+                chosen = Solve(c2, options.Gromov, best.Result.Coupling);
+                main.Dispose();
+            }
+            List<StartOutcome> outcomes = [Describe(initial is null ? "product" : "given", reference, chosen.Coupling)];
+            outcomes.AddRange(others.Select(o => Describe(o.Kind, o.Result, chosen.Coupling)));
+            Outcomes = outcomes;
+            return chosen;
+        }
+        finally
+        {
+            foreach ((_, GromovResult result) in others) result.Dispose();
+        }
+    }
+
+    private void RunDecoys()
+    {
+        double[] losses = new double[options.Decoys];
+        for (int decoy = 0; decoy < losses.Length; decoy++)
+        {
+            progress.Report("aligning to decoys", decoy, losses.Length);
+            using Matrix<double> target = DecoyTargets.ClusterPermuted(c2, options.Seed, decoy);
+            using GromovResult result = Solve(target, options.Screening, null);
+            losses[decoy] = result.FusedLoss;
+        }
+        Null = new NullDistribution(SelectedScreeningLoss!.Value, losses);
+    }
+
+    private GromovResult Solve(Matrix<double> target, GromovOptions settings, Matrix<double>? from) =>
+        EntropicGromovWasserstein.Solve(c1, target, settings, fused, from, progress: progress, cancellation: cancellation);
+
+    private StartOutcome Describe(string kind, GromovResult result, Matrix<double> chosen)
+    {
+        double? accuracy = firstLabels is null || secondLabels is null ? null : LabelTransfer.Evaluate(result.Coupling, firstLabels, secondLabels).Barycentric.Accuracy;
+        return new StartOutcome(kind, result.FusedLoss, result.Converged, Displacement(result.Coupling, chosen, c2), accuracy);
+    }
+
+    /// <summary>Mean cost between the two couplings' row-wise best matches, over the mean cost of the domain.</summary>
+    internal static double Displacement(Matrix<double> one, Matrix<double> other, Matrix<double> cost)
+    {
+        double sum = 0, mean = 0;
+        for (int i = 0; i < one.Rows; i++) sum += cost.Row(Best(one.Row(i)))[Best(other.Row(i))];
+        for (int i = 0; i < cost.Rows; i++)
+        {
+            double row = 0;
+            foreach (double c in cost.Row(i)) row += c;
+            mean += row / cost.Columns;
+        }
+        mean /= cost.Rows;
+        return mean > 0 ? sum / one.Rows / mean : 0;
+    }
+
+    private static int Best(ReadOnlySpan<double> row)
+    {
+        int best = 0;
+        for (int j = 1; j < row.Length; j++) if (row[j] > row[best]) best = j;
+        return best;
+    }
+}

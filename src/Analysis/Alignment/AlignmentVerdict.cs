@@ -1,0 +1,122 @@
+using System.Globalization;
+
+namespace BioSup.Analysis.Alignment;
+
+public enum Trust
+{
+    /// <summary>Nothing speaks against the alignment and something independent of its own loss speaks for it.</summary>
+    Reliable,
+
+    /// <summary>At least one check failed.</summary>
+    NotReliable,
+
+    /// <summary>No check failed, but none that could have failed was made: give labels, a truth, several starts or decoys.</summary>
+    NotAssessed,
+}
+
+/// <summary>Whether an alignment may be trusted, and why, in words.</summary>
+/// <param name="Trust">The conclusion.</param>
+/// <param name="Against">Failed checks, one sentence each.</param>
+/// <param name="For">Passed checks, one sentence each.</param>
+public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against, IReadOnlyList<string> For)
+{
+    /// <summary>"reliable", "not reliable" or "not assessed".</summary>
+    public string Word => Trust switch { Trust.Reliable => "reliable", Trust.NotReliable => "not reliable", _ => "not assessed" };
+
+    /// <summary>Largest L1 violation of the marginals that is still called a coupling of the given masses.</summary>
+    public const double MarginalLimit = 0.05;
+
+    /// <summary>A cell whose mass is spread over more than this share of the other domain says nothing about its partner.</summary>
+    public const double DiffuseShare = 0.5;
+
+    /// <summary>FOSCTTM above which true partners are not found: chance is 0.5.</summary>
+    public const double FoscttmLimit = 0.3;
+
+    /// <summary>Two optima whose losses differ by less than this share are equally good to the objective.</summary>
+    public const double EqualLossShare = 0.02;
+
+    /// <summary>Displacement from which two couplings are different alignments: half-way to unrelated.</summary>
+    public const double DifferentAlignment = 0.5;
+
+    /// <summary>Renaming the classes must not raise the accuracy by more than this.</summary>
+    public const double RenamingGain = 0.05;
+
+    internal static AlignmentVerdict Judge(GromovResult result, double meanPartners, int columns, LabelTransferResult? labels, FosctTm? foscttm,
+        IReadOnlyList<StartOutcome> starts, double? selectedScreeningLoss, NullDistribution? decoys)
+    {
+        List<string> against = [], supporting = [];
+        bool evidence = false;
+        JudgeSolve(result, meanPartners, columns, against);
+        if (labels is not null)
+        {
+            evidence = true;
+            JudgeLabels(labels, against, supporting);
+        }
+        if (foscttm is not null)
+        {
+            evidence = true;
+            string value = Text($"FOSCTTM is {foscttm.Average:F3} (0 is perfect, 0.5 is chance)");
+            if (foscttm.Average > FoscttmLimit) against.Add($"{value}: true partners are not found.");
+            else supporting.Add($"{value}.");
+        }
+        bool startsAgree = JudgeStarts(starts, selectedScreeningLoss, against, supporting);
+        bool decoysPassed = JudgeDecoys(decoys, against, supporting);
+        if (against.Count > 0) return new AlignmentVerdict(Trust.NotReliable, against, supporting);
+        // Without labels or truth both internal checks are needed: a stable optimum may still be no better than one against a decoy.
+        return new AlignmentVerdict(evidence || (startsAgree && decoysPassed) ? Trust.Reliable : Trust.NotAssessed, against, supporting);
+    }
+
+    private static void JudgeSolve(GromovResult result, double meanPartners, int columns, List<string> against)
+    {
+        if (!result.Converged) against.Add(Text($"The solver stopped after {result.Iterations} iterations before the coupling settled."));
+        double marginals = result.RowError + result.ColumnError;
+        if (marginals > MarginalLimit) against.Add(Text($"The marginals are off by {marginals:F3} in L1: the coupling does not respect the cells' masses."));
+        if (result.Loss < 0) against.Add(Text($"The loss is negative ({result.Loss:g3}), which no coupling of the given masses has."));
+        if (meanPartners > DiffuseShare * columns)
+            against.Add(Text($"The coupling is diffuse: a cell has {meanPartners:F0} partners of {columns} on average; epsilon is too large for these costs."));
+    }
+
+    private static void JudgeLabels(LabelTransferResult labels, List<string> against, List<string> supporting)
+    {
+        double accuracy = labels.Barycentric.Accuracy, baseline = Math.Max(labels.Majority, labels.Chance);
+        double error = Math.Sqrt(baseline * (1 - baseline) / Math.Max(1, labels.Barycentric.Total));
+        if (accuracy < baseline + 3 * error)
+            against.Add(Text($"Labels are transferred with accuracy {accuracy:F3}, not above the {baseline:F3} of giving every cell the most frequent label."));
+        else supporting.Add(Text($"Labels are transferred with accuracy {accuracy:F3} (one-to-one {labels.OneToOne.Accuracy:F3}; most frequent label {baseline:F3})."));
+        if (labels.BestRenamedAccuracy > accuracy + RenamingGain)
+            against.Add(Text($"Exchanging the names of classes would raise the accuracy from {accuracy:F3} to {labels.BestRenamedAccuracy:F3}: classes are matched to wrong ones, as in a mirrored optimum."));
+    }
+
+    private static bool JudgeStarts(IReadOnlyList<StartOutcome> starts, double? selected, List<string> against, List<string> supporting)
+    {
+        if (starts.Count < 2 || selected is not { } best) return false;
+        StartOutcome? rival = null;
+        foreach (StartOutcome start in starts)
+        {
+            if (start.Displacement < DifferentAlignment || start.Loss > best * (1 + EqualLossShare)) continue;
+            if (rival is null || start.Loss < rival.Loss) rival = start;
+        }
+        if (rival is not null)
+        {
+            against.Add(Text($"A {rival.Kind} start ends in a different alignment (displacement {rival.Displacement:F2} of 1) with about the same loss ({rival.Loss:g4} against {best:g4}): the objective does not single one out."));
+            return false;
+        }
+        supporting.Add(Text($"{starts.Count} starts: none ends in a different alignment with a loss within {EqualLossShare:P0} of the best."));
+        return true;
+    }
+
+    private static bool JudgeDecoys(NullDistribution? decoys, List<string> against, List<string> supporting)
+    {
+        if (decoys is null || decoys.DecoyLosses.Count == 0) return false;
+        double lowest = decoys.DecoyLosses.Min();
+        if (decoys.ObservedLoss >= lowest)
+        {
+            against.Add(Text($"The loss ({decoys.ObservedLoss:g4}) is not below that against decoy targets with rearranged clusters (lowest of {decoys.DecoyLosses.Count}: {lowest:g4})."));
+            return false;
+        }
+        supporting.Add(Text($"The loss ({decoys.ObservedLoss:g4}) is below that against all {decoys.DecoyLosses.Count} decoy targets (lowest {lowest:g4}, p = {decoys.P:g2})."));
+        return true;
+    }
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

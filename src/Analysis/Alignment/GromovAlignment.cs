@@ -1,0 +1,94 @@
+using System.Globalization;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>Aligns two data sets without shared features and judges the result: costs, coupling, starts, decoys, scores, verdict.</summary>
+public static class GromovAlignment
+{
+    /// <param name="first">Points [n, d1], or their cost [n, n] when precomputed. Not changed.</param>
+    /// <param name="second">Points [m, d2], or their cost [m, m]. Not changed.</param>
+    /// <param name="options">Parameters.</param>
+    /// <param name="firstLabels">Labels of the first domain [n], or null.</param>
+    /// <param name="secondLabels">Labels of the second domain [m], or null.</param>
+    /// <param name="fused">Cost between the domains [n, m], or null.</param>
+    /// <param name="initial">Starting coupling [n, m], or null for the product of the masses.</param>
+    /// <param name="progress">Receives the memory plan and the state of the solves.</param>
+    /// <param name="cancellation">Stops between iterations.</param>
+    /// <returns>The coupling with the lowest loss of all starts, and what is known about it.</returns>
+    public static AlignmentResult Align(Matrix<double> first, Matrix<double> second, AlignmentOptions options, IReadOnlyList<string>? firstLabels = null,
+        IReadOnlyList<string>? secondLabels = null, Matrix<double>? fused = null, Matrix<double>? initial = null, IProgressReporter? progress = null,
+        CancellationToken cancellation = default)
+    {
+        progress ??= SilentProgress.Instance;
+        Check(first, second, options, firstLabels, secondLabels);
+        progress.Report("building costs", 0, 2);
+        using DomainCostResult c1 = DomainCosts.Build(first, options.FirstCost, "first domain", cancellation);
+        using DomainCostResult c2 = DomainCosts.Build(second, options.SecondCost, "second domain", cancellation);
+        MemoryPlan memory = MemoryPlan.ForDense(first.Rows, second.Rows, options.Gromov.Precision, fused is not null, options.Gromov.ExactProducts);
+        progress.Report("building costs", 2, 2, $"the solve will hold {memory}");
+
+        AlignmentSearch search = new(c1.Cost, c2.Cost, options, fused, initial, firstLabels, secondLabels, progress, cancellation);
+        GromovResult result = search.Run();
+        bool points = options.SecondCost.Cost != DomainCost.Precomputed;
+        using Matrix<double>? target = points ? Target(second, options.SecondCost) : null;
+        using Matrix<double>? projected = target is null ? null : MatchAccuracy.BarycentricProjection(result.Coupling, target);
+        LabelTransferResult? labels = firstLabels is null || secondLabels is null ? null : LabelTransfer.Evaluate(result.Coupling, firstLabels, secondLabels, options.Seed);
+        FosctTm? foscttm = options.TruthIsIdentity ? Foscttm(result.Coupling, projected, target, c2.Cost) : null;
+        double partners = MeanPartners(result.Coupling);
+        return new AlignmentResult
+        {
+            Gromov = result,
+            SelectedStart = search.Selected,
+            Starts = search.Outcomes,
+            Null = search.Null,
+            Labels = labels,
+            NeighbourVote = labels is null || projected is null ? null : LabelTransfer.ByNeighbours(projected, firstLabels!, target!, secondLabels!),
+            Foscttm = foscttm,
+            MeanPartners = partners,
+            Verdict = AlignmentVerdict.Judge(result, partners, second.Rows, labels, foscttm, search.Outcomes, search.SelectedScreeningLoss, search.Null),
+            Memory = memory,
+            GraphComponents = (c1.Components, c2.Components),
+        };
+    }
+
+    /// <summary>exp of the mean entropy of the rows, each normalised to 1.</summary>
+    public static double MeanPartners(Matrix<double> coupling)
+    {
+        double entropy = 0;
+        for (int i = 0; i < coupling.Rows; i++)
+        {
+            double mass = 0, sum = 0;
+            foreach (double t in coupling.Row(i))
+            {
+                mass += t;
+                if (t > 0) sum -= t * Math.Log(t);
+            }
+            if (mass > 0) entropy += sum / mass + Math.Log(mass);
+        }
+        return Math.Exp(entropy / coupling.Rows);
+    }
+
+    /// <summary>FOSCTTM after projection into the second domain; where that has no coordinates, projections are compared through its cost.</summary>
+    internal static FosctTm Foscttm(Matrix<double> coupling, Matrix<double>? projected, Matrix<double>? target, Matrix<double> cost)
+    {
+        if (projected is not null) return MatchAccuracy.Foscttm(projected, target!);
+        using Matrix<double> byCost = MatchAccuracy.BarycentricProjection(coupling, cost);
+        return MatchAccuracy.Foscttm(byCost, cost);
+    }
+
+    private static Matrix<double> Target(Matrix<double> second, DomainCostOptions options) =>
+        options.RowNormalisation == RowNormalisation.L2 ? DomainCosts.NormalisedRows(second) : DomainCosts.Copy(second);
+
+    private static void Check(Matrix<double> first, Matrix<double> second, AlignmentOptions options, IReadOnlyList<string>? firstLabels, IReadOnlyList<string>? secondLabels)
+    {
+        if (options.Starts < 1) throw new UsageException($"starts is {options.Starts}; at least one start is needed.");
+        if (options.Decoys < 0) throw new UsageException($"null is {options.Decoys}; the number of decoys must not be negative.");
+        if (firstLabels is not null && firstLabels.Count != first.Rows)
+            throw new DataException("labels of the first domain", null, $"{firstLabels.Count} labels were given for {first.Rows} rows.");
+        if (secondLabels is not null && secondLabels.Count != second.Rows)
+            throw new DataException("labels of the second domain", null, $"{secondLabels.Count} labels were given for {second.Rows} rows.");
+        if (options.TruthIsIdentity && first.Rows != second.Rows)
+            throw new UsageException(string.Create(CultureInfo.InvariantCulture, $"The truth cannot be the identity: the domains have {first.Rows} and {second.Rows} rows."));
+    }
+}

@@ -1,0 +1,115 @@
+using BioSup.Kernels;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>Smooth starting couplings, made from the costs alone. Rough random ones all fall back to the product coupling's optimum in one step.</summary>
+internal static class StartingCouplings
+{
+    private const int Landmarks = 3;
+    private const int PowerIterations = 60;
+
+    /// <summary>
+    /// Both domains ordered along their widest direction (first coordinate of classical scaling) and matched in the order opposite to the
+    /// one <paramref name="found"/> uses: where a mirrored optimum would be.
+    /// </summary>
+    public static Matrix<double> Mirrored(Matrix<double> c1, Matrix<double> c2, Matrix<double> found)
+    {
+        double[] x = Ranks(WidestDirection(c1)), y = Ranks(WidestDirection(c2));
+        double covariance = 0, mass = 0;
+        for (int i = 0; i < found.Rows; i++)
+        {
+            ReadOnlySpan<double> row = found.Row(i);
+            for (int j = 0; j < row.Length; j++)
+            {
+                covariance += row[j] * (x[i] - 0.5) * (y[j] - 0.5);
+                mass += row[j];
+            }
+        }
+        bool sameDirection = covariance / mass > 0;
+        return FromFeatures(found.Device, x.Length, y.Length, 1, (_, i) => x[i], (_, j) => sameDirection ? 1 - y[j] : y[j]);
+    }
+
+    /// <summary>Points described by their distances to a few random landmarks; landmark l of one domain is paired with landmark l of the other.</summary>
+    public static Matrix<double> Random(Matrix<double> c1, Matrix<double> c2, ulong seed, int start)
+    {
+        CounterRandom random = new(seed, stream: 0x73746172UL + (ulong)start);
+        int[] first = new int[Landmarks], second = new int[Landmarks];
+        for (int l = 0; l < Landmarks; l++)
+        {
+            first[l] = random.NextInt32(c1.Rows);
+            second[l] = random.NextInt32(c2.Rows);
+        }
+        double[][] x = [.. first.Select(l => Ranks(c1.Row(l).ToArray()))], y = [.. second.Select(l => Ranks(c2.Row(l).ToArray()))];
+        return FromFeatures(c1.Device, c1.Rows, c2.Rows, Landmarks, (l, i) => x[l][i], (l, j) => y[l][j]);
+    }
+
+    /// <summary>Entropic transport with cost sum_l (x_il - y_jl)², which is smooth in both domains.</summary>
+    private static Matrix<double> FromFeatures(ComputeDevice device, int n, int m, int features, Func<int, int, double> x, Func<int, int, double> y)
+    {
+        using Matrix<double> cost = device.AllocateMatrix<double>(n, m);
+        double sum = 0;
+        for (int i = 0; i < n; i++)
+        {
+            Span<double> row = cost.Row(i);
+            for (int j = 0; j < m; j++)
+            {
+                for (int l = 0; l < features; l++)
+                {
+                    double difference = x(l, i) - y(l, j);
+                    row[j] += difference * difference;
+                }
+                sum += row[j];
+            }
+        }
+        double epsilon = 0.1 * Math.Max(sum / ((double)n * m), 1e-12);
+        using DeviceBuffer<double> p = device.Allocate<double>(n), q = device.Allocate<double>(m), f = device.Allocate<double>(n), g = device.Allocate<double>(m), change = device.Allocate<double>(n);
+        p.CopyFrom(EntropicGromovWasserstein.Uniform(n));
+        q.CopyFrom(EntropicGromovWasserstein.Uniform(m));
+        using SinkhornWorkspace<double> workspace = new(device, n, m);
+        SinkhornScaling.Solve(workspace, cost.View, p.View, q.View, epsilon, f.View, g.View, SinkhornOptions.Pot with { Tolerance = 1e-7 });
+        Matrix<double> coupling = device.AllocateMatrix<double>(n, m);
+        SinkhornScaling.UpdateCoupling(cost.View, f.View, g.View, epsilon, coupling.View, change.View, default);
+        return coupling;
+    }
+
+    /// <summary>First coordinate of classical multidimensional scaling, by power iteration on the doubly centred squared cost.</summary>
+    private static double[] WidestDirection(Matrix<double> cost)
+    {
+        int n = cost.Rows;
+        double[] rowMean = new double[n], x = new double[n], next = new double[n];
+        double mean = 0;
+        for (int i = 0; i < n; i++)
+        {
+            foreach (double c in cost.Row(i)) rowMean[i] += c * c / n;
+            mean += rowMean[i] / n;
+            // A start without structure that needs no generator.
+            x[i] = i * 0.6180339887498949 % 1 - 0.5;
+        }
+        for (int iteration = 0; iteration < PowerIterations; iteration++)
+        {
+            double total = x.Sum(), weighted = 0, squares = 0;
+            for (int j = 0; j < n; j++) weighted += rowMean[j] * x[j];
+            for (int i = 0; i < n; i++)
+            {
+                ReadOnlySpan<double> row = cost.Row(i);
+                double sum = 0;
+                for (int j = 0; j < n; j++) sum += row[j] * row[j] * x[j];
+                next[i] = -0.5 * (sum - rowMean[i] * total - weighted + mean * total);
+                squares += next[i] * next[i];
+            }
+            double scale = squares > 0 ? 1 / Math.Sqrt(squares) : 0;
+            for (int i = 0; i < n; i++) x[i] = next[i] * scale;
+        }
+        return x;
+    }
+
+    /// <summary>Ranks scaled to [0, 1].</summary>
+    private static double[] Ranks(double[] values)
+    {
+        int[] order = [.. Enumerable.Range(0, values.Length).OrderBy(i => values[i]).ThenBy(i => i)];
+        double[] ranks = new double[values.Length];
+        for (int r = 0; r < order.Length; r++) ranks[order[r]] = r / (double)Math.Max(1, values.Length - 1);
+        return ranks;
+    }
+}
