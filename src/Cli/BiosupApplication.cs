@@ -28,6 +28,7 @@ public static class BiosupApplication
         {
             DoctorCommand.Create(),
             InitCommand.Create(),
+            GwCommand.Create(),
             SaeCommand.Create(),
             TokensCommand.Create(),
         };

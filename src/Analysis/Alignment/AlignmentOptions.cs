@@ -79,6 +79,8 @@ public sealed class AlignmentResult : IDisposable
     public required AlignmentVerdict Verdict { get; init; }
     public required MemoryPlan Memory { get; init; }
     public required (int First, int Second) GraphComponents { get; init; }
+    /// <summary>What a user must know about the input and the solve, one sentence each; empty when all is well.</summary>
+    public required IReadOnlyList<string> Warnings { get; init; }
     public Matrix<double> Coupling => Gromov.Coupling;
 
     public void Dispose() => Gromov.Dispose();

@@ -22,11 +22,19 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
         GromovResult result = Solve(c2, options.Gromov, initial);
         if (options.Starts == 1 && options.Decoys == 0) return result;
         // The main solve's coupling under the screening settings: starts and decoys are compared like with like.
-        using GromovResult reference = Solve(c2, options.Screening, initial);
-        SelectedScreeningLoss = reference.FusedLoss;
-        if (options.Starts > 1) result = SearchStarts(result, reference);
-        if (options.Decoys > 0) RunDecoys();
-        return result;
+        bool same = options.Screening == options.Gromov;
+        GromovResult reference = same ? result : Solve(c2, options.Screening, initial);
+        try
+        {
+            SelectedScreeningLoss = reference.FusedLoss;
+            if (options.Starts > 1) result = SearchStarts(result, reference);
+            if (options.Decoys > 0) RunDecoys();
+            return result;
+        }
+        finally
+        {
+            if (!same) reference.Dispose();
+        }
     }
 
     private GromovResult SearchStarts(GromovResult main, GromovResult reference)
@@ -48,11 +56,11 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
                 Selected = best.Kind;
                 SelectedScreeningLoss = best.Result.FusedLoss;
                 chosen = Solve(c2, options.Gromov, best.Result.Coupling);
-                main.Dispose();
             }
             List<StartOutcome> outcomes = [Describe(initial is null ? "product" : "given", reference, chosen.Coupling)];
             outcomes.AddRange(others.Select(o => Describe(o.Kind, o.Result, chosen.Coupling)));
             Outcomes = outcomes;
+            if (chosen != main) main.Dispose();
             return chosen;
         }
         finally

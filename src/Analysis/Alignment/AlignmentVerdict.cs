@@ -33,7 +33,7 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
     public const double FoscttmLimit = 0.3;
 
     /// <summary>Two optima whose losses differ by less than this share are equally good to the objective.</summary>
-    public const double EqualLossShare = 0.02;
+    public const double EqualLossShare = 0.05;
 
     /// <summary>Displacement from which two couplings are different alignments: half-way to unrelated.</summary>
     public const double DifferentAlignment = 0.5;

@@ -96,5 +96,8 @@ public sealed class DomainCostResult : IDisposable
     /// <summary>Ordered pairs that no path joins and that received the largest finite distance.</summary>
     public required long UnreachablePairs { get; init; }
 
+    /// <summary>Rows without a direction (all zero for cosine, constant for correlation), which count as distance 1 from every other row.</summary>
+    public required int DirectionlessRows { get; init; }
+
     public void Dispose() => Cost.Dispose();
 }

@@ -12,7 +12,7 @@ public static class DomainCosts
     /// <param name="options">Parameters.</param>
     /// <param name="name">What to call the matrix in error messages.</param>
     /// <param name="cancellation">Stops the path search.</param>
-    /// <exception cref="DataException">A value is not finite, a row has no direction where one is needed, or the graph falls apart and the rule refuses it.</exception>
+    /// <exception cref="DataException">A value is not finite, all points are the same, or the graph falls apart and the rule refuses it.</exception>
     public static DomainCostResult Build(Matrix<double> x, DomainCostOptions options, string name = "points", CancellationToken cancellation = default)
     {
         InputChecks.RequireFinite(x, name);
@@ -31,12 +31,12 @@ public static class DomainCosts
                     for (int i = 0; i < x.Rows; i++) x.Row(i).CopyTo(cost.Row(i));
                     break;
                 default:
-                    RequireDirections(points, Metric(options.Cost), name);
                     PairwiseDistance.ComputeSelf(Metric(options.Cost), points.View, cost.View, DistanceForm.Direct);
                     break;
             }
+            int directionless = options.Cost == DomainCost.Precomputed ? 0 : CountDirectionless(points, options.Cost == DomainCost.Geodesic ? options.GraphMetric : Metric(options.Cost));
             double divisor = Divide(cost, options.Scale, name);
-            return new DomainCostResult { Cost = cost, Divisor = divisor, Components = components, UnreachablePairs = unreachable };
+            return new DomainCostResult { Cost = cost, Divisor = divisor, Components = components, UnreachablePairs = unreachable, DirectionlessRows = directionless };
         }
         catch
         {
@@ -63,7 +63,6 @@ public static class DomainCosts
 
     private static (int Components, long Unreachable) Geodesics(Matrix<double> points, DomainCostOptions options, string name, Matrix<double> cost, CancellationToken cancellation)
     {
-        RequireDirections(points, options.GraphMetric, name);
         NeighbourGraph graph = NeighbourGraph.Build(points, options);
         int components = graph.CountComponents();
         if (components > 1 && options.Components == ComponentRule.Refuse)
@@ -162,20 +161,16 @@ public static class DomainCosts
         }
     }
 
-    /// <summary>Cosine of a zero row and correlation of a constant row do not exist.</summary>
-    private static void RequireDirections(Matrix<double> points, DistanceMetric metric, string name)
+    /// <summary>Rows whose cosine or correlation with others does not exist (all zero, or constant): they lie at distance 1 from every other row.</summary>
+    private static int CountDirectionless(Matrix<double> points, DistanceMetric metric)
     {
-        if (metric is not (DistanceMetric.Cosine or DistanceMetric.Correlation)) return;
+        if (metric is not (DistanceMetric.Cosine or DistanceMetric.Correlation)) return 0;
+        int count = 0;
         for (int i = 0; i < points.Rows; i++)
         {
             ReadOnlySpan<double> row = points.Row(i);
-            double reference = metric == DistanceMetric.Correlation ? row[0] : 0;
-            bool same = true;
-            foreach (double value in row) same &= value == reference;
-            if (same)
-                throw new DataException(name, $"row {i}", metric == DistanceMetric.Correlation
-                    ? "all values are equal, so its correlation with other rows does not exist; remove the row or choose another metric."
-                    : "all values are zero, so its cosine with other rows does not exist; remove the row or choose another metric.");
+            if (row.IndexOfAnyExcept(metric == DistanceMetric.Correlation ? row[0] : 0.0) < 0) count++;
         }
+        return count;
     }
 }

@@ -49,7 +49,16 @@ public static class GromovAlignment
             Verdict = AlignmentVerdict.Judge(result, partners, second.Rows, labels, foscttm, search.Outcomes, search.SelectedScreeningLoss, search.Null),
             Memory = memory,
             GraphComponents = (c1.Components, c2.Components),
+            Warnings = [.. Warnings("first", c1), .. Warnings("second", c2), .. result.Warnings],
         };
+    }
+
+    private static IEnumerable<string> Warnings(string domain, DomainCostResult cost)
+    {
+        if (cost.Components > 1)
+            yield return string.Create(CultureInfo.InvariantCulture, $"The neighbour graph of the {domain} domain has {cost.Components} components; {cost.UnreachablePairs} pairs without a path got the largest finite distance.");
+        if (cost.DirectionlessRows > 0)
+            yield return string.Create(CultureInfo.InvariantCulture, $"{cost.DirectionlessRows} rows of the {domain} domain have no direction (all zero or constant) and count as distance 1 from every other row.");
     }
 
     /// <summary>exp of the mean entropy of the rows, each normalised to 1.</summary>

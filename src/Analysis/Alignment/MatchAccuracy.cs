@@ -58,4 +58,27 @@ public static class MatchAccuracy
         for (int i = 0; i < n; i++) perCell[i] = 0.5 * scale * (rowCloser[i] + columnCloser[i]);
         return new FosctTm(scale * rowCloser.Average(), scale * columnCloser.Average(), perCell);
     }
+
+    /// <summary>FOSCTTM from a coupling alone: the fraction of the other domain's cells that carry more mass than the true partner, row i being column i.</summary>
+    public static FosctTm ByMass(Matrix<double> coupling, string name = "coupling")
+    {
+        int n = coupling.Rows;
+        if (n != coupling.Columns || n < 2) throw new DataException(name, null, $"an identity correspondence needs a square coupling of at least two cells; this one is {n} x {coupling.Columns}.");
+        int[] rowCloser = new int[n], columnCloser = new int[n];
+        double[] truth = new double[n];
+        for (int i = 0; i < n; i++) truth[i] = coupling.Row(i)[i];
+        for (int i = 0; i < n; i++)
+        {
+            ReadOnlySpan<double> row = coupling.Row(i);
+            for (int j = 0; j < n; j++)
+            {
+                if (row[j] > truth[i]) rowCloser[i]++;
+                if (row[j] > truth[j]) columnCloser[j]++;
+            }
+        }
+        double scale = 1.0 / (n - 1);
+        double[] perCell = new double[n];
+        for (int i = 0; i < n; i++) perCell[i] = 0.5 * scale * (rowCloser[i] + columnCloser[i]);
+        return new FosctTm(scale * rowCloser.Average(), scale * columnCloser.Average(), perCell);
+    }
 }

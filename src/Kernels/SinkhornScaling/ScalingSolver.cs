@@ -12,6 +12,7 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
     where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
 {
     private const double SmallestSingleExponent = -85;
+    private const double TightestCompactTolerance = 1e-10;
     private readonly SinkhornWorkspace<T> _workspace;
     private readonly SinkhornPointers<T> _pointers;
     private readonly MatrixView<T> _cost;
@@ -42,7 +43,7 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
     public SinkhornResult Solve(in SinkhornOptions options)
     {
         _workspace.FirstPass = _workspace.Pass;
-        _wantCompact = options.CompactKernel && sizeof(T) == 8;
+        _wantCompact = options.CompactKernel && sizeof(T) == 8 && options.Tolerance >= TightestCompactTolerance;
         int iteration = 0;
         double error = double.PositiveInfinity;
         bool fresh = !TryStartOnKnownBase();

@@ -16,7 +16,8 @@ public enum SinkhornForm
 /// <param name="CheckEvery">Iterations between two evaluations of the violation, the first at iteration 0 (POT: 10).</param>
 /// <param name="Form">How the iterates are computed.</param>
 /// <param name="CompactKernel">Scaling form in double precision only: stores the kernel in single precision, with row and column sums corrected to double
-/// precision at the base potentials. Vectors and sums stay double; iterates agree with the full kernel to about 1e-8, at half the memory traffic.</param>
+/// precision at the base potentials. Vectors and sums stay double; iterates agree with the full kernel to about 1e-8, at half the memory traffic.
+/// Not used below a tolerance of 1e-10, which that rounding would not let be reached.</param>
 public readonly record struct SinkhornOptions(int MaxIterations, double Tolerance, int CheckEvery, SinkhornForm Form, bool CompactKernel = false)
 {
     /// <summary>The defaults of ot.sinkhorn: 1000 iterations, 1e-9, checked every 10.</summary>

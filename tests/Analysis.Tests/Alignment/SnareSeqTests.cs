@@ -44,4 +44,21 @@ public sealed class SnareSeqTests
         TestContext.Current.TestOutputHelper?.WriteLine($"FOSCTTM {foscttm.Average:F8} ({foscttm.FirstToSecond:F6}, {foscttm.SecondToFirst:F6})");
         Assert.InRange(foscttm.Average, 0.14964 - 0.0005, 0.14964 + 0.0005);
     }
+
+    [Fact]
+    public void Verdict_is_reliable_from_labels_and_from_starts()
+    {
+        string? folder = SharedData.Find("gw_snareseq", out string reason);
+        Assert.SkipWhen(folder is null, reason);
+        using CpuDevice device = new();
+        using Matrix<double> atac = MatrixReader.ReadDouble(device, Path.Combine(folder!, "atac.npy")), rna = MatrixReader.ReadDouble(device, Path.Combine(folder!, "rna.npy"));
+        string[] labels = ColumnReader.Read(Path.Combine(folder!, "cells.csv:label_name")).Text;
+        AlignmentOptions options = AlignmentOptions.Scot(110, 1e-3) with { Starts = 2, TruthIsIdentity = true };
+        using AlignmentResult result = GromovAlignment.Align(atac, rna, options with { Gromov = options.Screening }, labels, labels);
+        foreach (string line in result.Verdict.Against.Concat(result.Verdict.For)) TestContext.Current.TestOutputHelper?.WriteLine(line);
+        foreach (StartOutcome start in result.Starts) TestContext.Current.TestOutputHelper?.WriteLine(start.ToString());
+        TestContext.Current.TestOutputHelper?.WriteLine($"{result.Gromov.Timing}, {result.Gromov.Iterations} iterations, inner {result.Gromov.InnerIterations}, 5-NN {result.NeighbourVote!.Accuracy:F4}");
+        Assert.True(result.Verdict.Trust == Trust.Reliable, string.Join(" ", result.Verdict.Against));
+        Assert.InRange(result.NeighbourVote!.Accuracy, 0.9, 1);
+    }
 }

@@ -1,0 +1,152 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using BioSup.Analysis.Alignment;
+using BioSup.Data;
+using BioSup.Runtime;
+
+namespace BioSup.Cli.Commands;
+
+/// <summary>`biosup gw align`: coupling.npy, result.json and manifest.json.</summary>
+internal static class GwAlignCommand
+{
+    public static Command Create()
+    {
+        Command command = new("align", "Couple the rows of two matrices by entropic Gromov-Wasserstein and judge the result.");
+        foreach (Option option in GwAlignOptions.All) command.Options.Add(option);
+        return command.Runs(Run);
+    }
+
+    private static JsonObject Run(ParseResult parsed, CommandContext context)
+    {
+        string xLocator = parsed.GetValue(GwAlignOptions.X)!, yLocator = parsed.GetValue(GwAlignOptions.Y)!;
+        ResultFolder folder = ResultFolder.Create(context, parsed.GetValue(GwAlignOptions.Out)!);
+        using Matrix<double> x = MatrixReader.ReadDouble(context.Device, xLocator), y = MatrixReader.ReadDouble(context.Device, yLocator);
+        AlignmentOptions options = GwAlignOptions.Read(parsed, context.Seed, x.Rows, y.Rows);
+        (string[]? labelsX, string[]? labelsY) = GwCommand.ReadLabels(parsed.GetValue(GwAlignOptions.LabelsX), parsed.GetValue(GwAlignOptions.LabelsY));
+        using Matrix<double>? fused = parsed.GetValue(GwAlignOptions.Fused) is { } m ? MatrixReader.ReadDouble(context.Device, m) : null;
+        using Matrix<double>? initial = parsed.GetValue(GwAlignOptions.Init) is { } g ? MatrixReader.ReadDouble(context.Device, g) : null;
+        context.Say($"memory           {MemoryPlan.ForDense(x.Rows, y.Rows, options.Gromov.Precision, fused is not null)}");
+
+        using AlignmentResult result = GromovAlignment.Align(x, y, options, labelsX, labelsY, fused, initial, context.Progress, context.Cancellation);
+
+        foreach (string warning in result.Warnings) context.Warn(warning);
+        MatrixWriter.Write(folder.Locate("coupling.npy"), result.Coupling.View);
+        JsonObject json = Describe(result, options);
+        AtomicFile.WriteAllText(folder.Locate("result.json"), json.ToJsonString(JsonText.Readable) + "\n");
+        foreach (string? input in new[] { xLocator, yLocator, parsed.GetValue(GwAlignOptions.LabelsX), parsed.GetValue(GwAlignOptions.LabelsY), parsed.GetValue(GwAlignOptions.Fused), parsed.GetValue(GwAlignOptions.Init) })
+            if (input is not null) folder.AddInput(input);
+        folder.WriteManifest(Configuration(options, xLocator, yLocator));
+        Print(result, context, folder);
+        return json;
+    }
+
+    private static void Print(AlignmentResult result, CommandContext context, ResultFolder folder)
+    {
+        GromovResult gromov = result.Gromov;
+        context.Say(Text($"GW loss          {gromov.Loss:g6} after {gromov.Iterations} iterations ({(gromov.Converged ? "converged" : "not converged")}), {gromov.Timing.Total:F1} s"));
+        if (result.Labels is { } labels)
+            context.Say(Text($"label transfer   one-to-one {labels.OneToOne.Accuracy:F3}, barycentric {labels.Barycentric.Accuracy:F3} (most frequent label {labels.Majority:F3})"));
+        if (result.Foscttm is { } foscttm) context.Say(Text($"FOSCTTM          {foscttm.Average:F5} (x to y {foscttm.FirstToSecond:F5}, y to x {foscttm.SecondToFirst:F5}; chance 0.5)"));
+        context.Say($"verdict          {result.Verdict.Word}");
+        foreach (string reason in result.Verdict.Against) context.Say($"  against: {reason}");
+        foreach (string reason in result.Verdict.For) context.Say($"  for:     {reason}");
+        context.Say($"results          {folder.Path}");
+    }
+
+    private static JsonObject Describe(AlignmentResult result, AlignmentOptions options)
+    {
+        GromovResult gromov = result.Gromov;
+        return new JsonObject
+        {
+            ["gw_loss"] = JsonText.Number(gromov.Loss),
+            ["fused_loss"] = JsonText.Number(gromov.FusedLoss),
+            ["regularised_objective"] = JsonText.Number(gromov.RegularisedObjective),
+            ["entropy"] = JsonText.Number(gromov.Entropy),
+            ["mean_partners"] = JsonText.Number(result.MeanPartners),
+            ["marginal_error_rows"] = JsonText.Number(gromov.RowError),
+            ["marginal_error_columns"] = JsonText.Number(gromov.ColumnError),
+            ["converged"] = gromov.Converged,
+            ["iterations"] = gromov.Iterations,
+            ["inner_iterations"] = gromov.InnerIterations,
+            ["inner_not_converged"] = gromov.InnerNotConverged,
+            ["last_inner_error"] = JsonText.Number(gromov.LastInnerError),
+            ["error_trace"] = JsonText.Numbers(gromov.ErrorTrace),
+            ["epsilon"] = options.Gromov.Epsilon,
+            ["convention"] = options.Gromov.Convention.ToString().ToLowerInvariant(),
+            ["solver"] = options.Gromov.Solver.ToString().ToLowerInvariant(),
+            ["dtype"] = options.Gromov.Precision == GromovPrecision.Double ? "float64" : "float32",
+            ["seed"] = options.Seed,
+            ["graph_components"] = new JsonArray(result.GraphComponents.First, result.GraphComponents.Second),
+            ["memory_plan_bytes"] = result.Memory.TotalBytes,
+            ["seconds"] = new JsonObject
+            {
+                ["products"] = gromov.Timing.Products, ["linearise"] = gromov.Timing.Linearise, ["sinkhorn"] = gromov.Timing.Sinkhorn, ["coupling"] = gromov.Timing.Coupling,
+            },
+            ["warnings"] = JsonText.Strings(result.Warnings),
+            ["verdict"] = Verdict(result),
+        };
+    }
+
+    private static JsonObject Verdict(AlignmentResult result) => new()
+    {
+        ["trust"] = result.Verdict.Word,
+        ["against"] = JsonText.Strings(result.Verdict.Against),
+        ["for"] = JsonText.Strings(result.Verdict.For),
+        ["label_transfer"] = GwCommand.Describe(result.Labels, result.NeighbourVote),
+        ["foscttm"] = GwCommand.Describe(result.Foscttm),
+        ["selected_start"] = result.SelectedStart,
+        ["starts"] = new JsonArray([.. result.Starts.Select(start => (JsonNode)Describe(start))]),
+        ["mirrored_optimum"] = result.Starts.FirstOrDefault(start => start.Kind == "mirrored") is { } mirrored ? Describe(mirrored) : null,
+        ["null"] = result.Null is not { } decoys ? null : new JsonObject
+        {
+            ["kind"] = "targets with rearranged clusters",
+            ["observed_loss"] = JsonText.Number(decoys.ObservedLoss),
+            ["decoy_losses"] = JsonText.Numbers(decoys.DecoyLosses),
+            ["p"] = JsonText.Number(decoys.P),
+        },
+    };
+
+    private static JsonObject Describe(StartOutcome start) => new()
+    {
+        ["kind"] = start.Kind,
+        ["loss"] = JsonText.Number(start.Loss),
+        ["converged"] = start.Converged,
+        ["displacement"] = JsonText.Number(start.Displacement),
+        ["barycentric_accuracy"] = start.BarycentricAccuracy is { } accuracy ? JsonText.Number(accuracy) : null,
+    };
+
+    private static JsonObject Configuration(AlignmentOptions options, string x, string y) => new()
+    {
+        ["x"] = x,
+        ["y"] = y,
+        ["cost_x"] = Cost(options.FirstCost),
+        ["cost_y"] = Cost(options.SecondCost),
+        ["epsilon"] = options.Gromov.Epsilon,
+        ["convention"] = options.Gromov.Convention.ToString().ToLowerInvariant(),
+        ["loss"] = options.Gromov.Loss.ToString().ToLowerInvariant(),
+        ["solver"] = options.Gromov.Solver.ToString().ToLowerInvariant(),
+        ["alpha"] = options.Gromov.Alpha,
+        ["tolerance"] = options.Gromov.Tolerance,
+        ["max_iterations"] = options.Gromov.MaxIterations,
+        ["inner_start"] = options.Gromov.InnerStart.ToString().ToLowerInvariant(),
+        ["dtype"] = options.Gromov.Precision == GromovPrecision.Double ? "float64" : "float32",
+        ["starts"] = options.Starts,
+        ["null"] = options.Decoys,
+        ["truth"] = options.TruthIsIdentity ? "identity" : null,
+    };
+
+    private static JsonObject Cost(DomainCostOptions cost) => new()
+    {
+        ["cost"] = cost.Cost.ToString().ToLowerInvariant(),
+        ["knn"] = cost.Neighbours,
+        ["graph_metric"] = cost.GraphMetric.ToString().ToLowerInvariant(),
+        ["graph_weights"] = cost.GraphWeights.ToString().ToLowerInvariant(),
+        ["graph_self"] = cost.IncludeSelf ? "include" : "exclude",
+        ["row_norm"] = cost.RowNormalisation.ToString().ToLowerInvariant(),
+        ["scale"] = cost.Scale.ToString().ToLowerInvariant(),
+        ["components"] = cost.Components == ComponentRule.LargestFinite ? "max" : "error",
+    };
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,103 @@
+using System.CommandLine;
+using BioSup.Analysis.Alignment;
+using BioSup.Kernels;
+using BioSup.Runtime;
+
+namespace BioSup.Cli.Commands;
+
+/// <summary>The options of `biosup gw align` and what they mean.</summary>
+internal static class GwAlignOptions
+{
+    public static readonly Option<string> X = new("--x") { Description = "first domain: a matrix (rows are cells), or its cost with --cost precomputed", Required = true };
+    public static readonly Option<string> Y = new("--y") { Description = "second domain", Required = true };
+    public static readonly Option<string> Out = new("--out") { Description = "result folder", Required = true };
+    public static readonly Option<string?> Preset = new("--preset") { Description = "scot (default) or gw-map: defaults of the options below" };
+    public static readonly Option<string> Cost = new("--cost") { Description = "geodesic, sqeuclidean, euclidean, cosine, correlation or precomputed", DefaultValueFactory = _ => "geodesic" };
+    public static readonly Option<double?> Epsilon = new("--epsilon") { Description = "entropic regularisation, in units of the scaled cost" };
+    public static readonly Option<string?> Convention = new("--convention") { Description = "whose epsilon: pot or ott; POT(e) = OTT(e / 2)" };
+    public static readonly Option<int?> Knn = new("--knn") { Description = "neighbours in the graph; default min(50, 0.2 n) (scot) or 60 (gw-map)" };
+    public static readonly Option<string?> GraphMetric = new("--graph-metric") { Description = "metric of the neighbour graph" };
+    public static readonly Option<string?> GraphWeights = new("--graph-weights") { Description = "hops or distance" };
+    public static readonly Option<string?> GraphSelf = new("--graph-self") { Description = "include or exclude: whether a cell is the first of its own neighbours" };
+    public static readonly Option<string?> RowNorm = new("--row-norm") { Description = "none or l2" };
+    public static readonly Option<string?> ScaleCost = new("--scale-cost") { Description = "none, max, mean or median" };
+    public static readonly Option<string> Components = new("--components") { Description = "where the graph falls apart: max (the largest finite distance) or error", DefaultValueFactory = _ => "max" };
+    public static readonly Option<string> Solver = new("--solver") { Description = "pgd, ppa or auto", DefaultValueFactory = _ => "auto" };
+    public static readonly Option<string> Loss = new("--loss") { Description = "square or kl", DefaultValueFactory = _ => "square" };
+    public static readonly Option<string?> LabelsX = GwCommand.LabelsX();
+    public static readonly Option<string?> LabelsY = GwCommand.LabelsY();
+    public static readonly Option<string?> Truth = GwCommand.Truth();
+    public static readonly Option<string?> Fused = new("--fused") { Description = "cost between the domains [n, m]" };
+    public static readonly Option<double?> Alpha = new("--alpha") { Description = "weight of the structure in a fused problem; default 0.5" };
+    public static readonly Option<string?> Init = new("--init") { Description = "starting coupling [n, m]" };
+    public static readonly Option<int> Starts = new("--starts") { Description = "starting couplings: the product, a mirrored one, random ones", DefaultValueFactory = _ => 1 };
+    public static readonly Option<int?> Rank = new("--rank") { Description = "rank of a low-rank coupling" };
+    public static readonly Option<int> Null = new("--null") { Description = "decoy targets with rearranged clusters for the null distribution", DefaultValueFactory = _ => 0 };
+    public static readonly Option<double> Tolerance = new("--tol") { Description = "outer tolerance: Frobenius change of the coupling", DefaultValueFactory = _ => 1e-9 };
+    public static readonly Option<int> MaxIterations = new("--max-iter") { Description = "most outer iterations", DefaultValueFactory = _ => 1000 };
+    public static readonly Option<string> Dtype = new("--dtype") { Description = "float64 or float32", DefaultValueFactory = _ => "float64" };
+    public static readonly Option<string> InnerStart = new("--inner-start") { Description = "cold (as POT) or warm (previous potentials)", DefaultValueFactory = _ => "cold" };
+
+    public static IEnumerable<Option> All =>
+    [
+        X, Y, Out, Preset, Cost, Epsilon, Convention, Knn, GraphMetric, GraphWeights, GraphSelf, RowNorm, ScaleCost, Components, Solver, Loss, LabelsX, LabelsY, Truth,
+        Fused, Alpha, Init, Starts, Rank, Null, Tolerance, MaxIterations, Dtype, InnerStart,
+    ];
+
+    /// <summary>The options as parameters of the alignment, for domains of the given sizes.</summary>
+    public static AlignmentOptions Read(ParseResult parsed, ulong seed, int n, int m)
+    {
+        bool gwMap = Choose(parsed.GetValue(Preset) ?? "scot", "--preset", ("scot", false), ("gw-map", true));
+        if (parsed.GetValue(Rank) is not null) throw new UsageException("--rank belongs to the low-rank solver, which is not available; the dense solvers pgd and ppa are.");
+        AlignmentOptions preset = gwMap ? AlignmentOptions.GwMap() : AlignmentOptions.Scot(1, 1e-3);
+        GromovSolverKind solver = parsed.GetValue(Solver) == "lowrank"
+            ? throw new UsageException("--solver lowrank is not available; use pgd (the default) or ppa, which keep the coupling dense.")
+            : Choose(parsed.GetValue(Solver)!, "--solver", ("auto", GromovSolverKind.Pgd), ("pgd", GromovSolverKind.Pgd), ("ppa", GromovSolverKind.Ppa));
+        bool fused = parsed.GetValue(Fused) is not null;
+        if (!fused && parsed.GetValue(Alpha) is not null) throw new UsageException("--alpha weighs the cost given with --fused, which is missing.");
+        GromovOptions gromov = preset.Gromov with
+        {
+            Epsilon = parsed.GetValue(Epsilon) ?? preset.Gromov.Epsilon,
+            Convention = parsed.GetValue(Convention) is { } convention ? Choose(convention, "--convention", ("pot", EpsilonConvention.Pot), ("ott", EpsilonConvention.Ott)) : preset.Gromov.Convention,
+            Loss = Choose(parsed.GetValue(Loss)!, "--loss", ("square", GromovLoss.Square), ("kl", GromovLoss.KullbackLeibler)),
+            Solver = solver,
+            Tolerance = parsed.GetValue(Tolerance),
+            MaxIterations = parsed.GetValue(MaxIterations),
+            Alpha = fused ? parsed.GetValue(Alpha) ?? 0.5 : 1,
+            Precision = Choose(parsed.GetValue(Dtype)!, "--dtype", ("float64", GromovPrecision.Double), ("float32", GromovPrecision.Single)),
+            InnerStart = Choose(parsed.GetValue(InnerStart)!, "--inner-start", ("cold", Analysis.Alignment.InnerStart.Cold), ("warm", Analysis.Alignment.InnerStart.Warm)),
+        };
+        return new AlignmentOptions
+        {
+            FirstCost = CostOptions(parsed, preset.FirstCost, gwMap, n),
+            SecondCost = CostOptions(parsed, preset.SecondCost, gwMap, m),
+            Gromov = gromov,
+            Starts = parsed.GetValue(Starts),
+            Decoys = parsed.GetValue(Null),
+            Seed = seed,
+            TruthIsIdentity = GwCommand.TruthIsIdentity(parsed.GetValue(Truth)),
+        };
+    }
+
+    private static DomainCostOptions CostOptions(ParseResult parsed, DomainCostOptions preset, bool gwMap, int count) => preset with
+    {
+        Cost = Choose(parsed.GetValue(Cost)!, "--cost", ("geodesic", DomainCost.Geodesic), ("sqeuclidean", DomainCost.SquaredEuclidean), ("euclidean", DomainCost.Euclidean),
+            ("cosine", DomainCost.Cosine), ("correlation", DomainCost.Correlation), ("precomputed", DomainCost.Precomputed)),
+        Neighbours = parsed.GetValue(Knn) ?? (gwMap ? Math.Min(60, count - 1) : Math.Max(2, Math.Min(50, (int)(0.2 * count)))),
+        GraphMetric = parsed.GetValue(GraphMetric) is { } metric ? DistanceMetrics.Parse(metric) : preset.GraphMetric,
+        GraphWeights = parsed.GetValue(GraphWeights) is { } weights
+            ? Choose(weights, "--graph-weights", ("hops", Analysis.Alignment.GraphWeights.Hops), ("distance", Analysis.Alignment.GraphWeights.Distance)) : preset.GraphWeights,
+        IncludeSelf = parsed.GetValue(GraphSelf) is { } self ? Choose(self, "--graph-self", ("include", true), ("exclude", false)) : preset.IncludeSelf,
+        RowNormalisation = parsed.GetValue(RowNorm) is { } norm ? Choose(norm, "--row-norm", ("none", RowNormalisation.None), ("l2", RowNormalisation.L2)) : preset.RowNormalisation,
+        Scale = parsed.GetValue(ScaleCost) is { } scale
+            ? Choose(scale, "--scale-cost", ("none", CostScale.None), ("max", CostScale.Max), ("mean", CostScale.Mean), ("median", CostScale.Median)) : preset.Scale,
+        Components = Choose(parsed.GetValue(Components)!, "--components", ("max", ComponentRule.LargestFinite), ("error", ComponentRule.Refuse)),
+    };
+
+    private static T Choose<T>(string text, string option, params (string Name, T Value)[] choices)
+    {
+        foreach ((string name, T value) in choices)
+            if (string.Equals(name, text, StringComparison.OrdinalIgnoreCase)) return value;
+        throw new UsageException($"{option} {text}: expected {string.Join(", ", choices.Select(c => c.Name))}.");
+    }
+}

@@ -1,0 +1,175 @@
+using BioSup.Kernels;
+using BioSup.Runtime;
+
+namespace BioSup.Kernels.Tests.Gromov;
+
+public sealed class GromovProductTests
+{
+    public static TheoryData<GromovLoss, bool, int, int> Cases
+    {
+        get
+        {
+            TheoryData<GromovLoss, bool, int, int> data = [];
+            foreach (GromovLoss loss in Enum.GetValues<GromovLoss>())
+                foreach (bool symmetric in new[] { true, false })
+                    foreach ((int n, int m) in new[] { (1, 1), (2, 5), (7, 4), (8, 8) }) data.Add(loss, symmetric, n, m);
+            return data;
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Tensor_and_objective_equal_the_four_nested_loops(GromovLoss loss, bool symmetric, int n, int m)
+    {
+        using CpuDevice device = new(2);
+        using Setup s = new(device, n, m, symmetric, seed: 1);
+        foreach (KernelVariant variant in KernelDispatch.All)
+        {
+            using KernelDispatch.ForcedVariant scope = KernelDispatch.Force(variant);
+            using GromovOperands<double> operands = GromovProduct.Prepare(loss, s.C1.View, s.C2.View, s.P.View, s.Q.View);
+            Assert.Equal(symmetric || (n == 1 && m == 1), operands.Symmetric);
+            using Matrix<double> product = device.AllocateMatrix<double>(n, m), cost = device.AllocateMatrix<double>(n, m);
+            GromovProduct.Multiply(operands, s.Coupling.View, product.View);
+            GromovProduct.Linearise(operands, product.View, 2, cost.View);
+            double[] expected = s.Expected(loss);
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < m; j++) Assert.Equal(2 * expected[i * m + j], cost.Row(i)[j], 1e-12);
+            double objective = 0;
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < m; j++) objective += expected[i * m + j] * s.Coupling.Row(i)[j];
+            Assert.Equal(objective, GromovProduct.Objective(operands, product.View, s.Coupling.View), 1e-12);
+        }
+    }
+
+    [Fact]
+    public void Single_precision_is_as_good_as_single_precision_can_be()
+    {
+        using CpuDevice device = new(2);
+        const int n = 67, m = 45;
+        using Setup s = new(device, n, m, symmetric: true, seed: 2);
+        using GromovOperands<double> exact = GromovProduct.Prepare(GromovLoss.Square, s.C1.View, s.C2.View, s.P.View, s.Q.View);
+        using Matrix<double> expected = device.AllocateMatrix<double>(n, m);
+        using (KernelDispatch.Force(KernelVariant.Reference)) GromovProduct.Multiply(exact, s.Coupling.View, expected.View);
+        using Matrix<float> c1 = Single(s.C1), c2 = Single(s.C2), coupling = Single(s.Coupling), product = device.AllocateMatrix<float>(n, m);
+        foreach (KernelVariant variant in KernelDispatch.All)
+        {
+            using KernelDispatch.ForcedVariant scope = KernelDispatch.Force(variant);
+            using GromovOperands<float> operands = GromovProduct.Prepare(GromovLoss.Square, c1.View, c2.View, s.P.View, s.Q.View);
+            GromovProduct.Multiply(operands, coupling.View, product.View);
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < m; j++) Assert.InRange(product.Row(i)[j], expected.Row(i)[j] * (1 - 2e-6), expected.Row(i)[j] * (1 + 2e-6));
+        }
+    }
+
+    [Fact]
+    public void Fused_and_proximal_terms_are_added()
+    {
+        using CpuDevice device = new(1);
+        using Setup s = new(device, 5, 6, symmetric: true, seed: 3);
+        using GromovOperands<double> operands = GromovProduct.Prepare(GromovLoss.Square, s.C1.View, s.C2.View, s.P.View, s.Q.View);
+        using Matrix<double> product = device.AllocateMatrix<double>(5, 6), plain = device.AllocateMatrix<double>(5, 6), full = device.AllocateMatrix<double>(5, 6), between = device.AllocateMatrix<double>(5, 6);
+        for (int e = 0; e < 30; e++) between.Row(e / 6)[e % 6] = e;
+        GromovProduct.Multiply(operands, s.Coupling.View, product.View);
+        GromovProduct.Linearise(operands, product.View, 2, plain.View);
+        GromovProduct.LineariseGeneral(operands, product.View, 2, between.View, 0.25, s.Coupling.View, 0.1, full.View);
+        for (int e = 0; e < 30; e++)
+            Assert.Equal(plain.Row(e / 6)[e % 6] + 0.25 * e - 0.1 * Math.Log(s.Coupling.Row(e / 6)[e % 6]), full.Row(e / 6)[e % 6], 1e-12);
+    }
+
+    [Fact]
+    public void A_warm_step_allocates_nothing()
+    {
+        using CpuDevice device = new(1);
+        using Setup s = new(device, 60, 50, symmetric: true, seed: 4);
+        using GromovOperands<double> operands = GromovProduct.Prepare(GromovLoss.Square, s.C1.View, s.C2.View, s.P.View, s.Q.View);
+        using Matrix<double> product = device.AllocateMatrix<double>(60, 50);
+        GromovProduct.Multiply(operands, s.Coupling.View, product.View);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        GromovProduct.Multiply(operands, s.Coupling.View, product.View);
+        GromovProduct.Linearise(operands, product.View, 2, product.View);
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+    }
+
+    [Fact]
+    public void Wrong_shapes_are_refused()
+    {
+        using CpuDevice device = new(1);
+        using Setup s = new(device, 4, 3, symmetric: true, seed: 5);
+        Assert.Throws<ArgumentException>(() => GromovProduct.Prepare(GromovLoss.Square, s.Coupling.View, s.C2.View, s.P.View, s.Q.View));
+        Assert.Throws<ArgumentException>(() => GromovProduct.Prepare(GromovLoss.Square, s.C1.View, s.C2.View, s.Q.View, s.P.View));
+    }
+
+    private static Matrix<float> Single(Matrix<double> source)
+    {
+        Matrix<float> result = source.Device.AllocateMatrix<float>(source.Rows, source.Columns);
+        for (int i = 0; i < source.Rows; i++)
+            for (int j = 0; j < source.Columns; j++) result.Row(i)[j] = (float)source.Row(i)[j];
+        return result;
+    }
+
+    private sealed class Setup : IDisposable
+    {
+        private readonly CpuDevice _device;
+
+        public Setup(CpuDevice device, int n, int m, bool symmetric, ulong seed)
+        {
+            _device = device;
+            CounterRandom random = new(seed);
+            C1 = Cost(n, symmetric, ref random);
+            C2 = Cost(m, symmetric, ref random);
+            Coupling = device.AllocateMatrix<double>(n, m);
+            P = device.Allocate<double>(n);
+            Q = device.Allocate<double>(m);
+            double total = 0;
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < m; j++) total += Coupling.Row(i)[j] = 0.1 + random.NextDouble();
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < m; j++)
+                {
+                    Coupling.Row(i)[j] /= total;
+                    P.View.Host[i] += Coupling.Row(i)[j];
+                    Q.View.Host[j] += Coupling.Row(i)[j];
+                }
+        }
+
+        public Matrix<double> C1 { get; }
+        public Matrix<double> C2 { get; }
+        public Matrix<double> Coupling { get; }
+        public DeviceBuffer<double> P { get; }
+        public DeviceBuffer<double> Q { get; }
+
+        /// <summary>The tensor by definition; averaged over both orientations, which is the same thing when the costs are symmetric.</summary>
+        public double[] Expected(GromovLoss loss)
+        {
+            double[] sum = new double[Coupling.Rows * Coupling.Columns];
+            using Matrix<double> t1 = Transposed(C1), t2 = Transposed(C2), tensor = _device.AllocateMatrix<double>(Coupling.Rows, Coupling.Columns);
+            foreach ((Matrix<double> a, Matrix<double> b) in new[] { (C1, C2), (t1, t2) })
+            {
+                GromovProduct.ReferenceTensor(loss, a.View, b.View, Coupling.View, tensor.View);
+                for (int e = 0; e < sum.Length; e++) sum[e] += 0.5 * tensor.Row(e / Coupling.Columns)[e % Coupling.Columns];
+            }
+            return sum;
+        }
+
+        public void Dispose()
+        {
+            foreach (IDisposable owned in new IDisposable[] { C1, C2, Coupling, P, Q }) owned.Dispose();
+        }
+
+        private Matrix<double> Cost(int n, bool symmetric, ref CounterRandom random)
+        {
+            Matrix<double> cost = _device.AllocateMatrix<double>(n, n);
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < n; j++) cost.Row(i)[j] = symmetric && j < i ? cost.Row(j)[i] : 0.1 + random.NextDouble();
+            return cost;
+        }
+
+        private Matrix<double> Transposed(Matrix<double> source)
+        {
+            Matrix<double> result = _device.AllocateMatrix<double>(source.Columns, source.Rows);
+            for (int i = 0; i < source.Rows; i++)
+                for (int j = 0; j < source.Columns; j++) result.Row(j)[i] = source.Row(i)[j];
+            return result;
+        }
+    }
+}
