@@ -26,9 +26,12 @@ public static class BiosupApplication
     {
         RootCommand root = new("BioSup.Native: sparse autoencoders, geometry and Gromov-Wasserstein alignment for single-cell images.")
         {
+            BenchCommand.Create(),
+            DemoCommand.Create(),
             DoctorCommand.Create(),
-            InitCommand.Create(),
             GwCommand.Create(),
+            InitCommand.Create(),
+            RunCommand.Create(),
             SaeCommand.Create(),
             TokensCommand.Create(),
         };

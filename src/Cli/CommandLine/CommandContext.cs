@@ -24,6 +24,7 @@ internal sealed class CommandContext : IDisposable
         if (seed < 0) throw new UsageException($"--seed {seed}: a seed is 0 or larger.");
         Seed = (ulong)seed;
         Device = DeviceChoice.Open(parsed.GetValue(GlobalOptions.Device)!, parsed.GetValue(GlobalOptions.Threads));
+        Host = Device as CpuDevice ?? new CpuDevice(parsed.GetValue(GlobalOptions.Threads));
         _console = Quiet ? null : new ConsoleProgress(_error, log);
         Progress = _console is null ? SilentProgress.Instance : _console;
     }
@@ -35,6 +36,9 @@ internal sealed class CommandContext : IDisposable
     public string CommandLine { get; }
 
     public ComputeDevice Device { get; }
+
+    /// <summary>The host processor, for the stages that run nowhere else (reading and encoding images).</summary>
+    public CpuDevice Host { get; }
     public ulong Seed { get; }
     public bool Json { get; }
     public bool Quiet { get; }
@@ -63,6 +67,7 @@ internal sealed class CommandContext : IDisposable
     public void Dispose()
     {
         _console?.Finish();
+        Host.Dispose();
         Device.Dispose();
     }
 }

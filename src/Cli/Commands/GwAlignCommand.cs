@@ -54,7 +54,7 @@ internal static class GwAlignCommand
         context.Say($"results          {folder.Path}");
     }
 
-    private static JsonObject Describe(AlignmentResult result, AlignmentOptions options)
+    internal static JsonObject Describe(AlignmentResult result, AlignmentOptions options)
     {
         GromovResult gromov = result.Gromov;
         return new JsonObject

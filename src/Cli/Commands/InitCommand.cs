@@ -35,8 +35,8 @@ internal static class InitCommand
             // "output": "feature_map",          // default: the last output of rank 4
             "patch": 128,
             "stride": 128,
-            "min_foreground": 0.1                // smallest share of foreground pixels; 0 keeps every patch
-            // "labels": "fields.csv:genotype"   // a label per file
+            "max_background": 0.9                // patches with more background are left out; 1 keeps all
+            // "labels": "patches.csv:genotype"  // a label per patch, in the order of tokens/images.csv
           },
 
           // The sparse autoencoder: every key of `biosup sae train --config`.

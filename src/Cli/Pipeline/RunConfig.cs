@@ -54,13 +54,22 @@ internal sealed record ImagesSection
     /// <summary>Name of the feature-map output; null takes the last one of rank 4.</summary>
     public string? Output { get; init; }
 
+    /// <summary>How pixels become encoder input: "instance" (each patch and channel to mean 0, deviation 1), "imagenet", "symmetric" or "unit".</summary>
+    public string Scaling { get; init; } = "instance";
+
+    /// <summary>Side of a patch in pixels.</summary>
     public int Patch { get; init; } = 128;
+
+    /// <summary>Step between patches in pixels.</summary>
     public int Stride { get; init; } = 128;
 
-    /// <summary>Smallest share of foreground pixels a patch must have.</summary>
-    public double MinForeground { get; init; }
+    /// <summary>Largest share of background pixels a patch may have; 1 keeps every patch.</summary>
+    public double MaxBackground { get; init; } = 1;
 
-    /// <summary>A label per image file, "FILE.csv:column", with a first column that names the file (or a part of its name).</summary>
+    /// <summary>Smallest sum over channels of the standard deviation, in units of a 16-bit pixel; 0 keeps every patch.</summary>
+    public double MinStdSum { get; init; }
+
+    /// <summary>A label per patch, "FILE.csv:column" in the order of tokens/images.csv.</summary>
     public string? Labels { get; init; }
 }
 

@@ -37,16 +37,25 @@ internal sealed class StageLedger
         }
     }
 
-    public bool IsFinished(string stage, string key) => (string?)_stages[stage]?["key"] == key;
+    public bool IsFinished(string stage, string key) => (string?)_stages[stage]?["key"] == key && _stages[stage]!["seconds"] is not null;
+
+    /// <summary>Notes that a stage is under way; true when an earlier run began this very stage and did not finish it.</summary>
+    public bool Start(string stage, string key)
+    {
+        bool begun = (string?)_stages[stage]?["key"] == key;
+        _stages[stage] = new JsonObject { ["key"] = key };
+        Save();
+        return begun;
+    }
 
     public void Finish(string stage, string key, TimeSpan time)
     {
         _stages[stage] = new JsonObject { ["key"] = key, ["seconds"] = Math.Round(time.TotalSeconds, 3) };
-        AtomicFile.WriteAllText(_path, _stages.ToJsonString(JsonText.Readable) + "\n");
+        Save();
     }
 
     /// <summary>Seconds each finished stage took, in the order they finished.</summary>
-    public IEnumerable<KeyValuePair<string, double>> Times => _stages.Select(s => KeyValuePair.Create(s.Key, (double?)s.Value?["seconds"] ?? 0));
+    public IEnumerable<KeyValuePair<string, double>> Times => _stages.Where(s => s.Value?["seconds"] is not null).Select(s => KeyValuePair.Create(s.Key, (double?)s.Value?["seconds"] ?? 0));
 
     /// <summary>A key over settings, upstream keys and input files.</summary>
     public static string Key(JsonNode? settings, ulong seed, IEnumerable<string> upstream, IEnumerable<string> inputs)
@@ -59,6 +68,8 @@ internal sealed class StageLedger
                 text.Append(file).Append('\t').Append(new FileInfo(file).Length).Append('\t').Append(File.GetLastWriteTimeUtc(file).Ticks).Append('\n');
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text.ToString())))[..32];
     }
+
+    private void Save() => AtomicFile.WriteAllText(_path, _stages.ToJsonString(JsonText.Readable) + "\n");
 
     private static IEnumerable<string> Files(string path) =>
         File.Exists(path) ? [path]

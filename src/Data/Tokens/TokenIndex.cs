@@ -54,7 +54,7 @@ public sealed record TokenIndex(ElementType Type, int Columns, IReadOnlyList<Tok
         json.WriteEndObject();
     });
 
-    internal static TokenIndex Read(string folder)
+    public static TokenIndex Read(string folder)
     {
         string path = Path.Combine(folder, FileName);
         if (!File.Exists(path)) throw new DataException(folder, null, $"the folder has no {FileName}; a folder of token shards was expected");

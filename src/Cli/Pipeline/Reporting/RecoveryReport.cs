@@ -46,5 +46,13 @@ internal static class RecoveryReport
             + "any other. Concepts that go together in the cells, or that cannot be told apart in a picture, cannot be selective.");
     }
 
+    /// <summary>Concepts recovered before and after, and how many there are.</summary>
+    public static (int Before, int After, int All) Count(RunFolder folder)
+    {
+        JsonObject recovery = JsonNode.Parse(File.ReadAllText(folder.Recovery))!.AsObject();
+        double[] encoder = Values(recovery["encoder"]!, "correlation"), latents = Values(recovery["latents"]!, "correlation");
+        return (encoder.Count(r => r >= Recovered), latents.Count(r => r >= Recovered), latents.Length);
+    }
+
     private static double[] Values(JsonNode node, string key) => [.. node[key]!.AsArray().Select(n => (double?)n ?? 0)];
 }

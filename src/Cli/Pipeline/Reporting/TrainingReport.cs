@@ -8,14 +8,14 @@ namespace BioSup.Cli.Pipeline.Reporting;
 /// <summary>Training curves and the dictionary that came out.</summary>
 internal static class TrainingReport
 {
-    public static void Add(ReportDocument report, RunFolder folder, JsonObject configuration)
+    public static void Add(ReportDocument report, RunFolder folder)
     {
         Table log = CsvFile.Read(folder.TrainLog);
         double[] step = log["step"].Numbers, fvu = log["fvu"].Numbers, l0 = log["l0"].Numbers, dead = log["dead"].Numbers;
         JsonObject evaluation = JsonNode.Parse(File.ReadAllText(folder.SaeEvaluation))!.AsObject();
-        double finalFvu = (double?)evaluation["fvu"] ?? fvu[^1], finalL0 = (double?)evaluation["l0"] ?? l0[^1];
-        int latents = (int?)configuration["d_sae"] ?? 0;
-        int alive = (int?)evaluation["alive"] ?? latents - (int)dead[^1];
+        double finalFvu = (double)evaluation["fvu"]!, finalL0 = (double)evaluation["l0"]!;
+        int latents = (int)evaluation["d_sae"]!;
+        int alive = (int)evaluation["alive"]!;
 
         ReportSection section = report.AddSection("The sparse autoencoder",
             $"The dictionary rebuilds each token from **{Numbers.Fixed(finalL0, 1)} of {Numbers.Integer(latents)}** latents on average and leaves **{Numbers.Percent(finalFvu)}** of the variance unexplained.");
@@ -23,7 +23,7 @@ internal static class TrainingReport
             + "that are active for a token. A latent is *dead* when it hardly ever fires. The sparsity penalty starts at zero and ramps up, so FVU dips before it settles.");
         section.Figures(
             new FigureItem(Curve("FVU", step, fvu, "fraction of variance unexplained", logarithmic: true), "Reconstruction error during training (logarithmic axis).", "sae_fvu"),
-            new FigureItem(Curve("L0", step, l0, "active latents per token", logarithmic: true), "Active latents per token during training (logarithmic axis).", "sae_l0"));
+            new FigureItem(Curve("L0", step, l0, "active latents per token", logarithmic: false), "Active latents per token during training.", "sae_l0"));
         section.Figures(
             new FigureItem(new LineChart
             {
@@ -35,7 +35,7 @@ internal static class TrainingReport
                 ],
                 XLabel = "step",
                 YLabel = "loss",
-                Width = 520,
+                Width = 472,
                 Height = 320,
             }, "Losses of each logged step, before its update. The total adds the weighted sparsity and auxiliary terms.", "sae_losses"),
             new FigureItem(Curve("dead", step, dead, "dead latents", logarithmic: false), $"Dead latents; {Numbers.Integer(alive)} of {Numbers.Integer(latents)} are alive at the end.", "sae_dead"));
@@ -60,7 +60,7 @@ internal static class TrainingReport
         XLabel = "step",
         YLabel = label,
         LogY = logarithmic,
-        Width = 520,
+        Width = 472,
         Height = 320,
     };
 }

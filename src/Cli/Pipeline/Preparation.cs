@@ -1,0 +1,42 @@
+using BioSup.Analysis.Geometry;
+using BioSup.Analysis.SingleCell;
+using BioSup.Data;
+using BioSup.Runtime;
+
+namespace BioSup.Cli.Pipeline;
+
+/// <summary>What happens to a matrix before its cells are compared: named recipes instead of a chain of options.</summary>
+internal static class Preparation
+{
+    public const string None = "none", Latents = "latents", Counts = "counts";
+
+    /// <summary>Reads a matrix and prepares it.</summary>
+    /// <param name="recipe">"none"; "latents": ln(1+x), standardise, unit rows, PCA; "counts": equal totals, ln(1+x), standardise, PCA.</param>
+    /// <param name="components">Principal components kept; fewer when there are fewer cells or columns.</param>
+    public static Matrix<double> Read(ComputeDevice device, string locator, string recipe, int components)
+    {
+        if (recipe == None) return MatrixReader.ReadDouble(device, locator);
+        if (recipe is not (Latents or Counts)) throw new UsageException($"'{recipe}' is no way to prepare a matrix; expected none, latents or counts.");
+        if (components < 1) throw new UsageException($"align.pca = {components}: expected 1 or more principal components.");
+        using Matrix<float> values = MatrixReader.ReadSingle(device, locator);
+        if (recipe == Counts) CellPreprocessing.NormaliseTotal(values, target: 1e4);
+        CellPreprocessing.Log1p(values);
+        CellPreprocessing.Standardise(values);
+        if (recipe == Latents) CellPreprocessing.NormaliseRows(values);
+        using Matrix<double> wide = Widen(values);
+        using Pca pca = Pca.Fit(wide, Math.Min(components, Math.Min(values.Rows - 1, values.Columns)));
+        return pca.Transform(wide);
+    }
+
+    public static Matrix<double> Widen(Matrix<float> values)
+    {
+        Matrix<double> wide = values.Device.AllocateMatrix<double>(values.Rows, values.Columns);
+        for (int i = 0; i < values.Rows; i++)
+        {
+            Span<float> from = values.Row(i);
+            Span<double> to = wide.Row(i);
+            for (int j = 0; j < from.Length; j++) to[j] = from[j];
+        }
+        return wide;
+    }
+}
