@@ -28,10 +28,12 @@ public static class BiosupApplication
         {
             BenchCommand.Create(),
             DemoCommand.Create(),
+            DistanceCommand.Create(),
             DoctorCommand.Create(),
             GwCommand.Create(),
             InitCommand.Create(),
             RunCommand.Create(),
+            KnnCommand.Create(),
             SaeCommand.Create(),
             TokensCommand.Create(),
         };

@@ -131,6 +131,7 @@ internal unsafe struct NeighbourSink<TLanes, TVector, T> : IPairSink<T>
     }
 
     /// <summary>A raw value above this has a distance above the given one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private readonly T RawLimit(ref PairProblem<T> problem, T distance) => problem.Value switch
     {
         PairValue.SquareRoot => distance * distance * Slack + Underflow,

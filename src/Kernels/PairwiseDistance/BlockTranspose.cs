@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
 
@@ -23,6 +24,7 @@ internal static unsafe class BlockTranspose
     }
 
     /// <summary>8 x 8 floats: interleave pairs of rows, then pairs of pairs, then swap the 128-bit halves.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Eight(float* source, long stride, float* target, long targetStride)
     {
         Vector256<float> r0 = Vector256.Load(source), r1 = Vector256.Load(source + stride);
@@ -42,6 +44,7 @@ internal static unsafe class BlockTranspose
     }
 
     /// <summary>Column c of four rows in the low half of output c, column c + 4 in the high half.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Quads(Vector256<float> r0, Vector256<float> r1, Vector256<float> r2, Vector256<float> r3,
         out Vector256<float> c0, out Vector256<float> c1, out Vector256<float> c2, out Vector256<float> c3)
     {
