@@ -32,8 +32,8 @@ public static class BiosupApplication
             DoctorCommand.Create(),
             GwCommand.Create(),
             InitCommand.Create(),
-            RunCommand.Create(),
             KnnCommand.Create(),
+            RunCommand.Create(),
             SaeCommand.Create(),
             TokensCommand.Create(),
         };
