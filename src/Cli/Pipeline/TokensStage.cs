@@ -30,7 +30,7 @@ internal static class TokensStage
     private static IImageEncoder Open(ImagesSection section, string encoderPath, PatchPlan plan, InputScaling scaling, RunFolder folder, CommandContext context)
     {
         if (section.Encoder != LearntEncoder) return new OnnxEncoder(context.Host, encoderPath, section.Output);
-        DictionaryOptions options = new() { Atoms = section.DictionaryChannels, Seed = context.Seed };
+        DictionaryOptions options = new() { Atoms = section.DictionaryChannels, Window = section.DictionaryWindow, Cell = section.DictionaryCell, Seed = context.Seed };
         ConvolutionalDictionary dictionary = ConvolutionalDictionary.Learn(context.Host, plan, scaling, section.Patch, options, context.Progress, context.Cancellation);
         Directory.CreateDirectory(folder.Tokens);
         DictionaryFile.Save(Path.Combine(folder.Tokens, "dictionary.safetensors"), dictionary);
