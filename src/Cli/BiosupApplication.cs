@@ -30,6 +30,7 @@ public static class BiosupApplication
             DemoCommand.Create(),
             DistanceCommand.Create(),
             DoctorCommand.Create(),
+            GeometryCommand.Create(),
             GwCommand.Create(),
             InitCommand.Create(),
             KnnCommand.Create(),

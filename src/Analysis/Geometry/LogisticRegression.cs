@@ -7,7 +7,7 @@ namespace BioSup.Analysis.Geometry;
 internal sealed class LogisticRegression : IDisposable
 {
     private const int Memory = 10;
-    private const double GradientTolerance = 1e-6;
+    private const double GradientTolerance = 1e-9;
     private readonly Matrix<double> _x, _weights, _gradient, _scores;
     private readonly int[] _labels;
     private readonly int _classes;

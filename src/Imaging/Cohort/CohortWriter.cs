@@ -11,18 +11,27 @@ public static class CohortWriter
     private static readonly JsonSerializerOptions s_readable = new() { WriteIndented = true };
 
     /// <summary>
-    /// Writes into an existing folder: image_cells.csv and rna_cells.csv (id, class, death rate, one column per concept), counts.npz
-    /// (x [cells, genes]) with genes.csv, programmes.gmt and truth.json (the generative model).
+    /// Writes into an existing folder: image_cells.csv and rna_cells.csv (id, class, death rate, one column per concept), rna.h5ad
+    /// (counts, cells as observations, genes as variables), programmes.gmt and truth.json (the generative model).
     /// </summary>
     public static void Write(Cohort cohort, string folder)
     {
         CsvFile.Write(Path.Combine(folder, "image_cells.csv"), CellTable(cohort.ImageCells));
         CsvFile.Write(Path.Combine(folder, "rna_cells.csv"), CellTable(cohort.RnaCells, new Column("library_size", cohort.LibrarySizes)));
-        MatrixWriter.Write(Path.Combine(folder, "counts.npz"), cohort.Counts.View);
-        CsvFile.Write(Path.Combine(folder, "genes.csv"), new Table(new Column("gene", [.. cohort.Genes])));
+        AnnDataFile.Write(Path.Combine(folder, "rna.h5ad"), Annotated(cohort));
         AtomicFile.WriteAllText(Path.Combine(folder, "programmes.gmt"),
             string.Concat(cohort.Programmes.Select(p => $"{p.Name}\t{CohortNames.Concepts[(int)p.Concept]}\t{string.Join('\t', p.Genes)}\n")));
         AtomicFile.WriteAllText(Path.Combine(folder, "truth.json"), Truth(cohort).ToJsonString(s_readable) + "\n");
+    }
+
+    /// <summary>The counts with class, death rate and library size of every cell.</summary>
+    public static AnnData Annotated(Cohort cohort)
+    {
+        DataFrame cells = new((string[])cohort.RnaCells.Ids.Clone());
+        cells.Add("class", cohort.RnaCells.ClassNames);
+        cells.Add("death_rate", cohort.RnaCells.DeathRate);
+        cells.Add("library_size", cohort.LibrarySizes);
+        return new AnnData(cells, new DataFrame([.. cohort.Genes])) { X = NdArray.FromMatrix(cohort.Counts.View) };
     }
 
     /// <summary>One row per cell: cell, class, death_rate, then the concepts.</summary>
