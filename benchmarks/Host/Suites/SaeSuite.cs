@@ -9,7 +9,7 @@ namespace BioSup.Benchmarks;
 
 /// <summary>
 /// A training step of the gated autoencoder (forward, backward, update) against eager PyTorch running the step as the reference script writes it,
-/// in alternating runs, and as a share of the floor that three dense products set.
+/// in alternating runs, and as a share of the floor that three dense products set. Further arguments are values of L0.
 /// </summary>
 internal static class SaeSuite
 {
@@ -23,11 +23,8 @@ internal static class SaeSuite
             "Floor: three dense products (z, r W_decᵀ, Tᵀ dz) at the rate Gemm reaches on tokens × d_in × d_sae in the same run.",
             $"Ceiling of one thread: {(peak * 1e-9).ToString("F1", CultureInfo.InvariantCulture)} GFLOP/s. Peer: benchmarks/peers/torch_sae_step.py, rounds alternate with ours.");
         table.Header("tokens × d_in → d_sae", "L0", "threads", "ours ms (median)", "ours tokens/s", "Gemm GFLOP/s", "of floor", "peer ms (median)", "peer tokens/s", "peer core", "ratio median", "ratio best");
-        foreach ((int tokens, int d, int latents, double l0) in ((int, int, int, double)[])[(2048, 512, 4096, 32), (2048, 512, 4096, 64), (2048, 512, 4096, 2048)])
-        {
-            if (options.Quick && l0 > 1000) continue;
-            Compare(table, tokens, d, latents, l0, options.Quick ? 0 : 3, script);
-        }
+        double[] active = options.Rest.Count > 0 ? [.. options.Rest.Select(v => double.Parse(v, CultureInfo.InvariantCulture))] : [32, 64, 2048];
+        foreach (double l0 in active) Compare(table, 2048, 512, 4096, l0, options.Quick ? 0 : 3, script);
         table.Write(options.Output);
     }
 
@@ -100,7 +97,7 @@ internal static class SaeSuite
     private static JsonDocument Peer(string script, int tokens, int d, int latents, double l0)
     {
         ProcessStartInfo start = new("/usr/bin/python3") { RedirectStandardOutput = true };
-        foreach (string argument in (string[])[script, "--seconds", "6", "--tokens", $"{tokens}", "--d-in", $"{d}", "--d-sae", $"{latents}", "--l0", l0.ToString(CultureInfo.InvariantCulture)]) start.ArgumentList.Add(argument);
+        foreach (string argument in (string[])[script, "--seconds", "4", "--tokens", $"{tokens}", "--d-in", $"{d}", "--d-sae", $"{latents}", "--l0", l0.ToString(CultureInfo.InvariantCulture)]) start.ArgumentList.Add(argument);
         start.Environment["OPENBLAS_CORETYPE"] = Environment.GetEnvironmentVariable("OPENBLAS_CORETYPE")
             ?? (CpuFeatures.HasAvx512 ? "SkylakeX" : CpuFeatures.ModelName.Contains("AMD", StringComparison.Ordinal) ? "Zen" : "Haswell");
         start.Environment["OMP_NUM_THREADS"] = "2";

@@ -19,7 +19,10 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
     /// <summary>Latents of one panel: two vectors.</summary>
     private static int Panel => 2 * TLanes.Count;
 
-    /// <summary>Share of active pairs above which dense products beat gathering rows (measured: 1,024 multiply-adds cost 40 ns gathered, 6 ns dense).</summary>
+    /// <summary>
+    /// Share of active pairs above which a tile decodes by dense products: a gathered row costs several times as much per multiply-add as a register
+    /// tile does. Counted per tile, so the choice is a function of the data alone and a resumed run makes it again.
+    /// </summary>
     private const double DenseShare = 0.15;
 
     private const int Sliver = GatedSaeWorkspace.Sliver;
