@@ -14,20 +14,21 @@ internal static class Whitener
     public static (float[] Mean, Matrix<float> Whitening) Fit(CpuDevice device, Matrix<float> samples, double epsilon)
     {
         int d = samples.Columns;
-        double[] mean = new double[d], covariance = new double[d * d];
+        double[] mean = new double[d];
         for (int i = 0; i < samples.Rows; i++)
         {
             ReadOnlySpan<float> row = samples.Row(i);
             for (int j = 0; j < d; j++) mean[j] += row[j];
         }
         for (int j = 0; j < d; j++) mean[j] /= samples.Rows;
-        Accumulate(device, samples, mean, covariance);
-        SymmetricEigen.Decompose(covariance, d, out double[] values, out double[] vectors);
-        double meanValue = values.Sum() / d;
+        using Matrix<double> covariance = Covariance(device, samples, mean);
+        using SymmetricEigen eigen = SymmetricEigen.Decompose(covariance, vectors: true);
+        ReadOnlySpan<double> vectors = eigen.Vectors.Buffer.View.Host;
+        double meanValue = eigen.Values.Sum() / d;
         if (!(meanValue > 0)) throw new DataException("images", null, "all windows are alike, so there is nothing to learn a dictionary from");
         double floor = epsilon * meanValue;
         Matrix<float> whitening = device.AllocateMatrix<float>(d, d);
-        double[] scale = [.. values.Select(value => 1 / Math.Sqrt(Math.Max(value, 0) + floor))];
+        double[] scale = [.. eigen.Values.Select(value => 1 / Math.Sqrt(Math.Max(value, 0) + floor))];
         for (int i = 0; i < d; i++)
             for (int j = i; j < d; j++)
             {
@@ -38,12 +39,12 @@ internal static class Whitener
         return ([.. mean.Select(value => (float)value)], whitening);
     }
 
-    private static void Accumulate(CpuDevice device, Matrix<float> samples, double[] mean, double[] covariance)
+    private static Matrix<double> Covariance(CpuDevice device, Matrix<float> samples, double[] mean)
     {
         // Centred copies keep the product free of cancellation; the double product is exact enough for any number of windows.
         int d = samples.Columns;
         using Matrix<double> centred = device.AllocateMatrix<double>(BlockRows, d);
-        using Matrix<double> sum = device.AllocateMatrix<double>(d, d);
+        Matrix<double> sum = device.AllocateMatrix<double>(d, d);
         for (int start = 0; start < samples.Rows; start += BlockRows)
         {
             int count = Math.Min(BlockRows, samples.Rows - start);
@@ -56,6 +57,7 @@ internal static class Whitener
             Gemm.Multiply(Transpose.Yes, Transpose.No, 1, centred.View.RowBlock(0, count), centred.View.RowBlock(0, count), start == 0 ? 0 : 1, sum.View);
         }
         for (int i = 0; i < d; i++)
-            for (int j = 0; j < d; j++) covariance[i * d + j] = (sum.Row(i)[j] + sum.Row(j)[i]) / (2.0 * samples.Rows);
+            for (int j = i; j < d; j++) sum.Row(i)[j] = sum.Row(j)[i] = (sum.Row(i)[j] + sum.Row(j)[i]) / (2.0 * samples.Rows);
+        return sum;
     }
 }

@@ -1,8 +1,7 @@
-using BioSup.Analysis.Geometry;
 using BioSup.Runtime;
 using MathNet.Numerics.LinearAlgebra;
 
-namespace BioSup.Analysis.Tests.Geometry;
+namespace BioSup.Kernels.Tests;
 
 public sealed class SymmetricEigenTests
 {

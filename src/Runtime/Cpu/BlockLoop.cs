@@ -1,9 +1,7 @@
-using BioSup.Runtime;
-
-namespace BioSup.Analysis.Geometry;
+namespace BioSup.Runtime;
 
 /// <summary>Runs independent pieces of host work on a device's worker threads; each piece must depend on its number alone.</summary>
-internal static class BlockLoop
+public static class BlockLoop
 {
     public static void Run(ComputeDevice device, long blocks, Action<int> body)
     {

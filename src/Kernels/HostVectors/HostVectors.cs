@@ -1,10 +1,10 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
 
-namespace BioSup.Analysis.Geometry;
+namespace BioSup.Kernels;
 
-/// <summary>Vector arithmetic on host spans for the small dense solvers of this room.</summary>
-internal static class HostVectors
+/// <summary>Vector arithmetic on host spans for the small dense solvers.</summary>
+public static class HostVectors
 {
     public static double Dot(ReadOnlySpan<double> x, ReadOnlySpan<double> y)
     {

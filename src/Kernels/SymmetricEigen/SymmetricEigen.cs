@@ -1,6 +1,6 @@
 using BioSup.Runtime;
 
-namespace BioSup.Analysis.Geometry;
+namespace BioSup.Kernels;
 
 /// <summary>
 /// All eigenvalues, and if asked for eigenvectors, of a dense symmetric matrix in double precision: Householder tridiagonalisation, then
@@ -32,9 +32,11 @@ public sealed class SymmetricEigen : IDisposable
     public Matrix<double> Vectors => _vectors ?? throw new InvalidOperationException("The eigenvectors were not asked for.");
 
     /// <summary>Decomposes <paramref name="matrix"/> [n, n], whose contents are destroyed; both triangles must be filled.</summary>
+    /// <exception cref="DeviceException">The matrix lives on a device without an implementation.</exception>
     /// <exception cref="ConvergenceException">The iteration did not converge (the matrix is not finite).</exception>
     public static SymmetricEigen Decompose(Matrix<double> matrix, bool vectors)
     {
+        if (matrix.Device is not CpuDevice) throw new DeviceException($"The symmetric eigensolver has no implementation for device '{matrix.Device.Name}'.");
         if (matrix.Rows != matrix.Columns) throw new ArgumentException($"A {matrix.Rows} x {matrix.Columns} matrix has no eigenvectors.");
         SymmetricEigen eigen = new(matrix, vectors);
         double[] taus = eigen.Tridiagonalise(matrix);
