@@ -104,6 +104,7 @@ public sealed record SaeEvaluation
         float[] average = model.Usage.View.Host.ToArray();
         int[] alive = [.. Enumerable.Range(0, model.Latents).Where(j => average[j] >= AliveThreshold)];
         CountSummary counts = CountSummary.Of(histogram);
+        DecoderGeometry decoder = DecoderGeometry.Measure(model, alive, cancellation);
         return new SaeEvaluation
         {
             Tokens = tokens.Rows,
@@ -121,8 +122,8 @@ public sealed record SaeEvaluation
             Alive = alive.Length,
             Dead = [.. Thresholds.Select(threshold => average.Count(u => u < threshold))],
             NeverActive = usage.Count(u => u == 0),
-            MeanAbsoluteCosine = DecoderGeometry.MeanAbsoluteCosine(model, alive),
-            DecoderEffectiveRank = DecoderGeometry.EffectiveRank(model, alive),
+            MeanAbsoluteCosine = decoder.MeanAbsoluteCosine,
+            DecoderEffectiveRank = decoder.EffectiveRank,
             Purity = purity?.Finish(),
         };
 
