@@ -16,8 +16,8 @@ internal static class DemoCommand
         {
             RunConfig config = parsed.GetValue(size) switch
             {
-                "small" => Configure(new CohortSection(), epochs: 30),
-                "full" => Configure(new CohortSection { ImageCells = 4000, RnaCells = 3000, ImageSize = 96 }, epochs: 20),
+                "small" => Configure(new CohortSection { ImageCells = 600, RnaCells = 400 }, epochs: 30, decoys: 5),
+                "full" => Configure(new CohortSection { ImageCells = 2000, RnaCells = 1000, ImageSize = 96 }, epochs: 20, decoys: 5),
                 string other => throw new UsageException($"--size {other}: expected small or full."),
                 null => throw new UsageException("--size: expected small or full."),
             };
@@ -28,7 +28,7 @@ internal static class DemoCommand
         });
     }
 
-    private static RunConfig Configure(CohortSection cohort, int epochs) => new()
+    private static RunConfig Configure(CohortSection cohort, int epochs, int decoys) => new()
     {
         Title = "BioSup.Native on a generated cohort",
         Cohort = cohort,
@@ -36,29 +36,30 @@ internal static class DemoCommand
         {
             Path = "cohort/images",
             Encoder = TokensStage.LearntEncoder,
-            // Fewer channels than the cohort has concepts (20), so that concepts must share channels: superposition to resolve.
-            DictionaryChannels = 16,
+            // One channel fewer than the cohort has concepts, and no channel can have a concept to itself: superposition to resolve.
+            DictionaryChannels = 19,
+            DictionaryWindow = 12,
+            DictionaryCell = 8,
             Patch = cohort.ImageSize,
             Stride = cohort.ImageSize,
-            Labels = "cohort/cells.csv:class",
+            Labels = "cohort/image_cells.csv:class",
         },
-        Sae = new JsonObject { ["preset"] = "default", ["d_sae"] = 128, ["batch"] = 2048, ["epochs"] = epochs, ["lr"] = 1e-3, ["sparsity_coeff"] = 0.05, ["log_every"] = 10 },
-        Geometry = new GeometrySection { Value = "cohort/cells.csv:death_rate" },
+        Sae = new JsonObject { ["preset"] = "default", ["d_sae"] = 256, ["batch"] = 1024, ["epochs"] = epochs, ["lr"] = 2e-3, ["sparsity_coeff"] = 0.03, ["log_every"] = 20 },
+        Geometry = new GeometrySection { Value = "cohort/image_cells.csv:death_rate" },
         Align = new AlignSection
         {
             PrepareX = "latents",
-            Y = "cohort/rna_counts.npy",
+            Y = "cohort/rna.h5ad:X",
             PrepareY = "counts",
-            Pca = 20,
-            Knn = 30,
-            GraphMetric = "euclidean",
+            Pca = 5,
+            Cost = "euclidean",
             ScaleCost = "mean",
-            Epsilon = 3e-3,
-            LabelsX = "cohort/cells.csv:class",
-            LabelsY = "cohort/rna_cells.csv:class",
-            Starts = 4,
-            NullRuns = 20,
-            Tol = 1e-7,
+            Epsilon = 1e-2,
+            LabelsX = "cohort/image_cells.csv:class",
+            LabelsY = "cohort/rna.h5ad:obs/class",
+            Starts = 2,
+            NullRuns = decoys,
+            Tol = 1e-6,
         },
     };
 }

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using BioSup.Analysis.Recovery;
 using BioSup.Data;
+using BioSup.Imaging;
 using BioSup.Runtime;
 
 namespace BioSup.Cli.Pipeline;
@@ -10,8 +11,8 @@ internal static class RecoveryStage
 {
     public static void Run(RunFolder folder, CommandContext context)
     {
-        Table truth = CsvFile.Read(CohortStage.Truth(folder));
-        Column[] concepts = [.. truth.Columns.Where(c => c.Name != "id")];
+        Table truth = CsvFile.Read(CohortStage.Cells(folder));
+        Column[] concepts = [.. CohortNames.Concepts.Select(name => truth[name])];
         using Matrix<double> intensities = context.Host.AllocateMatrix<double>(truth.Rows, concepts.Length);
         for (int j = 0; j < concepts.Length; j++)
             for (int i = 0; i < truth.Rows; i++) intensities.Row(i)[j] = concepts[j].Numbers[i];

@@ -17,7 +17,7 @@ internal static class RecoveryReport
         double[] encoder = Values(recovery["encoder"]!, "correlation"), latents = Values(recovery["latents"]!, "correlation");
         int before = encoder.Count(r => r >= Recovered), after = latents.Count(r => r >= Recovered);
         int better = names.Where((_, i) => latents[i] > encoder[i]).Count();
-        int[] order = [.. Enumerable.Range(0, names.Length).OrderBy(i => latents[i])];
+        int[] order = [.. Enumerable.Range(0, names.Length).OrderByDescending(i => latents[i])];
 
         ReportSection section = report.AddSection("Were the known concepts recovered?",
             $"Single SAE latents rank the cells better than single encoder channels for **{better} of {names.Length}** concepts; **{after}** are recovered (|ρ| ≥ {Recovered}), against **{before}** before.");
@@ -39,7 +39,7 @@ internal static class RecoveryReport
         TableBlock table = new("Every concept and the latent matched to it", "concept", "latent", "|ρ| latent", "|ρ| encoder channel", "selectivity of the latent");
         double[] selectivity = Values(recovery["latents"]!, "selectivity");
         int[] feature = [.. recovery["latents"]!["feature"]!.AsArray().Select(n => (int)n!)];
-        foreach (int i in order.Reverse())
+        foreach (int i in order)
             table.Row(names[i], feature[i], TableCell.Fixed(latents[i], 2, latents[i] >= Recovered ? Tone.Good : Tone.Neutral), TableCell.Fixed(encoder[i], 2), TableCell.Fixed(selectivity[i], 2));
         section.Table(table);
         section.Paragraph("*Selectivity* is the latent's correlation with its concept minus its largest correlation with any other; above zero it stands for this concept more than for "

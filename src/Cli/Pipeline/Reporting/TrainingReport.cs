@@ -43,7 +43,7 @@ internal static class TrainingReport
         TableBlock table = new("The trained model on all tokens", "measure", "value", "reading");
         void Row(string key, string name, string reading, int digits = 4)
         {
-            if ((double?)evaluation[key] is { } value) table.Row(name, TableCell.Number(value, digits), reading);
+            if ((double?)evaluation[key] is { } value) table.Row(name, value == Math.Round(value) ? (TableCell)(long)value : TableCell.Number(value, digits), reading);
         }
         Row("fvu", "FVU", "variance the reconstruction loses");
         Row("l0", "L0", "active latents per token, all tokens");
