@@ -1,3 +1,4 @@
+using System.Numerics;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Recovery;
@@ -44,25 +45,13 @@ public static class ConceptRecovery
         return matches;
     }
 
-    private static double[][] Ranks(Matrix<float> values, ReadOnlySpan<int> rows)
+    private static double[][] Ranks<T>(Matrix<T> values, ReadOnlySpan<int> rows) where T : unmanaged, INumber<T>
     {
         double[][] ranks = new double[values.Columns][];
         for (int j = 0; j < ranks.Length; j++)
         {
             double[] column = new double[rows.Length];
-            for (int i = 0; i < rows.Length; i++) column[i] = values.Row(rows[i])[j];
-            ranks[j] = UnitRanks(column);
-        }
-        return ranks;
-    }
-
-    private static double[][] Ranks(Matrix<double> values, ReadOnlySpan<int> rows)
-    {
-        double[][] ranks = new double[values.Columns][];
-        for (int j = 0; j < ranks.Length; j++)
-        {
-            double[] column = new double[rows.Length];
-            for (int i = 0; i < rows.Length; i++) column[i] = values.Row(rows[i])[j];
+            for (int i = 0; i < rows.Length; i++) column[i] = double.CreateTruncating(values.Row(rows[i])[j]);
             ranks[j] = UnitRanks(column);
         }
         return ranks;

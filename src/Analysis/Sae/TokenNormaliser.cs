@@ -8,6 +8,9 @@ namespace BioSup.Analysis.Sae;
 /// Prepares tokens for the autoencoder in place: nothing, or the paper's recipe t ← (t − mean) / max(‖t − mean‖, 1e-12). The mean is that of all
 /// training tokens (fixed: an encoded token does not depend on which tokens stand beside it) or of the batch at hand (the reference).
 /// </summary>
+/// <remarks>This is the autoencoder's side, on single tokens of any source, and it belongs to the model: its mean is stored with the weights. The
+/// scaling of whole feature maps by their pooled vector happens before, where an encoder's tokens are written as shards; such tokens need
+/// <see cref="TokenNormalisation.None"/>.</remarks>
 public sealed class TokenNormaliser
 {
     private const int PassRows = 4096;

@@ -23,6 +23,8 @@ public enum TokenCentring
 /// tokens minus a centre; l2 = ||token||; token /= max(l2, 1e-12). All images have the same number of cells, so the mean over the tokens of a batch
 /// is the mean of its images' scaled gap vectors. The result does not depend on the number of threads.
 /// </summary>
+/// <remarks>This is the encoder's side, on whole feature maps as token shards are written. Tokens that come from elsewhere are normalised by the
+/// autoencoder when it reads them; shards written here are ready for training as they are.</remarks>
 public sealed class TokenNormaliser
 {
     private const double LeastNorm = 1e-12;

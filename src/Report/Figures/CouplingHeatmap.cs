@@ -1,3 +1,4 @@
+using System.Numerics;
 using BioSup.Report.Drawing;
 using BioSup.Runtime;
 using SkiaSharp;
@@ -37,36 +38,12 @@ public sealed class CouplingHeatmap : Figure
     /// <param name="title">Heading, or null.</param>
     /// <param name="xLabel">What the columns are.</param>
     /// <param name="yLabel">What the rows are.</param>
-    public static CouplingHeatmap Of(MatrixView<double> coupling, IReadOnlyList<string>? rowClasses = null, IReadOnlyList<string>? columnClasses = null, IReadOnlyList<string>? classOrder = null, string? title = null, string xLabel = "", string yLabel = "")
-    {
-        (ClassRuns? rows, ClassRuns? columns) = Sort(coupling.Rows, coupling.Columns, rowClasses, columnClasses, classOrder);
-        BlockAverage average = new(coupling.Rows, coupling.Columns, rows, columns, MaxBlocks);
-        unsafe
-        {
-            for (int i = 0; i < coupling.Rows; i++)
-            {
-                double* row = coupling.Pointer + (long)i * coupling.Stride;
-                for (int j = 0; j < coupling.Columns; j++) average.Add(i, j, row[j]);
-            }
-        }
-        return new CouplingHeatmap(average.Result(), rows, columns) { Title = title, XLabel = xLabel, YLabel = yLabel };
-    }
+    public static CouplingHeatmap Of(MatrixView<double> coupling, IReadOnlyList<string>? rowClasses = null, IReadOnlyList<string>? columnClasses = null, IReadOnlyList<string>? classOrder = null, string? title = null, string xLabel = "", string yLabel = "") =>
+        OfView(coupling, rowClasses, columnClasses, classOrder, title, xLabel, yLabel);
 
     /// <inheritdoc cref="Of(MatrixView{double}, IReadOnlyList{string}?, IReadOnlyList{string}?, IReadOnlyList{string}?, string?, string, string)"/>
-    public static CouplingHeatmap Of(MatrixView<float> coupling, IReadOnlyList<string>? rowClasses = null, IReadOnlyList<string>? columnClasses = null, IReadOnlyList<string>? classOrder = null, string? title = null, string xLabel = "", string yLabel = "")
-    {
-        (ClassRuns? rows, ClassRuns? columns) = Sort(coupling.Rows, coupling.Columns, rowClasses, columnClasses, classOrder);
-        BlockAverage average = new(coupling.Rows, coupling.Columns, rows, columns, MaxBlocks);
-        unsafe
-        {
-            for (int i = 0; i < coupling.Rows; i++)
-            {
-                float* row = coupling.Pointer + (long)i * coupling.Stride;
-                for (int j = 0; j < coupling.Columns; j++) average.Add(i, j, row[j]);
-            }
-        }
-        return new CouplingHeatmap(average.Result(), rows, columns) { Title = title, XLabel = xLabel, YLabel = yLabel };
-    }
+    public static CouplingHeatmap Of(MatrixView<float> coupling, IReadOnlyList<string>? rowClasses = null, IReadOnlyList<string>? columnClasses = null, IReadOnlyList<string>? classOrder = null, string? title = null, string xLabel = "", string yLabel = "") =>
+        OfView(coupling, rowClasses, columnClasses, classOrder, title, xLabel, yLabel);
 
     /// <inheritdoc cref="Of(MatrixView{double}, IReadOnlyList{string}?, IReadOnlyList{string}?, IReadOnlyList{string}?, string?, string, string)"/>
     public static CouplingHeatmap Of(double[,] coupling, IReadOnlyList<string>? rowClasses = null, IReadOnlyList<string>? columnClasses = null, IReadOnlyList<string>? classOrder = null, string? title = null, string xLabel = "", string yLabel = "")
@@ -76,6 +53,22 @@ public sealed class CouplingHeatmap : Figure
         BlockAverage average = new(n, m, rows, columns, MaxBlocks);
         for (int i = 0; i < n; i++)
             for (int j = 0; j < m; j++) average.Add(i, j, coupling[i, j]);
+        return new CouplingHeatmap(average.Result(), rows, columns) { Title = title, XLabel = xLabel, YLabel = yLabel };
+    }
+
+    private static CouplingHeatmap OfView<T>(MatrixView<T> coupling, IReadOnlyList<string>? rowClasses, IReadOnlyList<string>? columnClasses, IReadOnlyList<string>? classOrder, string? title, string xLabel, string yLabel)
+        where T : unmanaged, INumber<T>
+    {
+        (ClassRuns? rows, ClassRuns? columns) = Sort(coupling.Rows, coupling.Columns, rowClasses, columnClasses, classOrder);
+        BlockAverage average = new(coupling.Rows, coupling.Columns, rows, columns, MaxBlocks);
+        unsafe
+        {
+            for (int i = 0; i < coupling.Rows; i++)
+            {
+                T* row = coupling.Pointer + (long)i * coupling.Stride;
+                for (int j = 0; j < coupling.Columns; j++) average.Add(i, j, double.CreateTruncating(row[j]));
+            }
+        }
         return new CouplingHeatmap(average.Result(), rows, columns) { Title = title, XLabel = xLabel, YLabel = yLabel };
     }
 
