@@ -57,9 +57,19 @@ internal unsafe struct DistanceSink<TLanes, TVector, T> : IPairSink<T>
             WriteDiagonalBlock(row, rows, block);
             return;
         }
-        for (int r = 0; r < rows; r++)
-            new ReadOnlySpan<T>(block + r * PairBlocks.Size, columns).CopyTo(new Span<T>(_distances + (row + r) * _stride + column, columns));
+        for (int r = 0; r < rows; r++) WriteRow(block + r * PairBlocks.Size, _distances + (row + r) * _stride + column, columns);
+        // The end of the job is a barrier for ordinary stores; this one covers the streamed ones on every processor.
+        Interlocked.MemoryBarrier();
         if (problem.Self) BlockTranspose.Run(block, PairBlocks.Size, rows, columns, _distances + column * _stride + row, _stride);
+    }
+
+    /// <summary>The result is rarely read soon and mostly larger than the caches: full vectors go past them, which spares reading each line first.</summary>
+    private static void WriteRow(T* source, T* target, int count)
+    {
+        int done = 0;
+        if ((nuint)target % (nuint)(TLanes.Count * sizeof(T)) == 0)
+            for (; done + TLanes.Count <= count; done += TLanes.Count) TLanes.StoreStreaming(target + done, TLanes.Load(source + done));
+        for (; done < count; done++) target[done] = source[done];
     }
 
     private readonly void WriteDiagonalBlock(int row, int rows, T* block)
