@@ -60,7 +60,8 @@ public static class GatedSaeConfigFile
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new UsageException($"The configuration {path} cannot be read: {e.Message}", e);
+            string reason = Directory.Exists(path) ? "it is a folder" : !File.Exists(path) ? "there is no such file" : e.Message.TrimEnd('.');
+            throw new UsageException($"The configuration {path} cannot be read: {reason}.", e);
         }
         return Parse(text, path);
     }

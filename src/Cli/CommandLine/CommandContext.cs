@@ -10,12 +10,13 @@ internal sealed class CommandContext : IDisposable
     private readonly TextWriter _error;
     private readonly ConsoleProgress? _console;
 
-    public CommandContext(string command, ParseResult parsed, CancellationToken cancellation, EventLog? log)
+    public CommandContext(string command, ParseResult parsed, CancellationToken cancellation, EventLog? log, CreatedFolders created)
     {
         Command = command;
         CommandLine = string.Join(' ', parsed.Tokens.Select(t => t.Value.Contains(' ') ? $"\"{t.Value}\"" : t.Value));
         Cancellation = cancellation;
         Log = log;
+        Created = created;
         Json = parsed.GetValue(GlobalOptions.Json);
         Quiet = parsed.GetValue(GlobalOptions.Quiet);
         _output = parsed.InvocationConfiguration.Output;
@@ -48,6 +49,9 @@ internal sealed class CommandContext : IDisposable
     public CancellationToken Cancellation { get; }
 
     public EventLog? Log { get; }
+
+    /// <summary>Makes the folders of results; a command that fails leaves no empty ones.</summary>
+    public CreatedFolders Created { get; }
 
     /// <summary>A line of the command's result for a person: stdout, unless --json or --quiet.</summary>
     public void Say(string line)

@@ -23,10 +23,11 @@ internal static class CommandRunner
         bool json = parsed.GetValue(GlobalOptions.Json);
         using InterruptSignals signals = new();
         EventLog? log = null;
+        CreatedFolders created = new();
         try
         {
             if (parsed.GetValue(GlobalOptions.Log) is { } logFile) log = new EventLog(logFile);
-            using CommandContext context = new(command.Name, parsed, signals.Token, log);
+            using CommandContext context = new(command.Name, parsed, signals.Token, log, created);
             JsonObject result = body(parsed, context);
             result.Insert(0, "command", JsonValue.Create(command.Name));
             log?.Write("result", result);
@@ -45,10 +46,12 @@ internal static class CommandRunner
         finally
         {
             log?.Dispose();
+            if (log?.Failure is { } failure) error.WriteLine($"biosup: warning: --log {parsed.GetValue(GlobalOptions.Log)}: the log is incomplete ({failure}).");
         }
 
         int Fail(ErrorReport report)
         {
+            created.RemoveEmpty();
             log?.Write("error", report.ToJson());
             report.Print(json, output, error);
             return report.ExitCode;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Text.Json.Nodes;
 using BioSup.Runtime;
 
@@ -27,11 +28,27 @@ internal sealed record ErrorReport(string Message, int ExitCode, string? Source 
 
     public static int ForParse(ParseResult parsed, string[] args, TextWriter output, TextWriter error)
     {
-        string command = parsed.CommandResult.Command is RootCommand ? "biosup" : $"biosup {parsed.CommandResult.Command.Name}";
-        string problems = string.Join(' ', parsed.Errors.Select(e => e.Message.EndsWith('.') ? e.Message : e.Message + "."));
+        List<string> names = [];
+        for (SymbolResult? symbol = parsed.CommandResult; symbol is CommandResult { Command: not RootCommand } c; symbol = symbol.Parent) names.Insert(0, c.Command.Name);
+        string command = string.Join(' ', ["biosup", .. names]);
+        string problems = string.Join(' ', parsed.Errors.Select(e => Plain(e.Message)).Distinct());
         ErrorReport report = new($"{problems} See '{command} --help'.", 2);
         report.Print(args.Contains("--json"), output, error);
         return report.ExitCode;
+    }
+
+    /// <summary>The parser speaks of its own types and counts; a person knows options and values.</summary>
+    private static string Plain(string message)
+    {
+        int repeated = message.IndexOf(" expects a single argument but", StringComparison.Ordinal);
+        if (repeated > 0) return message[..repeated] + " is given more than once.";
+        int type = message.IndexOf(" as expected type '", StringComparison.Ordinal);
+        if (type > 0)
+        {
+            string expected = message.Contains("Double", StringComparison.Ordinal) ? "a number" : message.Contains("Int", StringComparison.Ordinal) ? "a whole number that is not too large" : "another kind of value";
+            return $"{message[..type]}: expected {expected}.";
+        }
+        return message.EndsWith('.') ? message : message + ".";
     }
 
     public JsonObject ToJson()

@@ -9,6 +9,9 @@ internal sealed class EventLog : IDisposable
     private readonly StreamWriter _writer;
     private readonly Lock _gate = new();
 
+    /// <summary>Why the log stopped before the command did, or null: a log that cannot be written must not cost the person the results.</summary>
+    public string? Failure { get; private set; }
+
     public EventLog(string path)
     {
         try
@@ -25,8 +28,30 @@ internal sealed class EventLog : IDisposable
     {
         JsonObject line = new() { ["time"] = DateTimeOffset.UtcNow.ToString("O"), ["event"] = kind };
         foreach ((string key, JsonNode? value) in content) line[key] = value?.DeepClone();
-        lock (_gate) _writer.WriteLine(line.ToJsonString(JsonText.OneLine));
+        lock (_gate)
+        {
+            if (Failure is not null) return;
+            try
+            {
+                _writer.WriteLine(line.ToJsonString(JsonText.OneLine));
+            }
+            catch (IOException e)
+            {
+                Failure = e.Message;
+            }
+        }
     }
 
-    public void Dispose() => _writer.Dispose();
+    public void Dispose()
+    {
+        try
+        {
+            _writer.Dispose();
+        }
+        catch (IOException e)
+        {
+            // What could not be written stays in the writer's buffer and fails once more here.
+            Failure ??= e.Message;
+        }
+    }
 }

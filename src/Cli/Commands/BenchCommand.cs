@@ -28,6 +28,7 @@ internal static class BenchCommand
         if (sizes is not ("small" or "paper")) throw new UsageException($"--sizes {sizes}: expected small or paper.");
         string[] chosen = suites.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         if (chosen.FirstOrDefault(s => !s_suites.Contains(s)) is { } unknown) throw new UsageException($"--suite {unknown}: expected some of {string.Join(", ", s_suites)}.");
+        if (chosen.Length == 0) throw new UsageException($"--suite names nothing to time; expected some of {string.Join(", ", s_suites)}.");
         bool paper = sizes == "paper";
         context.Say($"{CpuFeatures.ModelName}, {context.Host.Pool.Threads} threads, kernels {KernelDispatch.Select("").ToString().ToLowerInvariant()}; best of several runs");
         context.Say($"{"suite",-10} {"shape",-34} {"seconds",12} {"rate",14}");

@@ -32,14 +32,15 @@ internal sealed class ResultFolder
     {
         try
         {
-            Directory.CreateDirectory(path);
+            if (File.Exists(path)) throw new IOException("it is a file");
+            context.Created.Create(path);
             string probe = System.IO.Path.Combine(path, $".biosup-{Guid.NewGuid():N}");
             File.WriteAllBytes(probe, []);
             File.Delete(probe);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
-            throw new UsageException($"--out {path}: the output folder cannot be written ({e.Message})", e);
+            throw new UsageException($"--out {path}: the output folder cannot be written ({e.Message.TrimEnd('.')}).", e);
         }
         return new ResultFolder(context, path);
     }

@@ -20,6 +20,7 @@ public static class AtomicFile
     /// <exception cref="DataException">The disk is full or failed.</exception>
     public static void Write(string path, Action<Stream> write)
     {
+        if (string.IsNullOrWhiteSpace(path)) throw new UsageException("The name of the file to write is empty.");
         string full = Path.GetFullPath(path);
         if (Directory.Exists(full)) throw new UsageException($"Cannot write {path}: it is a folder.");
         string folder = Path.GetDirectoryName(full) ?? "/";
@@ -27,8 +28,7 @@ public static class AtomicFile
         bool done = false;
         try
         {
-            Directory.CreateDirectory(folder);
-            using (FileStream stream = new(temporary, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.Read, 1 << 16))
+            using (FileStream stream = CreateTemporary(path, folder, temporary))
             {
                 write(stream);
                 stream.Flush(flushToDisk: true);
@@ -70,6 +70,20 @@ public static class AtomicFile
         ReadOnlyFileSystem => new UsageException($"Cannot write {path}: the folder is on a read-only file system.", e),
         _ => new DataException(path, null, $"writing failed: {e.Message}", e),
     };
+
+    /// <summary>Where not even the empty file can be made, the name the user gave is at fault.</summary>
+    private static FileStream CreateTemporary(string path, string folder, string temporary)
+    {
+        try
+        {
+            Directory.CreateDirectory(folder);
+            return new FileStream(temporary, FileMode.CreateNew, FileAccess.ReadWrite, FileShare.Read, 1 << 16);
+        }
+        catch (IOException e) when ((e.HResult & 0xFFFF) is not (NoSpaceLeft or QuotaExceeded or ReadOnlyFileSystem))
+        {
+            throw new UsageException($"Cannot write {path}: the folder {folder} {(File.Exists(folder) ? "is a file" : "cannot be made or written to")}.", e);
+        }
+    }
 
     // File names may be 255 bytes long; the temporary one must not be longer.
     private static string Shorten(string name) => name.Length <= 60 ? name : name[..60];

@@ -31,12 +31,12 @@ public sealed record Locator(string Text, string Path, string? Member, FileKind 
     ];
 
     /// <exception cref="UsageException">The extension is not one that is read.</exception>
-    /// <exception cref="DataException">There is no such file or folder.</exception>
+    /// <exception cref="DataException">There is no such file or folder, or the file has no content.</exception>
     public static Locator Parse(string text)
     {
         if (text.Length == 0 || text.Contains('\0', StringComparison.Ordinal)) throw new UsageException("A matrix or column was asked for, but no file was named.");
         if (Directory.Exists(text)) return new Locator(text, text, null, FileKind.TokenShards);
-        if (KindOf(text) is { } whole && File.Exists(text)) return new Locator(text, text, null, whole);
+        if (KindOf(text) is { } whole && File.Exists(text)) return WithContent(new Locator(text, text, null, whole));
 
         // The first colon after a known extension whose left side exists; failing that, the first such colon.
         Locator? first = null;
@@ -45,7 +45,7 @@ public sealed record Locator(string Text, string Path, string? Member, FileKind 
             string path = text[..colon];
             if (KindOf(path) is not { } kind) continue;
             Locator candidate = new(text, path, text[(colon + 1)..], kind);
-            if (File.Exists(path)) return candidate;
+            if (File.Exists(path)) return WithContent(candidate);
             first ??= candidate;
         }
         if (first is null && KindOf(text) is { } missing) first = new Locator(text, text, null, missing);
@@ -54,6 +54,11 @@ public sealed record Locator(string Text, string Path, string? Member, FileKind 
             throw new UsageException($"{text}: the extension is not known; .npy, .npz, .csv, .tsv, .safetensors, .h5ad and folders of token shards are read.");
         throw new DataException(text, null, "there is no such file or folder");
     }
+
+    // Every format has at least a header; a list of lines may be empty, which its reader knows best.
+    private static Locator WithContent(Locator locator) => locator.Kind == FileKind.TextLines || new FileInfo(locator.Path) is not { Length: 0, LinkTarget: null }
+        ? locator
+        : throw new DataException(locator.Path, null, "the file is empty");
 
     internal string RequireMember(string what, IEnumerable<string> present) => !string.IsNullOrEmpty(Member)
         ? Member
