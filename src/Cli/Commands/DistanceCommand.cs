@@ -24,6 +24,7 @@ internal static class DistanceCommand
             string path = parsed.GetValue(output)!, pathX = parsed.GetValue(x)!;
             MatrixWriter.RequireWritable(path);
             using Matrix<float> left = MatrixReader.ReadSingle(context.Device, pathX);
+            if (left.Rows == 0 || left.Columns == 0) throw new DataException(pathX, null, $"the matrix is empty ({left.Rows} x {left.Columns})");
             using Matrix<float>? right = parsed.GetValue(y) is { } pathY ? ReadSecond(context, pathX, left, pathY) : null;
             using Matrix<float> distances = context.Device.AllocateMatrix<float>(left.Rows, (right ?? left).Rows);
             long start = Stopwatch.GetTimestamp();
@@ -48,9 +49,10 @@ internal static class DistanceCommand
     private static Matrix<float> ReadSecond(CommandContext context, string pathX, Matrix<float> x, string pathY)
     {
         Matrix<float> y = MatrixReader.ReadSingle(context.Device, pathY);
-        if (y.Columns == x.Columns) return y;
-        int columns = y.Columns;
+        if (y.Columns == x.Columns && y.Rows > 0) return y;
+        (int rows, int columns) = (y.Rows, y.Columns);
         y.Dispose();
+        if (rows == 0) throw new DataException(pathY, null, $"the matrix is empty (0 x {columns})");
         throw new DataException(pathY, null, $"has {columns} columns, but {pathX} has {x.Columns}");
     }
 }

@@ -22,6 +22,8 @@ internal static class GwAlignCommand
         string xLocator = parsed.GetValue(GwAlignOptions.X)!, yLocator = parsed.GetValue(GwAlignOptions.Y)!;
         ResultFolder folder = ResultFolder.Create(context, parsed.GetValue(GwAlignOptions.Out)!);
         using Matrix<double> x = MatrixReader.ReadDouble(context.Device, xLocator), y = MatrixReader.ReadDouble(context.Device, yLocator);
+        RequireCells(x, xLocator);
+        RequireCells(y, yLocator);
         AlignmentOptions options = GwAlignOptions.Read(parsed, context.Seed, x.Rows, y.Rows);
         (string[]? labelsX, string[]? labelsY) = GwCommand.ReadLabels(parsed.GetValue(GwAlignOptions.LabelsX), parsed.GetValue(GwAlignOptions.LabelsY));
         using Matrix<double>? fused = parsed.GetValue(GwAlignOptions.Fused) is { } m ? MatrixReader.ReadDouble(context.Device, m) : null;
@@ -39,6 +41,11 @@ internal static class GwAlignCommand
         folder.WriteManifest(Configuration(options, xLocator, yLocator));
         Print(result, context, folder);
         return json;
+    }
+
+    private static void RequireCells(Matrix<double> matrix, string locator)
+    {
+        if (matrix.Rows < 2 || matrix.Columns == 0) throw new DataException(locator, null, $"the matrix is {matrix.Rows} x {matrix.Columns}; an alignment needs at least two rows and one column");
     }
 
     private static void Print(AlignmentResult result, CommandContext context, ResultFolder folder)

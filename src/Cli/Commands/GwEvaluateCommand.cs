@@ -25,6 +25,7 @@ internal static class GwEvaluateCommand
         if (!identity && labelsX is null) throw new UsageException("There is nothing to score against: give --labels-x and --labels-y, or --truth identity.");
         string locator = parsed.GetValue(s_coupling)!;
         using Matrix<double> coupling = MatrixReader.ReadDouble(context.Device, locator);
+        RequireMasses(coupling, locator);
         using Matrix<double>? y = parsed.GetValue(s_y) is { } points ? MatrixReader.ReadDouble(context.Device, points) : null;
         LabelTransferResult? labels = labelsX is null ? null : LabelTransfer.Evaluate(coupling, labelsX, labelsY!, context.Seed);
         FosctTm? foscttm = !identity ? null : y is null ? MatchAccuracy.ByMass(coupling, locator) : Projected(coupling, y);
@@ -44,6 +45,21 @@ internal static class GwEvaluateCommand
             ["foscttm"] = GwCommand.Describe(foscttm),
             ["foscttm_by"] = foscttm is null ? null : y is null ? "mass" : "projection",
         };
+    }
+
+    /// <summary>Any scale will do, but masses are not negative and not all zero: every score of such a matrix would be an accident.</summary>
+    private static void RequireMasses(Matrix<double> coupling, string locator)
+    {
+        if (coupling.Rows == 0 || coupling.Columns == 0) throw new DataException(locator, null, $"the coupling is empty ({coupling.Rows} x {coupling.Columns})");
+        bool any = false;
+        for (int i = 0; i < coupling.Rows; i++)
+        {
+            ReadOnlySpan<double> row = coupling.Row(i);
+            int negative = row.IndexOfAnyInRange(double.NegativeInfinity, -double.Epsilon);
+            if (negative >= 0) throw new DataException(locator, $"row {i}, column {negative}, counted from 0", string.Create(CultureInfo.InvariantCulture, $"the mass is {row[negative]}; masses must not be negative"));
+            any |= row.ContainsAnyExcept(0.0);
+        }
+        if (!any) throw new DataException(locator, null, "every mass is zero; nothing is coupled");
     }
 
     private static FosctTm Projected(Matrix<double> coupling, Matrix<double> y)

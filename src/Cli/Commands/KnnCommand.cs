@@ -24,6 +24,7 @@ internal static class KnnCommand
             string path = parsed.GetValue(output)!, source = parsed.GetValue(x)!;
             if (!path.EndsWith(".npz", StringComparison.OrdinalIgnoreCase)) throw new UsageException($"--out {path}: expected a name that ends in .npz.");
             using Matrix<float> points = MatrixReader.ReadSingle(context.Device, source);
+            if (points.Rows == 0 || points.Columns == 0) throw new DataException(source, null, $"the matrix is empty ({points.Rows} x {points.Columns})");
             if (count > points.Rows - 1) throw new UsageException($"--k {count}: {source} has {points.Rows} rows, so a row has at most {Math.Max(0, points.Rows - 1)} neighbours.");
             using Matrix<int> indices = context.Device.AllocateMatrix<int>(points.Rows, count);
             using Matrix<float> distances = context.Device.AllocateMatrix<float>(points.Rows, count);

@@ -32,6 +32,31 @@ internal static class AlignStage
     public static (string[]? X, string[]? Y) Labels(AlignSection section, Func<string, string> locate) =>
         GwCommand.ReadLabels(section.LabelsX is { } x ? locate(x) : null, section.LabelsY is { } y ? locate(y) : null);
 
+    /// <summary>Refuses what can be refused before there is any matrix.</summary>
+    public static void Check(AlignSection section, ulong seed)
+    {
+        foreach (string recipe in new[] { section.PrepareX ?? Preparation.None, section.PrepareY })
+            if (recipe is not (Preparation.None or Preparation.Latents or Preparation.Counts)) throw new UsageException($"'{recipe}' is no way to prepare a matrix; expected none, latents or counts.");
+        if (section.Pca < 1) throw new UsageException($"align.pca is {section.Pca}; expected 1 or more principal components.");
+        if (section.LabelsX is null != section.LabelsY is null) throw new UsageException("align.labels_x and align.labels_y belong together: give both or neither.");
+        if (!(section.Epsilon > 0)) throw new UsageException(string.Create(CultureInfo.InvariantCulture, $"align.epsilon is {section.Epsilon}; it must be a positive number."));
+        if (section.Knn < 1) throw new UsageException($"align.knn is {section.Knn}; the graph needs at least one neighbour.");
+        if (section.Starts < 1) throw new UsageException($"align.starts is {section.Starts}; at least one start is needed.");
+        if (section.NullRuns < 0) throw new UsageException($"align.null is {section.NullRuns}; the number of decoys must not be negative.");
+        if (!(section.Tol >= 0)) throw new UsageException(string.Create(CultureInfo.InvariantCulture, $"align.tol is {section.Tol}; it must not be negative."));
+        if (section.MaxIter < 1) throw new UsageException($"align.max_iter is {section.MaxIter}; at least one iteration is needed.");
+        try
+        {
+            Options(section, seed, int.MaxValue, int.MaxValue);
+        }
+        catch (UsageException e) when (e.Message.StartsWith("--", StringComparison.Ordinal))
+        {
+            // The command's option is this section's key.
+            int end = e.Message.IndexOf(' ', StringComparison.Ordinal);
+            throw new UsageException($"align.{e.Message[2..end].Replace('-', '_')}{e.Message[end..]}", e);
+        }
+    }
+
     /// <summary>The section's keys are the command's options: one place decides what they mean and what is wrong with them.</summary>
     private static AlignmentOptions Options(AlignSection section, ulong seed, int n, int m)
     {

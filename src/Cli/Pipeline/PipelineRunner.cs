@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using BioSup.Analysis.Sae;
+using BioSup.Data;
 using BioSup.Runtime;
 
 namespace BioSup.Cli.Pipeline;
@@ -36,6 +38,7 @@ internal sealed class PipelineRunner
         {
             string path = Resolve(images.Path), encoder = images.Encoder == TokensStage.LearntEncoder ? images.Encoder : Resolve(images.Encoder);
             Stage("tokens", Json(images), [path, encoder], _ => TokensStage.Run(images, path, encoder, _folder, _context));
+            CheckPatches(images);
         }
         if (_config.Sae is { } sae) Stage("sae", sae, [], begun => SaeStage.Run(sae, _folder, _context, resume: begun));
         if (_config.Cohort is not null && _config.Sae is not null) Stage("recovery", null, [], _ => RecoveryStage.Run(_folder, _context));
@@ -57,7 +60,17 @@ internal sealed class PipelineRunner
         if (_config.Geometry is { Value: null } && _config.Cohort is null) throw new UsageException("geometry.value is missing: what is the geometry to be measured against?");
         if (_config.Align is { X: null } && _config.Sae is null) throw new UsageException("align.x is missing, and there are no SAE latents in this run to stand in for it.");
         if (_config.Align is { Y: null }) throw new UsageException("align.y is missing: what are the cells to be aligned with?");
+        if (_config.Sae is { } sae) GatedSaeConfigFile.Parse(sae.ToJsonString(), "sae");
+        if (_config.Geometry is { } geometry)
+        {
+            if (geometry.K.Length == 0 || geometry.K.Min() < 1) throw new UsageException("geometry.k: expected one or more neighbourhood sizes of 1 or larger.");
+            if (geometry.Permutations < 0) throw new UsageException($"geometry.permutations is {geometry.Permutations}; expected 0 or more.");
+        }
+        if (_config.Align is { } section) AlignStage.Check(section, _context.Seed);
         if (_config.Cohort is not null) return;
+        RequireColumn("images.labels", _config.Images?.Labels);
+        RequireColumn("geometry.value", _config.Geometry?.Value);
+        RequireColumn("geometry.group", _config.Geometry?.Group);
         if (_config.Images is { } images)
         {
             Require("images.path", images.Path);
@@ -77,6 +90,24 @@ internal sealed class PipelineRunner
         if (locator is null) return;
         string file = ResultFolder.StripMember(Resolve(locator));
         if (!File.Exists(file) && !Directory.Exists(file)) throw new DataException(locator, key, $"there is no such file or folder (looked for {file})");
+    }
+
+    private void RequireColumn(string key, string? locator)
+    {
+        if (locator is not null && !IsColumnOfPatches(locator)) Require(key, locator);
+    }
+
+    /// <summary>A column that does not fit the patches is found out as soon as these are counted, before anything is trained.</summary>
+    private void CheckPatches(ImagesSection images)
+    {
+        int patches = CsvFile.Read(_folder.Patches).Rows;
+        foreach (string? locator in new[] { images.Labels, _config.Geometry?.Value, _config.Geometry?.Group })
+        {
+            if (locator is null) continue;
+            Column column = ColumnReader.Read(Locate(locator));
+            if (column.Length != patches)
+                throw new DataException(locator, null, $"{column.Length} entries for {patches} patches; one for each is expected, in the order of {_folder.Patches}");
+        }
     }
 
     private void Stage(string name, JsonNode? settings, IEnumerable<string> inputs, Action<bool> run)

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
+using System.Text.Json.Serialization.Metadata;
 using BioSup.Runtime;
 
 namespace BioSup.Cli.Pipeline;
@@ -16,7 +17,7 @@ internal sealed partial class RunConfigJson : JsonSerializerContext;
 /// <summary>Reads CONFIG.json, applies --set, and says which key is wrong when one is.</summary>
 internal static class RunConfigFile
 {
-    private static readonly JsonDocumentOptions s_lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
+    private static readonly JsonDocumentOptions s_lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, AllowDuplicateProperties = false };
 
     public static RunConfig Read(string path, IEnumerable<string> settings)
     {
@@ -26,6 +27,7 @@ internal static class RunConfigFile
 
     internal static RunConfig Parse(string text, string name, IEnumerable<string> settings)
     {
+        if (string.IsNullOrWhiteSpace(text)) throw new UsageException($"{name}: the file is empty; `biosup init` writes a configuration to start from.");
         JsonNode? node;
         try
         {
@@ -33,7 +35,7 @@ internal static class RunConfigFile
         }
         catch (JsonException e)
         {
-            throw new UsageException($"{name} (line {e.LineNumber + 1}): not valid JSON: {FirstSentence(e.Message)}", e);
+            throw new UsageException($"{name}{(e.LineNumber is { } line ? $" (line {line + 1})" : "")}: not valid JSON: {FirstSentence(e.Message)}", e);
         }
         if (node is not JsonObject root) throw new UsageException($"{name}: expected a JSON object at the top.");
         foreach (string setting in settings) Set(root, setting);
@@ -43,7 +45,7 @@ internal static class RunConfigFile
         }
         catch (JsonException e)
         {
-            throw new UsageException($"{name}{(e.Path is { } p && p != "$" ? $" (key {p.TrimStart('$', '.')})" : "")}: {FirstSentence(e.Message)}", e);
+            throw new UsageException($"{name}{(e.Path is { } p && p != "$" ? $" (key {p.TrimStart('$', '.')})" : "")}: {Explain(e, root)}", e);
         }
     }
 
@@ -72,14 +74,42 @@ internal static class RunConfigFile
         parent[keys[^1]] = value;
     }
 
+    /// <summary>The serializer names our types; the person knows keys and values only.</summary>
+    private static string Explain(JsonException e, JsonObject root)
+    {
+        string sentence = FirstSentence(e.Message);
+        int unknown = sentence.IndexOf(" could not be mapped to any .NET member", StringComparison.Ordinal);
+        if (unknown > 0) return sentence[..unknown].Replace("The JSON property", "unknown key", StringComparison.Ordinal) + ".";
+        int missing = sentence.IndexOf(" was missing required properties including: ", StringComparison.Ordinal);
+        if (missing > 0) return $"missing here: {sentence[(sentence.IndexOf(':', missing) + 2)..]}";
+        if (sentence.Contains("doesn't allow setting null", StringComparison.Ordinal)) return "null is not a value; leave the key out for its default.";
+        if (!sentence.StartsWith("The JSON value could not be converted", StringComparison.Ordinal)) return sentence;
+        JsonTypeInfo? expected = RunConfigJson.Default.RunConfig;
+        JsonNode? value = root;
+        foreach (string key in e.Path!.Split('.', '[', ']').Skip(1).Where(k => k.Length > 0))
+        {
+            value = value is JsonArray array && int.TryParse(key, out int index) ? array[index] : (value as JsonObject)?[key];
+            Type? type = expected?.Properties.FirstOrDefault(p => p.Name == key)?.PropertyType ?? expected?.ElementType;
+            expected = type is null ? null : RunConfigJson.Default.GetTypeInfo(type);
+        }
+        return $"the value is {value?.ToJsonString(JsonText.OneLine) ?? "null"}; expected {Describe(expected)}.";
+    }
+
+    private static string Describe(JsonTypeInfo? type) => type switch
+    {
+        null => "another kind of value",
+        { Kind: JsonTypeInfoKind.Enumerable } => "a list",
+        { Kind: JsonTypeInfoKind.Object } => "a section in braces",
+        _ when type.Type == typeof(string) => "text in quotes",
+        _ when type.Type == typeof(int) => "a whole number",
+        _ when type.Type == typeof(double) => "a number",
+        _ when type.Type == typeof(JsonObject) => "a section in braces",
+        _ => "another kind of value",
+    };
+
     private static string FirstSentence(string message)
     {
         int end = message.IndexOf(". ", StringComparison.Ordinal);
-        string sentence = end < 0 ? message : message[..(end + 1)];
-        // The serializer names our types; the person knows keys only.
-        int type = sentence.IndexOf(", which is missing", StringComparison.Ordinal);
-        int contained = sentence.IndexOf(" could not be mapped to any .NET member", StringComparison.Ordinal);
-        if (contained > 0) return sentence[..contained].Replace("The JSON property", "unknown key", StringComparison.Ordinal) + ".";
-        return type > 0 ? sentence[..type] + "." : sentence;
+        return end < 0 ? message : message[..(end + 1)];
     }
 }

@@ -28,7 +28,7 @@ internal sealed class StageLedger
         if (!resume || !File.Exists(path)) return new StageLedger(path, []);
         try
         {
-            return new StageLedger(path, JsonNode.Parse(File.ReadAllText(path)) as JsonObject ?? []);
+            return new StageLedger(path, JsonSerializer.Deserialize<Dictionary<string, JsonObject>>(File.ReadAllText(path)) is { } read ? Sound(read) : []);
         }
         catch (JsonException)
         {
@@ -36,6 +36,11 @@ internal sealed class StageLedger
             return new StageLedger(path, []);
         }
     }
+
+    // An entry of another shape proves as little as none.
+    private static JsonObject Sound(Dictionary<string, JsonObject> stages) => new(stages
+        .Where(s => s.Value?["key"]?.GetValueKind() == JsonValueKind.String && s.Value["seconds"]?.GetValueKind() is null or JsonValueKind.Number)
+        .Select(s => KeyValuePair.Create(s.Key, (JsonNode?)s.Value)));
 
     public bool IsFinished(string stage, string key) => (string?)_stages[stage]?["key"] == key && _stages[stage]!["seconds"] is not null;
 

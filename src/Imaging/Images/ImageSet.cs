@@ -54,6 +54,8 @@ public sealed record ImageSet(IReadOnlyList<ImageField> Fields, TiffPages Pages,
     {
         List<string> files = [.. paths.SelectMany(Expand)];
         if (files.Count == 0) throw new DataException("images", null, "no image file was given");
+        if (files.CountBy(Path.GetFullPath, StringComparer.Ordinal).FirstOrDefault(f => f.Value > 1) is { Key: { } twice })
+            throw new DataException(twice, null, "the image is given more than once; its patches would count double");
         if (naming is not null) return new ImageSet(naming.Group(files, out IReadOnlyList<string> ignored), pages, ignored);
         List<ImageField> fields = [];
         HashSet<string> names = new(StringComparer.Ordinal);
