@@ -37,7 +37,9 @@ public sealed record AlignmentOptions
     /// </summary>
     internal GromovOptions Screening => Gromov with
     {
-        InnerStart = InnerStart.Warm, Tolerance = Math.Max(Gromov.Tolerance, 1e-6), MaxIterations = Math.Min(Gromov.MaxIterations, 200),
+        InnerStart = InnerStart.Warm,
+        Tolerance = Math.Max(Gromov.Tolerance, 1e-6),
+        MaxIterations = Math.Min(Gromov.MaxIterations, 200),
         Inner = Gromov.Inner with { MaxIterations = 100, Tolerance = Math.Max(Gromov.Inner.Tolerance, 1e-7) },
     };
 }

@@ -35,7 +35,8 @@ internal readonly unsafe struct ScalingLanes512Double : IScalingLanes<Vector512<
     public static Vector512<double> Zero => Vector512<double>.Zero;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<double> Broadcast(double value) => Vector512.Create(value);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<double> Load(double* source) => Vector512.Load(source);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector512<double> LoadSingle(float* source)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector512<double> LoadSingle(float* source)
     {
         Vector256<float> x = Vector256.Load(source);
         return Vector512.Create(Vector256.WidenLower(x), Vector256.WidenUpper(x));
@@ -87,7 +88,8 @@ internal readonly unsafe struct ScalingLanes256Double : IScalingLanes<Vector256<
     public static Vector256<double> Zero => Vector256<double>.Zero;
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<double> Broadcast(double value) => Vector256.Create(value);
     [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<double> Load(double* source) => Vector256.Load(source);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)] public static Vector256<double> LoadSingle(float* source)
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static Vector256<double> LoadSingle(float* source)
     {
         Vector128<float> x = Vector128.Load(source);
         return Avx.IsSupported ? Avx.ConvertToVector256Double(x) : Vector256.Create(Vector128.WidenLower(x), Vector128.WidenUpper(x));

@@ -9,7 +9,13 @@ public sealed class GatedSaeTrainerTests : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("biosup-sae-").FullName;
     private static readonly GatedSaeConfig s_small = GatedSaeConfig.Default with
     {
-        Latents = 64, Batch = 50, LearningRate = 2e-3, SparsityWarmupSteps = 5, SparsityCoefficient = 0.05, LogEvery = 3, CheckpointEvery = 7,
+        Latents = 64,
+        Batch = 50,
+        LearningRate = 2e-3,
+        SparsityWarmupSteps = 5,
+        SparsityCoefficient = 0.05,
+        LogEvery = 3,
+        CheckpointEvery = 7,
     };
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
