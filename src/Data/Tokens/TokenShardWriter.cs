@@ -81,7 +81,14 @@ public sealed class TokenShardWriter : IDisposable
 
     public void Dispose()
     {
-        _stream?.Dispose();
+        try
+        {
+            _stream?.Dispose();
+        }
+        catch (IOException)
+        {
+            // On a full disk closing fails as writing did; the first error is the one to report, and the part goes all the same.
+        }
         _hash?.Dispose();
         if (_temporary.Length > 0) File.Delete(_temporary);
         if (_completed) return;
