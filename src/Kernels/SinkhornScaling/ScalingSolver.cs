@@ -176,9 +176,18 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
     /// <summary>Narrows the drift range, and with it the set of strips, once the corrections have become small.</summary>
     private void PruneIfSettled()
     {
-        double largest = 0;
-        for (int i = 0; i < _workspace.Rows; i++) largest = Math.Max(largest, Math.Abs(Math.Log(double.CreateTruncating(_workspace.U[i]))));
-        for (int j = 0; j < _workspace.Columns; j++) largest = Math.Max(largest, Math.Abs(Math.Log(double.CreateTruncating(_workspace.V[j]))));
+        T low = T.PositiveInfinity, high = T.Zero;
+        for (int i = 0; i < _workspace.Rows; i++)
+        {
+            low = T.Min(low, _workspace.U[i]);
+            high = T.Max(high, _workspace.U[i]);
+        }
+        for (int j = 0; j < _workspace.Columns; j++)
+        {
+            low = T.Min(low, _workspace.V[j]);
+            high = T.Max(high, _workspace.V[j]);
+        }
+        double largest = Math.Max(-Math.Log(double.CreateTruncating(low)), Math.Log(double.CreateTruncating(high)));
         double wanted = 1.25 * largest + 3;
         if (wanted > 0.7 * _drift) return;
         SetDrift(wanted);
