@@ -96,7 +96,9 @@ public sealed class SaeInterruptTests : IDisposable
 
     private static (int ExitCode, string Error) Interrupt(string program, string[] args, string folder, int afterRows, string signal)
     {
-        using Process process = Process.Start(new ProcessStartInfo(program, args) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+        // A shell that starts jobs in the background has them ignore SIGINT, and children inherit that: env gives the signal its meaning back.
+        ProcessStartInfo start = new("env", ["--default-signal=INT", program, .. args]) { RedirectStandardError = true, RedirectStandardOutput = true };
+        using Process process = Process.Start(start)!;
         Task<string> error = process.StandardError.ReadToEndAsync(), output = process.StandardOutput.ReadToEndAsync();
         Stopwatch patience = Stopwatch.StartNew();
         string log = Path.Combine(folder, "train_log.csv");
