@@ -27,9 +27,9 @@ public static unsafe partial class AdamW
         AdamWFactors factors = new(options, step, gradientScale);
         switch (KernelDispatch.Select(nameof(AdamW)))
         {
-            case KernelVariant.Avx512: AdamWUpdate<Simd512Single, Vector512<float>, float>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
-            case KernelVariant.Avx2: AdamWUpdate<Simd256Single, Vector256<float>, float>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
-            case KernelVariant.Portable: AdamWUpdate<Simd128Single, Vector128<float>, float>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
+            case KernelVariant.Avx512: AdamWUpdate<Simd512<float>, Vector512<float>, float>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
+            case KernelVariant.Avx2: AdamWUpdate<Simd256<float>, Vector256<float>, float>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
+            case KernelVariant.Portable: AdamWUpdate<Simd128<float>, Vector128<float>, float>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
             default: Reference(parameters, gradients, firstMoments, secondMoments, factors); break;
         }
     }
@@ -43,9 +43,9 @@ public static unsafe partial class AdamW
         AdamWFactors factors = new(options, step, gradientScale);
         switch (KernelDispatch.Select(nameof(AdamW)))
         {
-            case KernelVariant.Avx512: AdamWUpdate<Simd512Double, Vector512<double>, double>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
-            case KernelVariant.Avx2: AdamWUpdate<Simd256Double, Vector256<double>, double>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
-            case KernelVariant.Portable: AdamWUpdate<Simd128Double, Vector128<double>, double>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
+            case KernelVariant.Avx512: AdamWUpdate<Simd512<double>, Vector512<double>, double>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
+            case KernelVariant.Avx2: AdamWUpdate<Simd256<double>, Vector256<double>, double>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
+            case KernelVariant.Portable: AdamWUpdate<Simd128<double>, Vector128<double>, double>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
             default: Reference(parameters, gradients, firstMoments, secondMoments, factors); break;
         }
     }
@@ -56,9 +56,9 @@ public static unsafe partial class AdamW
         CpuDevice cpu = RequireCpu(gradients.Device);
         return KernelDispatch.Select(nameof(AdamW)) switch
         {
-            KernelVariant.Avx512 => SquareSum<Simd512Double, Vector512<double>, Wide512Single, float>.Run(cpu, gradients),
-            KernelVariant.Avx2 => SquareSum<Simd256Double, Vector256<double>, Wide256Single, float>.Run(cpu, gradients),
-            KernelVariant.Portable => SquareSum<Simd128Double, Vector128<double>, Wide128Single, float>.Run(cpu, gradients),
+            KernelVariant.Avx512 => SquareSum<Simd512<double>, Vector512<double>, float>.Run(cpu, gradients),
+            KernelVariant.Avx2 => SquareSum<Simd256<double>, Vector256<double>, float>.Run(cpu, gradients),
+            KernelVariant.Portable => SquareSum<Simd128<double>, Vector128<double>, float>.Run(cpu, gradients),
             _ => ReferenceSumOfSquares(gradients),
         };
     }
@@ -69,9 +69,9 @@ public static unsafe partial class AdamW
         CpuDevice cpu = RequireCpu(gradients.Device);
         return KernelDispatch.Select(nameof(AdamW)) switch
         {
-            KernelVariant.Avx512 => SquareSum<Simd512Double, Vector512<double>, Wide512Double, double>.Run(cpu, gradients),
-            KernelVariant.Avx2 => SquareSum<Simd256Double, Vector256<double>, Wide256Double, double>.Run(cpu, gradients),
-            KernelVariant.Portable => SquareSum<Simd128Double, Vector128<double>, Wide128Double, double>.Run(cpu, gradients),
+            KernelVariant.Avx512 => SquareSum<Simd512<double>, Vector512<double>, double>.Run(cpu, gradients),
+            KernelVariant.Avx2 => SquareSum<Simd256<double>, Vector256<double>, double>.Run(cpu, gradients),
+            KernelVariant.Portable => SquareSum<Simd128<double>, Vector128<double>, double>.Run(cpu, gradients),
             _ => ReferenceSumOfSquares(gradients),
         };
     }
@@ -85,9 +85,9 @@ public static unsafe partial class AdamW
         CpuDevice cpu = RequireCpu(values.Device);
         switch (KernelDispatch.Select(nameof(AdamW)))
         {
-            case KernelVariant.Avx512: ScaleInPlace<Simd512Single, Vector512<float>, float>.Run(cpu, values, (float)factor); break;
-            case KernelVariant.Avx2: ScaleInPlace<Simd256Single, Vector256<float>, float>.Run(cpu, values, (float)factor); break;
-            case KernelVariant.Portable: ScaleInPlace<Simd128Single, Vector128<float>, float>.Run(cpu, values, (float)factor); break;
+            case KernelVariant.Avx512: ScaleInPlace<Simd512<float>, Vector512<float>, float>.Run(cpu, values, (float)factor); break;
+            case KernelVariant.Avx2: ScaleInPlace<Simd256<float>, Vector256<float>, float>.Run(cpu, values, (float)factor); break;
+            case KernelVariant.Portable: ScaleInPlace<Simd128<float>, Vector128<float>, float>.Run(cpu, values, (float)factor); break;
             default: for (long i = 0; i < values.Length; i++) values.Pointer[i] = (float)(values.Pointer[i] * (double)(float)factor); break;
         }
     }

@@ -60,10 +60,9 @@ internal static unsafe class AdamWUpdate<TSimd, TVector, T>
 }
 
 /// <summary>Σ x² with one partial per block of fixed size, added in block order.</summary>
-internal static unsafe class SquareSum<TSimd, TVector, TLoad, T>
+internal static unsafe class SquareSum<TSimd, TVector, T>
     where TSimd : struct, ISimd<TVector, double>
     where TVector : struct
-    where TLoad : struct, IWideLoad<TVector, T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     private const long ElementsPerBlock = 1 << 15;
@@ -91,13 +90,13 @@ internal static unsafe class SquareSum<TSimd, TVector, TLoad, T>
             TVector a = TSimd.Zero, b = a, c = a, d = a;
             for (; i <= end - 4 * TSimd.Count; i += 4 * TSimd.Count)
             {
-                TVector x0 = TLoad.Load(X + i), x1 = TLoad.Load(X + i + TSimd.Count), x2 = TLoad.Load(X + i + 2 * TSimd.Count), x3 = TLoad.Load(X + i + 3 * TSimd.Count);
+                TVector x0 = TSimd.LoadWidened(X + i), x1 = TSimd.LoadWidened(X + i + TSimd.Count), x2 = TSimd.LoadWidened(X + i + 2 * TSimd.Count), x3 = TSimd.LoadWidened(X + i + 3 * TSimd.Count);
                 a = TSimd.MultiplyAdd(x0, x0, a);
                 b = TSimd.MultiplyAdd(x1, x1, b);
                 c = TSimd.MultiplyAdd(x2, x2, c);
                 d = TSimd.MultiplyAdd(x3, x3, d);
             }
-            double sum = TSimd.Sum(TSimd.Add(TSimd.Add(a, b), TSimd.Add(c, d)));
+            double sum = SumInOrder<TSimd, TVector, double>.Of(TSimd.Add(TSimd.Add(a, b), TSimd.Add(c, d)));
             for (; i < end; i++)
             {
                 double x = double.CreateTruncating(X[i]);

@@ -3,7 +3,7 @@ using BioSup.Runtime;
 
 namespace BioSup.Kernels;
 
-internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
+internal static unsafe partial class GatedSaeEngine<TSimd, TVector>
 {
     /// <summary>One block of latents over a tile: q = r W_decᵀ, dz in place of z, and this block's share of every gradient.</summary>
     private struct BackwardJob : IBlockJob
@@ -66,7 +66,7 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
         {
             GatedSaeWorkspace space = Context.Space;
             float* activations = space.ActivationScratch + (long)worker * BlockLatents * space.TileTokens;
-            int lanes = TLanes.Count;
+            int lanes = TSimd.Count;
             for (int p = 0; p < panels; p++)
             {
                 int first = (firstPanel + p) * Panel;
@@ -75,9 +75,9 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
                 for (int t = 0; t < Context.TileTokens; t++)
                     for (int offset = 0; offset < Panel; offset += lanes)
                     {
-                        TVector g = TLanes.Add(TLanes.Load(gate + (long)t * Panel + offset), TLanes.Load(space.GateBias + first + offset));
-                        TVector m = TLanes.Add(TLanes.Load(magnitude + (long)t * Panel + offset), TLanes.Load(space.MagnitudeBias + first + offset));
-                        TLanes.Store(TLanes.And(TLanes.Max(m, TLanes.Zero), TLanes.GreaterThan(g, TLanes.Zero)), target + (long)t * Panel + offset);
+                        TVector g = TSimd.Add(TSimd.Load(gate + (long)t * Panel + offset), TSimd.Load(space.GateBias + first + offset));
+                        TVector m = TSimd.Add(TSimd.Load(magnitude + (long)t * Panel + offset), TSimd.Load(space.MagnitudeBias + first + offset));
+                        TSimd.Store(target + (long)t * Panel + offset, TSimd.And(TSimd.MaxOrSecond(m, TSimd.Zero), TSimd.GreaterThan(g, TSimd.Zero)));
                     }
             }
             Product(Context.Width, Context.TileTokens, space.ResidualColumnSlivers, (long)Sliver * space.TileTokens, activations, Context.PanelStride, panels,
@@ -87,22 +87,22 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
         private readonly void DifferentiateTied(int panel, int t0, int t1, float* q)
         {
             GatedSaeWorkspace space = Context.Space;
-            int lanes = TLanes.Count;
+            int lanes = TSimd.Count;
             float* z = space.MagnitudePre + panel * Context.PanelStride;
             for (int half = 0; half < 2; half++)
             {
                 int offset = half * lanes, first = panel * Panel + offset;
-                TVector gateBias = TLanes.Load(space.GateBias + first), magnitudeBias = TLanes.Load(space.MagnitudeBias + first);
-                TVector penalty = TLanes.Multiply(TLanes.Broadcast(Context.SparsityGradient), TLanes.Load(space.DecoderNorms + first));
-                TVector gateSum = TLanes.Zero, magnitudeSum = TLanes.Zero;
+                TVector gateBias = TSimd.Load(space.GateBias + first), magnitudeBias = TSimd.Load(space.MagnitudeBias + first);
+                TVector penalty = TSimd.Multiply(TSimd.Broadcast(Context.SparsityGradient), TSimd.Load(space.DecoderNorms + first));
+                TVector gateSum = TSimd.Zero, magnitudeSum = TSimd.Zero;
                 for (int t = t0; t < t1; t++)
                 {
                     float* address = z + (long)t * Panel + offset;
-                    TVector pre = TLanes.Load(address), product = TLanes.Load(q + (long)(t - t0) * Panel + offset);
-                    Differentiate(TLanes.Add(pre, gateBias), TLanes.Add(pre, magnitudeBias), product, penalty, out TVector dGate, out TVector dMagnitude);
-                    gateSum = TLanes.Add(gateSum, dGate);
-                    magnitudeSum = TLanes.Add(magnitudeSum, dMagnitude);
-                    TLanes.Store(TLanes.Add(dGate, dMagnitude), address);
+                    TVector pre = TSimd.Load(address), product = TSimd.Load(q + (long)(t - t0) * Panel + offset);
+                    Differentiate(TSimd.Add(pre, gateBias), TSimd.Add(pre, magnitudeBias), product, penalty, out TVector dGate, out TVector dMagnitude);
+                    gateSum = TSimd.Add(gateSum, dGate);
+                    magnitudeSum = TSimd.Add(magnitudeSum, dMagnitude);
+                    TSimd.Store(address, TSimd.Add(dGate, dMagnitude));
                 }
                 AddLanes(gateSum, space.GateBiasGradient + first);
                 AddLanes(magnitudeSum, space.MagnitudeBiasGradient + first);
@@ -112,23 +112,23 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
         private readonly void DifferentiateUntied(int panel, int t0, int t1, float* q)
         {
             GatedSaeWorkspace space = Context.Space;
-            int lanes = TLanes.Count;
+            int lanes = TSimd.Count;
             float* gate = space.GatePre + panel * Context.PanelStride, magnitude = space.MagnitudePre + panel * Context.PanelStride;
             for (int half = 0; half < 2; half++)
             {
                 int offset = half * lanes, first = panel * Panel + offset;
-                TVector gateBias = TLanes.Load(space.GateBias + first), magnitudeBias = TLanes.Load(space.MagnitudeBias + first);
-                TVector penalty = TLanes.Multiply(TLanes.Broadcast(Context.SparsityGradient), TLanes.Load(space.DecoderNorms + first));
-                TVector gateSum = TLanes.Zero, magnitudeSum = TLanes.Zero;
+                TVector gateBias = TSimd.Load(space.GateBias + first), magnitudeBias = TSimd.Load(space.MagnitudeBias + first);
+                TVector penalty = TSimd.Multiply(TSimd.Broadcast(Context.SparsityGradient), TSimd.Load(space.DecoderNorms + first));
+                TVector gateSum = TSimd.Zero, magnitudeSum = TSimd.Zero;
                 for (int t = t0; t < t1; t++)
                 {
                     float* g = gate + (long)t * Panel + offset, m = magnitude + (long)t * Panel + offset;
-                    TVector product = TLanes.Load(q + (long)(t - t0) * Panel + offset);
-                    Differentiate(TLanes.Add(TLanes.Load(g), gateBias), TLanes.Add(TLanes.Load(m), magnitudeBias), product, penalty, out TVector dGate, out TVector dMagnitude);
-                    gateSum = TLanes.Add(gateSum, dGate);
-                    magnitudeSum = TLanes.Add(magnitudeSum, dMagnitude);
-                    TLanes.Store(dGate, g);
-                    TLanes.Store(dMagnitude, m);
+                    TVector product = TSimd.Load(q + (long)(t - t0) * Panel + offset);
+                    Differentiate(TSimd.Add(TSimd.Load(g), gateBias), TSimd.Add(TSimd.Load(m), magnitudeBias), product, penalty, out TVector dGate, out TVector dMagnitude);
+                    gateSum = TSimd.Add(gateSum, dGate);
+                    magnitudeSum = TSimd.Add(magnitudeSum, dMagnitude);
+                    TSimd.Store(g, dGate);
+                    TSimd.Store(m, dMagnitude);
                 }
                 AddLanes(gateSum, space.GateBiasGradient + first);
                 AddLanes(magnitudeSum, space.MagnitudeBiasGradient + first);
@@ -139,21 +139,21 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
         [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.AggressiveInlining)]
         private readonly void Differentiate(TVector g, TVector m, TVector q, TVector penalty, out TVector dGate, out TVector dMagnitude)
         {
-            TVector open = TLanes.GreaterThan(g, TLanes.Zero), positive = TLanes.GreaterThan(m, TLanes.Zero);
+            TVector open = TSimd.GreaterThan(g, TSimd.Zero), positive = TSimd.GreaterThan(m, TSimd.Zero);
             TVector slope = Context.Windowed ? WindowSlope(g, Context.Bandwidth) : SigmoidSlope(g);
-            TVector through = TLanes.And(TLanes.Multiply(TLanes.Multiply(q, m), slope), positive);
-            dGate = TLanes.Add(through, TLanes.And(penalty, open));
-            dMagnitude = TLanes.And(q, TLanes.And(open, positive));
+            TVector through = TSimd.And(TSimd.Multiply(TSimd.Multiply(q, m), slope), positive);
+            dGate = TSimd.Add(through, TSimd.And(penalty, open));
+            dMagnitude = TSimd.And(q, TSimd.And(open, positive));
         }
 
         private static TVector WindowSlope(TVector g, float bandwidth) =>
-            TLanes.And(TLanes.Broadcast(1f / bandwidth), TLanes.GreaterThan(TLanes.Broadcast(0.5f * bandwidth), TLanes.Abs(g)));
+            TSimd.And(TSimd.Broadcast(1f / bandwidth), TSimd.GreaterThan(TSimd.Broadcast(0.5f * bandwidth), TSimd.Abs(g)));
 
         private static void AddLanes(TVector values, double* sums)
         {
-            float* lanes = stackalloc float[TLanes.Count];
-            TLanes.Store(values, lanes);
-            for (int i = 0; i < TLanes.Count; i++) sums[i] += lanes[i];
+            float* lanes = stackalloc float[TSimd.Count];
+            TSimd.Store(lanes, values);
+            for (int i = 0; i < TSimd.Count; i++) sums[i] += lanes[i];
         }
 
         /// <summary>The auxiliary loss reaches the magnitudes of its chosen latents only.</summary>

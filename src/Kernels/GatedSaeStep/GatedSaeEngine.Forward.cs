@@ -4,7 +4,7 @@ using BioSup.Runtime;
 
 namespace BioSup.Kernels;
 
-internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
+internal static unsafe partial class GatedSaeEngine<TSimd, TVector>
 {
     /// <summary>One block of latents over a tile: pre-activations, sets, penalty, panel maxima.</summary>
     private struct EncodeJob : IBlockJob
@@ -35,41 +35,41 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
         private readonly void Classify(int panel, int t0, int t1, ref GatedSaeWorkspace.BlockSums sums)
         {
             GatedSaeWorkspace space = Context.Space;
-            int lanes = TLanes.Count, first = panel * Panel;
-            TVector gateBias0 = TLanes.Load(space.GateBias + first), gateBias1 = TLanes.Load(space.GateBias + first + lanes);
-            TVector magnitudeBias0 = TLanes.Load(space.MagnitudeBias + first), magnitudeBias1 = TLanes.Load(space.MagnitudeBias + first + lanes);
-            TVector zero = TLanes.Zero, one = TLanes.Broadcast(1f), penalty0 = zero, penalty1 = zero, used0 = zero, used1 = zero;
+            int lanes = TSimd.Count, first = panel * Panel;
+            TVector gateBias0 = TSimd.Load(space.GateBias + first), gateBias1 = TSimd.Load(space.GateBias + first + lanes);
+            TVector magnitudeBias0 = TSimd.Load(space.MagnitudeBias + first), magnitudeBias1 = TSimd.Load(space.MagnitudeBias + first + lanes);
+            TVector zero = TSimd.Zero, one = TSimd.Broadcast(1f), penalty0 = zero, penalty1 = zero, used0 = zero, used1 = zero;
             float* gate = space.GatePre + panel * Context.PanelStride, magnitude = space.MagnitudePre + panel * Context.PanelStride;
             float* maxima = space.PanelMaxima + panel;
             long active = 0, positive = 0, open = 0;
             for (int t = t0; t < t1; t++)
             {
-                TVector g0 = TLanes.Add(TLanes.Load(gate + (long)t * Panel), gateBias0), g1 = TLanes.Add(TLanes.Load(gate + (long)t * Panel + lanes), gateBias1);
-                TVector m0 = TLanes.Add(TLanes.Load(magnitude + (long)t * Panel), magnitudeBias0), m1 = TLanes.Add(TLanes.Load(magnitude + (long)t * Panel + lanes), magnitudeBias1);
-                TVector open0 = TLanes.GreaterThan(g0, zero), open1 = TLanes.GreaterThan(g1, zero);
-                TVector positive0 = TLanes.GreaterThan(m0, zero), positive1 = TLanes.GreaterThan(m1, zero);
-                TVector active0 = TLanes.And(open0, positive0), active1 = TLanes.And(open1, positive1);
-                penalty0 = TLanes.Add(penalty0, TLanes.And(open0, g0));
-                penalty1 = TLanes.Add(penalty1, TLanes.And(open1, g1));
-                used0 = TLanes.Add(used0, TLanes.And(active0, one));
-                used1 = TLanes.Add(used1, TLanes.And(active1, one));
-                ulong bits = TLanes.Bits(active0) | (TLanes.Bits(active1) << lanes);
-                ulong positiveBits = TLanes.Bits(positive0) | (TLanes.Bits(positive1) << lanes);
+                TVector g0 = TSimd.Add(TSimd.Load(gate + (long)t * Panel), gateBias0), g1 = TSimd.Add(TSimd.Load(gate + (long)t * Panel + lanes), gateBias1);
+                TVector m0 = TSimd.Add(TSimd.Load(magnitude + (long)t * Panel), magnitudeBias0), m1 = TSimd.Add(TSimd.Load(magnitude + (long)t * Panel + lanes), magnitudeBias1);
+                TVector open0 = TSimd.GreaterThan(g0, zero), open1 = TSimd.GreaterThan(g1, zero);
+                TVector positive0 = TSimd.GreaterThan(m0, zero), positive1 = TSimd.GreaterThan(m1, zero);
+                TVector active0 = TSimd.And(open0, positive0), active1 = TSimd.And(open1, positive1);
+                penalty0 = TSimd.Add(penalty0, TSimd.And(open0, g0));
+                penalty1 = TSimd.Add(penalty1, TSimd.And(open1, g1));
+                used0 = TSimd.Add(used0, TSimd.And(active0, one));
+                used1 = TSimd.Add(used1, TSimd.And(active1, one));
+                uint bits = TSimd.Bits(active0) | (TSimd.Bits(active1) << lanes);
+                uint positiveBits = TSimd.Bits(positive0) | (TSimd.Bits(positive1) << lanes);
                 active += BitOperations.PopCount(bits);
                 positive += BitOperations.PopCount(positiveBits);
-                open += BitOperations.PopCount(TLanes.Bits(open0) | (TLanes.Bits(open1) << lanes));
+                open += BitOperations.PopCount(TSimd.Bits(open0) | (TSimd.Bits(open1) << lanes));
                 StoreBits(space.ActiveMask + (long)t * space.MaskWords, panel, bits);
                 if (Context.AuxLatents > 0)
-                    maxima[(long)t * Context.Panels] = positiveBits == bits ? 0 : TLanes.ReduceMax(TLanes.Max(TLanes.AndNot(TLanes.And(positive0, m0), open0), TLanes.AndNot(TLanes.And(positive1, m1), open1)));
+                    maxima[(long)t * Context.Panels] = positiveBits == bits ? 0 : TSimd.MaxAcross(TSimd.MaxOrSecond(TSimd.AndNot(TSimd.And(positive0, m0), open0), TSimd.AndNot(TSimd.And(positive1, m1), open1)));
             }
             sums.Active += active;
             sums.MagnitudePositive += positive;
             sums.GatePositive += open;
             float* lane = stackalloc float[4 * lanes];
-            TLanes.Store(penalty0, lane);
-            TLanes.Store(penalty1, lane + lanes);
-            TLanes.Store(used0, lane + 2 * lanes);
-            TLanes.Store(used1, lane + 3 * lanes);
+            TSimd.Store(lane, penalty0);
+            TSimd.Store(lane + lanes, penalty1);
+            TSimd.Store(lane + 2 * lanes, used0);
+            TSimd.Store(lane + 3 * lanes, used1);
             for (int i = 0; i < Panel; i++)
             {
                 sums.Sparsity += (double)lane[i] * space.DecoderNorms[first + i];
@@ -78,12 +78,12 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void StoreBits(ulong* row, int panel, ulong bits)
+        private static void StoreBits(ulong* row, int panel, uint bits)
         {
             // Panels are 8, 16 or 32 latents wide and follow each other in little-endian order: the row reads as one bit set.
-            if (TLanes.Count == 4) ((byte*)row)[panel] = (byte)bits;
-            else if (TLanes.Count == 8) ((ushort*)row)[panel] = (ushort)bits;
-            else ((uint*)row)[panel] = (uint)bits;
+            if (TSimd.Count == 4) ((byte*)row)[panel] = (byte)bits;
+            else if (TSimd.Count == 8) ((ushort*)row)[panel] = (ushort)bits;
+            else ((uint*)row)[panel] = bits;
         }
     }
 

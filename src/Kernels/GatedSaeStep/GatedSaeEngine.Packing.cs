@@ -2,7 +2,7 @@ using BioSup.Runtime;
 
 namespace BioSup.Kernels;
 
-internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
+internal static unsafe partial class GatedSaeEngine<TSimd, TVector>
 {
     /// <summary>The addresses of a parameter set, storable in a job.</summary>
     private struct Pointers
@@ -64,8 +64,8 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
                     int count = Math.Min(Panel, real - j);
                     if (count == Panel)
                     {
-                        TLanes.Store(TLanes.Load(row + j), target);
-                        TLanes.Store(TLanes.Load(row + j + TLanes.Count), target + TLanes.Count);
+                        TSimd.Store(target, TSimd.Load(row + j));
+                        TSimd.Store(target + TSimd.Count, TSimd.Load(row + j + TSimd.Count));
                     }
                     else for (int i = 0; i < count; i++) target[i] = row[j + i];
                 }

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace BioSup.Kernels;
 
-internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
+internal static unsafe partial class GatedSaeEngine<TSimd, TVector>
 {
     // A panel of 264 x 16 floats stays in a 32 KiB first-level cache beside the sliver that streams past it.
     private const int MaxDepth = 272;
@@ -38,29 +38,29 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
     /// <summary>Six rows by two vectors: twelve accumulators, two loads and six broadcasts for twelve multiply-adds.</summary>
     private static void RegisterTile(int depth, float* a, float* b, float* c, long cRow, bool accumulate)
     {
-        int lanes = TLanes.Count;
-        TVector c00 = TLanes.Zero, c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
+        int lanes = TSimd.Count;
+        TVector c00 = TSimd.Zero, c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
         for (int k = depth; k > 0; k--)
         {
-            TVector b0 = TLanes.Load(b), b1 = TLanes.Load(b + lanes);
-            TVector x = TLanes.Broadcast(a[0]);
-            c00 = TLanes.MultiplyAdd(x, b0, c00);
-            c01 = TLanes.MultiplyAdd(x, b1, c01);
-            x = TLanes.Broadcast(a[1]);
-            c10 = TLanes.MultiplyAdd(x, b0, c10);
-            c11 = TLanes.MultiplyAdd(x, b1, c11);
-            x = TLanes.Broadcast(a[2]);
-            c20 = TLanes.MultiplyAdd(x, b0, c20);
-            c21 = TLanes.MultiplyAdd(x, b1, c21);
-            x = TLanes.Broadcast(a[3]);
-            c30 = TLanes.MultiplyAdd(x, b0, c30);
-            c31 = TLanes.MultiplyAdd(x, b1, c31);
-            x = TLanes.Broadcast(a[4]);
-            c40 = TLanes.MultiplyAdd(x, b0, c40);
-            c41 = TLanes.MultiplyAdd(x, b1, c41);
-            x = TLanes.Broadcast(a[5]);
-            c50 = TLanes.MultiplyAdd(x, b0, c50);
-            c51 = TLanes.MultiplyAdd(x, b1, c51);
+            TVector b0 = TSimd.Load(b), b1 = TSimd.Load(b + lanes);
+            TVector x = TSimd.Broadcast(a[0]);
+            c00 = TSimd.MultiplyAdd(x, b0, c00);
+            c01 = TSimd.MultiplyAdd(x, b1, c01);
+            x = TSimd.Broadcast(a[1]);
+            c10 = TSimd.MultiplyAdd(x, b0, c10);
+            c11 = TSimd.MultiplyAdd(x, b1, c11);
+            x = TSimd.Broadcast(a[2]);
+            c20 = TSimd.MultiplyAdd(x, b0, c20);
+            c21 = TSimd.MultiplyAdd(x, b1, c21);
+            x = TSimd.Broadcast(a[3]);
+            c30 = TSimd.MultiplyAdd(x, b0, c30);
+            c31 = TSimd.MultiplyAdd(x, b1, c31);
+            x = TSimd.Broadcast(a[4]);
+            c40 = TSimd.MultiplyAdd(x, b0, c40);
+            c41 = TSimd.MultiplyAdd(x, b1, c41);
+            x = TSimd.Broadcast(a[5]);
+            c50 = TSimd.MultiplyAdd(x, b0, c50);
+            c51 = TSimd.MultiplyAdd(x, b1, c51);
             a += Sliver;
             b += 2 * lanes;
         }
@@ -77,24 +77,24 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
     {
         if (accumulate)
         {
-            left = TLanes.Add(TLanes.Load(c), left);
-            right = TLanes.Add(TLanes.Load(c + TLanes.Count), right);
+            left = TSimd.Add(TSimd.Load(c), left);
+            right = TSimd.Add(TSimd.Load(c + TSimd.Count), right);
         }
-        TLanes.Store(left, c);
-        TLanes.Store(right, c + TLanes.Count);
+        TSimd.Store(c, left);
+        TSimd.Store(c + TSimd.Count, right);
     }
 
     /// <summary>y += alpha x.</summary>
     private static void AddScaled(int length, float alpha, float* x, float* y)
     {
-        int lanes = TLanes.Count, i = 0;
-        TVector factor = TLanes.Broadcast(alpha);
+        int lanes = TSimd.Count, i = 0;
+        TVector factor = TSimd.Broadcast(alpha);
         for (; i <= length - 2 * lanes; i += 2 * lanes)
         {
-            TVector left = TLanes.MultiplyAdd(factor, TLanes.Load(x + i), TLanes.Load(y + i));
-            TVector right = TLanes.MultiplyAdd(factor, TLanes.Load(x + i + lanes), TLanes.Load(y + i + lanes));
-            TLanes.Store(left, y + i);
-            TLanes.Store(right, y + i + lanes);
+            TVector left = TSimd.MultiplyAdd(factor, TSimd.Load(x + i), TSimd.Load(y + i));
+            TVector right = TSimd.MultiplyAdd(factor, TSimd.Load(x + i + lanes), TSimd.Load(y + i + lanes));
+            TSimd.Store(y + i, left);
+            TSimd.Store(y + i + lanes, right);
         }
         for (; i < length; i++) y[i] = MathF.FusedMultiplyAdd(alpha, x[i], y[i]);
     }
@@ -102,18 +102,18 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
     /// <summary>y += Σ values[n] rows[indices[n]], four rows at a time so that y is touched a quarter as often; the order of additions stays.</summary>
     private static void AddRows(int length, int count, int* indices, float* values, float* rows, long rowStride, float* y)
     {
-        int n = 0, lanes = TLanes.Count;
+        int n = 0, lanes = TSimd.Count;
         for (; n <= count - 4; n += 4)
         {
             float* x0 = rows + indices[n] * rowStride, x1 = rows + indices[n + 1] * rowStride, x2 = rows + indices[n + 2] * rowStride, x3 = rows + indices[n + 3] * rowStride;
-            TVector v0 = TLanes.Broadcast(values[n]), v1 = TLanes.Broadcast(values[n + 1]), v2 = TLanes.Broadcast(values[n + 2]), v3 = TLanes.Broadcast(values[n + 3]);
+            TVector v0 = TSimd.Broadcast(values[n]), v1 = TSimd.Broadcast(values[n + 1]), v2 = TSimd.Broadcast(values[n + 2]), v3 = TSimd.Broadcast(values[n + 3]);
             int i = 0;
             for (; i <= length - lanes; i += lanes)
             {
-                TVector sum = TLanes.MultiplyAdd(v0, TLanes.Load(x0 + i), TLanes.Load(y + i));
-                sum = TLanes.MultiplyAdd(v1, TLanes.Load(x1 + i), sum);
-                sum = TLanes.MultiplyAdd(v2, TLanes.Load(x2 + i), sum);
-                TLanes.Store(TLanes.MultiplyAdd(v3, TLanes.Load(x3 + i), sum), y + i);
+                TVector sum = TSimd.MultiplyAdd(v0, TSimd.Load(x0 + i), TSimd.Load(y + i));
+                sum = TSimd.MultiplyAdd(v1, TSimd.Load(x1 + i), sum);
+                sum = TSimd.MultiplyAdd(v2, TSimd.Load(x2 + i), sum);
+                TSimd.Store(y + i, TSimd.MultiplyAdd(v3, TSimd.Load(x3 + i), sum));
             }
             for (; i < length; i++)
                 y[i] = MathF.FusedMultiplyAdd(values[n + 3], x3[i], MathF.FusedMultiplyAdd(values[n + 2], x2[i], MathF.FusedMultiplyAdd(values[n + 1], x1[i], MathF.FusedMultiplyAdd(values[n], x0[i], y[i]))));
@@ -123,16 +123,16 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
 
     private static float Dot(int length, float* x, float* y)
     {
-        int lanes = TLanes.Count, i = 0;
-        TVector s0 = TLanes.Zero, s1 = s0, s2 = s0, s3 = s0;
+        int lanes = TSimd.Count, i = 0;
+        TVector s0 = TSimd.Zero, s1 = s0, s2 = s0, s3 = s0;
         for (; i <= length - 4 * lanes; i += 4 * lanes)
         {
-            s0 = TLanes.MultiplyAdd(TLanes.Load(x + i), TLanes.Load(y + i), s0);
-            s1 = TLanes.MultiplyAdd(TLanes.Load(x + i + lanes), TLanes.Load(y + i + lanes), s1);
-            s2 = TLanes.MultiplyAdd(TLanes.Load(x + i + 2 * lanes), TLanes.Load(y + i + 2 * lanes), s2);
-            s3 = TLanes.MultiplyAdd(TLanes.Load(x + i + 3 * lanes), TLanes.Load(y + i + 3 * lanes), s3);
+            s0 = TSimd.MultiplyAdd(TSimd.Load(x + i), TSimd.Load(y + i), s0);
+            s1 = TSimd.MultiplyAdd(TSimd.Load(x + i + lanes), TSimd.Load(y + i + lanes), s1);
+            s2 = TSimd.MultiplyAdd(TSimd.Load(x + i + 2 * lanes), TSimd.Load(y + i + 2 * lanes), s2);
+            s3 = TSimd.MultiplyAdd(TSimd.Load(x + i + 3 * lanes), TSimd.Load(y + i + 3 * lanes), s3);
         }
-        float sum = TLanes.ReduceAdd(TLanes.Add(TLanes.Add(s0, s1), TLanes.Add(s2, s3)));
+        float sum = TSimd.Sum(TSimd.Add(TSimd.Add(s0, s1), TSimd.Add(s2, s3)));
         for (; i < length; i++) sum = MathF.FusedMultiplyAdd(x[i], y[i], sum);
         return sum;
     }
@@ -142,16 +142,16 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
     private static TVector SigmoidSlope(TVector g)
     {
         // 2^y with y = −|g| log2 e: the integer part through the rounding constant 1.5 · 2^23, the rest by a polynomial of degree 6.
-        TVector magic = TLanes.Broadcast(12582912f);
-        TVector y = TLanes.Max(TLanes.Multiply(TLanes.Abs(g), TLanes.Broadcast(-1.442695040888963f)), TLanes.Broadcast(-126f));
-        TVector shifted = TLanes.Add(y, magic), f = TLanes.Subtract(y, TLanes.Subtract(shifted, magic));
-        TVector p = TLanes.MultiplyAdd(TLanes.Broadcast(1.54035304e-4f), f, TLanes.Broadcast(1.33335581e-3f));
-        p = TLanes.MultiplyAdd(p, f, TLanes.Broadcast(9.61812911e-3f));
-        p = TLanes.MultiplyAdd(p, f, TLanes.Broadcast(5.55041087e-2f));
-        p = TLanes.MultiplyAdd(p, f, TLanes.Broadcast(0.240226507f));
-        p = TLanes.MultiplyAdd(p, f, TLanes.Broadcast(0.693147181f));
-        p = TLanes.MultiplyAdd(p, f, TLanes.Broadcast(1f));
-        TVector e = TLanes.ScaleByPowerOfTwo(p, shifted), one = TLanes.Add(e, TLanes.Broadcast(1f));
-        return TLanes.Divide(e, TLanes.Multiply(one, one));
+        TVector magic = TSimd.Broadcast(12582912f);
+        TVector y = TSimd.MaxOrSecond(TSimd.Multiply(TSimd.Abs(g), TSimd.Broadcast(-1.442695040888963f)), TSimd.Broadcast(-126f));
+        TVector shifted = TSimd.Add(y, magic), f = TSimd.Subtract(y, TSimd.Subtract(shifted, magic));
+        TVector p = TSimd.MultiplyAdd(TSimd.Broadcast(1.54035304e-4f), f, TSimd.Broadcast(1.33335581e-3f));
+        p = TSimd.MultiplyAdd(p, f, TSimd.Broadcast(9.61812911e-3f));
+        p = TSimd.MultiplyAdd(p, f, TSimd.Broadcast(5.55041087e-2f));
+        p = TSimd.MultiplyAdd(p, f, TSimd.Broadcast(0.240226507f));
+        p = TSimd.MultiplyAdd(p, f, TSimd.Broadcast(0.693147181f));
+        p = TSimd.MultiplyAdd(p, f, TSimd.Broadcast(1f));
+        TVector e = TSimd.AddBits(p, TSimd.ShiftBitsLeft(shifted, 23)), one = TSimd.Add(e, TSimd.Broadcast(1f));
+        return TSimd.Divide(e, TSimd.Multiply(one, one));
     }
 }

@@ -3,7 +3,7 @@ using BioSup.Runtime;
 
 namespace BioSup.Kernels;
 
-internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
+internal static unsafe partial class GatedSaeEngine<TSimd, TVector>
 {
     /// <summary>Six tokens: decode, residual, auxiliary latents with their gradient.</summary>
     private struct TokenJob : IBlockJob
@@ -52,13 +52,13 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
         private readonly void Residual(int t, float* error, ref GatedSaeWorkspace.BlockSums sums)
         {
             float* row = Context.Space.ResidualRows + (long)t * Context.Space.PaddedColumns, token = Context.Tokens + t * Context.TokenStride;
-            int d = Context.Width, lanes = TLanes.Count, i = 0;
-            TVector scale = TLanes.Broadcast(Context.ResidualScale);
+            int d = Context.Width, lanes = TSimd.Count, i = 0;
+            TVector scale = TSimd.Broadcast(Context.ResidualScale);
             for (; i <= d - lanes; i += lanes)
             {
-                TVector e = TLanes.Subtract(TLanes.Load(row + i), TLanes.Load(token + i));
-                TLanes.Store(e, error + i);
-                TLanes.Store(TLanes.Multiply(e, scale), row + i);
+                TVector e = TSimd.Subtract(TSimd.Load(row + i), TSimd.Load(token + i));
+                TSimd.Store(error + i, e);
+                TSimd.Store(row + i, TSimd.Multiply(e, scale));
             }
             for (; i < d; i++)
             {
@@ -72,19 +72,19 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
         private readonly void Auxiliary(int t, int* indices, float* values, float* scratch, float* error, float* aux, ref GatedSaeWorkspace.BlockSums sums)
         {
             GatedSaeWorkspace space = Context.Space;
-            int d = Context.Width, lanes = TLanes.Count;
+            int d = Context.Width, lanes = TSimd.Count;
             int count = ChooseAuxiliary(t, indices, values, scratch);
             if (Context.AuxDoubleBias) new ReadOnlySpan<float>(Context.DecoderBias, d).CopyTo(new Span<float>(aux, d));
             else new Span<float>(aux, d).Clear();
             AddRows(d, count, indices, values, Context.Decoder, Context.DecoderStride, aux);
             // The target is the residual token − reconstruction = −error, held constant.
-            TVector any = TLanes.Zero;
+            TVector any = TSimd.Zero;
             int i = 0;
             for (; i <= d - lanes; i += lanes)
             {
-                TVector x = TLanes.Load(aux + i);
-                any = TLanes.Add(any, TLanes.Abs(x));
-                TLanes.Store(TLanes.Add(x, TLanes.Load(error + i)), aux + i);
+                TVector x = TSimd.Load(aux + i);
+                any = TSimd.Add(any, TSimd.Abs(x));
+                TSimd.Store(aux + i, TSimd.Add(x, TSimd.Load(error + i)));
             }
             float anyTail = 0;
             for (; i < d; i++)
@@ -92,7 +92,7 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
                 anyTail += MathF.Abs(aux[i]);
                 aux[i] += error[i];
             }
-            if (TLanes.ReduceAdd(any) + anyTail > 0) sums.AuxAny = 1;
+            if (TSimd.Sum(any) + anyTail > 0) sums.AuxAny = 1;
             sums.Auxiliary += Dot(d, aux, aux);
             space.AuxCount[t] = count;
             for (int n = 0; n < count; n++)
@@ -121,17 +121,17 @@ internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
         private readonly int CollectClosed(int t, int panel, float bound, int* indices, float* values, int count)
         {
             GatedSaeWorkspace space = Context.Space;
-            int lanes = TLanes.Count, first = panel * Panel;
+            int lanes = TSimd.Count, first = panel * Panel;
             float* gate = space.GatePre + panel * Context.PanelStride + (long)t * Panel, magnitude = space.MagnitudePre + panel * Context.PanelStride + (long)t * Panel;
-            TVector limit = TLanes.Broadcast(bound);
+            TVector limit = TSimd.Broadcast(bound);
             for (int half = 0; half < 2; half++)
             {
                 int offset = half * lanes;
-                TVector m = TLanes.Add(TLanes.Load(magnitude + offset), TLanes.Load(space.MagnitudeBias + first + offset));
-                TVector g = TLanes.Add(TLanes.Load(gate + offset), TLanes.Load(space.GateBias + first + offset));
-                TVector chosen = TLanes.AndNot(TLanes.GreaterThan(m, TLanes.Zero), TLanes.GreaterThan(g, TLanes.Zero));
-                chosen = TLanes.AndNot(chosen, TLanes.GreaterThan(limit, m));
-                for (ulong bits = TLanes.Bits(chosen); bits != 0; bits &= bits - 1)
+                TVector m = TSimd.Add(TSimd.Load(magnitude + offset), TSimd.Load(space.MagnitudeBias + first + offset));
+                TVector g = TSimd.Add(TSimd.Load(gate + offset), TSimd.Load(space.GateBias + first + offset));
+                TVector chosen = TSimd.AndNot(TSimd.GreaterThan(m, TSimd.Zero), TSimd.GreaterThan(g, TSimd.Zero));
+                chosen = TSimd.AndNot(chosen, TSimd.GreaterThan(limit, m));
+                for (uint bits = TSimd.Bits(chosen); bits != 0; bits &= bits - 1)
                 {
                     int lane = offset + BitOperations.TrailingZeroCount(bits);
                     indices[count] = first + lane;

@@ -12,12 +12,12 @@ namespace BioSup.Kernels;
 /// Pre-activations lie as panels [panel][token][lane], which is at once the output layout of the register kernel and the layout its second
 /// operand must have, so dz needs no packing. Every sum has a fixed owner and order: the result does not depend on the number of threads.
 /// </summary>
-internal static unsafe partial class GatedSaeEngine<TLanes, TVector>
-    where TLanes : ISimdLanes<TVector>
+internal static unsafe partial class GatedSaeEngine<TSimd, TVector>
+    where TSimd : struct, ISimd<TVector, float>
     where TVector : unmanaged
 {
     /// <summary>Latents of one panel: two vectors.</summary>
-    private static int Panel => 2 * TLanes.Count;
+    private static int Panel => 2 * TSimd.Count;
 
     /// <summary>
     /// Share of active pairs above which a tile decodes by dense products: a gathered row costs several times as much per multiply-add as a register

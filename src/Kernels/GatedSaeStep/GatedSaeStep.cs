@@ -53,9 +53,9 @@ public static partial class GatedSaeStep
             throw new ArgumentException($"The activations must be {tokens.Rows} x {parameters.Latents}, are {activations.Rows} x {activations.Columns}.", nameof(activations));
         switch (KernelDispatch.Select(Operation))
         {
-            case KernelVariant.Avx512: GatedSaeEngine<Lanes512, Vector512<float>>.Encode(tokens, parameters, workspace, activations); break;
-            case KernelVariant.Avx2: GatedSaeEngine<Lanes256, Vector256<float>>.Encode(tokens, parameters, workspace, activations); break;
-            case KernelVariant.Portable: GatedSaeEngine<Lanes128, Vector128<float>>.Encode(tokens, parameters, workspace, activations); break;
+            case KernelVariant.Avx512: GatedSaeEngine<Simd512<float>, Vector512<float>>.Encode(tokens, parameters, workspace, activations); break;
+            case KernelVariant.Avx2: GatedSaeEngine<Simd256<float>, Vector256<float>>.Encode(tokens, parameters, workspace, activations); break;
+            case KernelVariant.Portable: GatedSaeEngine<Simd128<float>, Vector128<float>>.Encode(tokens, parameters, workspace, activations); break;
             default: EncodeReference(tokens, parameters, activations); break;
         }
     }
@@ -65,9 +65,9 @@ public static partial class GatedSaeStep
     {
         switch (KernelDispatch.Select(Operation))
         {
-            case KernelVariant.Avx512: GatedSaeEngine<Lanes512, Vector512<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
-            case KernelVariant.Avx2: GatedSaeEngine<Lanes256, Vector256<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
-            case KernelVariant.Portable: GatedSaeEngine<Lanes128, Vector128<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
+            case KernelVariant.Avx512: GatedSaeEngine<Simd512<float>, Vector512<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
+            case KernelVariant.Avx2: GatedSaeEngine<Simd256<float>, Vector256<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
+            case KernelVariant.Portable: GatedSaeEngine<Simd128<float>, Vector128<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
             default: RunReference(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
         }
     }

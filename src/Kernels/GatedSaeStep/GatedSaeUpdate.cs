@@ -49,9 +49,9 @@ public static unsafe class GatedSaeUpdate
         tensors.Add(parameters, gradients, first, second);
         return KernelDispatch.Select(Operation) switch
         {
-            KernelVariant.Avx512 => GatedSaeUpdateEngine<GatedSaeStep.Lanes512, Vector512<float>>.Apply(tensors, options, workspace),
-            KernelVariant.Avx2 => GatedSaeUpdateEngine<GatedSaeStep.Lanes256, Vector256<float>>.Apply(tensors, options, workspace),
-            KernelVariant.Portable => GatedSaeUpdateEngine<GatedSaeStep.Lanes128, Vector128<float>>.Apply(tensors, options, workspace),
+            KernelVariant.Avx512 => GatedSaeUpdateEngine<Simd512<float>, Vector512<float>>.Apply(tensors, options, workspace),
+            KernelVariant.Avx2 => GatedSaeUpdateEngine<Simd256<float>, Vector256<float>>.Apply(tensors, options, workspace),
+            KernelVariant.Portable => GatedSaeUpdateEngine<Simd128<float>, Vector128<float>>.Apply(tensors, options, workspace),
             _ => ApplyReference(tensors, options),
         };
     }

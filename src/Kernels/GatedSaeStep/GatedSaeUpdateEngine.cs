@@ -3,8 +3,8 @@ using BioSup.Runtime;
 namespace BioSup.Kernels;
 
 /// <summary>The two passes of <see cref="GatedSaeUpdate"/>: blocks of elements, and blocks of whole decoder rows after them.</summary>
-internal static unsafe class GatedSaeUpdateEngine<TLanes, TVector>
-    where TLanes : ISimdLanes<TVector>
+internal static unsafe class GatedSaeUpdateEngine<TSimd, TVector>
+    where TSimd : struct, ISimd<TVector, float>
     where TVector : unmanaged
 {
     public static double Apply(in GatedSaeTensors tensors, in GatedSaeUpdateOptions o, GatedSaeWorkspace workspace)
@@ -90,8 +90,8 @@ internal static unsafe class GatedSaeUpdateEngine<TLanes, TVector>
             if (squares > 0)
             {
                 float factor = -Dot(d, gradient, row) / squares;
-                int i = 0, lanes = TLanes.Count;
-                for (; i <= d - lanes; i += lanes) TLanes.Store(TLanes.MultiplyAdd(TLanes.Broadcast(factor), TLanes.Load(row + i), TLanes.Load(gradient + i)), gradient + i);
+                int i = 0, lanes = TSimd.Count;
+                for (; i <= d - lanes; i += lanes) TSimd.Store(gradient + i, TSimd.MultiplyAdd(TSimd.Broadcast(factor), TSimd.Load(row + i), TSimd.Load(gradient + i)));
                 for (; i < d; i++) gradient[i] = MathF.FusedMultiplyAdd(factor, row[i], gradient[i]);
             }
             return Dot(d, gradient, gradient);
@@ -125,18 +125,18 @@ internal static unsafe class GatedSaeUpdateEngine<TLanes, TVector>
         private readonly void Move(in GatedSaeTensors.Segment s, long start, int count)
         {
             float* p = s.Value + start, g = s.Gradient + start, m = s.First + start, v = s.Second + start;
-            TVector clip = TLanes.Broadcast(Clip), beta1 = TLanes.Broadcast(Beta1), rest1 = TLanes.Broadcast(Rest1), beta2 = TLanes.Broadcast(Beta2), rest2 = TLanes.Broadcast(Rest2);
-            TVector decay = TLanes.Broadcast(Decay), rate = TLanes.Broadcast(-Rate), root = TLanes.Broadcast(Root), epsilon = TLanes.Broadcast(Epsilon);
-            int i = 0, lanes = TLanes.Count;
+            TVector clip = TSimd.Broadcast(Clip), beta1 = TSimd.Broadcast(Beta1), rest1 = TSimd.Broadcast(Rest1), beta2 = TSimd.Broadcast(Beta2), rest2 = TSimd.Broadcast(Rest2);
+            TVector decay = TSimd.Broadcast(Decay), rate = TSimd.Broadcast(-Rate), root = TSimd.Broadcast(Root), epsilon = TSimd.Broadcast(Epsilon);
+            int i = 0, lanes = TSimd.Count;
             for (; i <= count - lanes; i += lanes)
             {
-                TVector gradient = TLanes.Multiply(TLanes.Load(g + i), clip);
-                TVector first = TLanes.MultiplyAdd(gradient, rest1, TLanes.Multiply(TLanes.Load(m + i), beta1));
-                TVector second = TLanes.MultiplyAdd(TLanes.Multiply(gradient, gradient), rest2, TLanes.Multiply(TLanes.Load(v + i), beta2));
-                TLanes.Store(first, m + i);
-                TLanes.Store(second, v + i);
-                TVector denominator = TLanes.MultiplyAdd(TLanes.Sqrt(second), root, epsilon);
-                TLanes.Store(TLanes.MultiplyAdd(rate, TLanes.Divide(first, denominator), TLanes.Multiply(TLanes.Load(p + i), decay)), p + i);
+                TVector gradient = TSimd.Multiply(TSimd.Load(g + i), clip);
+                TVector first = TSimd.MultiplyAdd(gradient, rest1, TSimd.Multiply(TSimd.Load(m + i), beta1));
+                TVector second = TSimd.MultiplyAdd(TSimd.Multiply(gradient, gradient), rest2, TSimd.Multiply(TSimd.Load(v + i), beta2));
+                TSimd.Store(m + i, first);
+                TSimd.Store(v + i, second);
+                TVector denominator = TSimd.MultiplyAdd(TSimd.Sqrt(second), root, epsilon);
+                TSimd.Store(p + i, TSimd.MultiplyAdd(rate, TSimd.Divide(first, denominator), TSimd.Multiply(TSimd.Load(p + i), decay)));
             }
             for (; i < count; i++)
             {
@@ -149,24 +149,24 @@ internal static unsafe class GatedSaeUpdateEngine<TLanes, TVector>
 
         private static void Scale(int d, float factor, float* row)
         {
-            int i = 0, lanes = TLanes.Count;
-            for (; i <= d - lanes; i += lanes) TLanes.Store(TLanes.Multiply(TLanes.Load(row + i), TLanes.Broadcast(factor)), row + i);
+            int i = 0, lanes = TSimd.Count;
+            for (; i <= d - lanes; i += lanes) TSimd.Store(row + i, TSimd.Multiply(TSimd.Load(row + i), TSimd.Broadcast(factor)));
             for (; i < d; i++) row[i] *= factor;
         }
     }
 
     private static float Dot(int length, float* x, float* y)
     {
-        int lanes = TLanes.Count, i = 0;
-        TVector s0 = TLanes.Zero, s1 = s0, s2 = s0, s3 = s0;
+        int lanes = TSimd.Count, i = 0;
+        TVector s0 = TSimd.Zero, s1 = s0, s2 = s0, s3 = s0;
         for (; i <= length - 4 * lanes; i += 4 * lanes)
         {
-            s0 = TLanes.MultiplyAdd(TLanes.Load(x + i), TLanes.Load(y + i), s0);
-            s1 = TLanes.MultiplyAdd(TLanes.Load(x + i + lanes), TLanes.Load(y + i + lanes), s1);
-            s2 = TLanes.MultiplyAdd(TLanes.Load(x + i + 2 * lanes), TLanes.Load(y + i + 2 * lanes), s2);
-            s3 = TLanes.MultiplyAdd(TLanes.Load(x + i + 3 * lanes), TLanes.Load(y + i + 3 * lanes), s3);
+            s0 = TSimd.MultiplyAdd(TSimd.Load(x + i), TSimd.Load(y + i), s0);
+            s1 = TSimd.MultiplyAdd(TSimd.Load(x + i + lanes), TSimd.Load(y + i + lanes), s1);
+            s2 = TSimd.MultiplyAdd(TSimd.Load(x + i + 2 * lanes), TSimd.Load(y + i + 2 * lanes), s2);
+            s3 = TSimd.MultiplyAdd(TSimd.Load(x + i + 3 * lanes), TSimd.Load(y + i + 3 * lanes), s3);
         }
-        float sum = TLanes.ReduceAdd(TLanes.Add(TLanes.Add(s0, s1), TLanes.Add(s2, s3)));
+        float sum = TSimd.Sum(TSimd.Add(TSimd.Add(s0, s1), TSimd.Add(s2, s3)));
         for (; i < length; i++) sum = MathF.FusedMultiplyAdd(x[i], y[i], sum);
         return sum;
     }

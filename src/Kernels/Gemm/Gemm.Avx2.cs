@@ -9,7 +9,7 @@ internal readonly unsafe struct Avx2SingleTile : IGemmTile<float>
     public static int TileColumns => 2 * Vector256<float>.Count;
 
     public static void Multiply(long depth, float* a, float* b, float* c, long strideC, float alpha, float beta) =>
-        GemmTile6x2<Simd256Single, Vector256<float>, float>.Multiply(depth, a, b, c, strideC, alpha, beta);
+        GemmTile6x2<Simd256<float>, Vector256<float>, float>.Multiply(depth, a, b, c, strideC, alpha, beta);
 }
 
 /// <summary>6 x 8 in double precision.</summary>
@@ -19,5 +19,5 @@ internal readonly unsafe struct Avx2DoubleTile : IGemmTile<double>
     public static int TileColumns => 2 * Vector256<double>.Count;
 
     public static void Multiply(long depth, double* a, double* b, double* c, long strideC, double alpha, double beta) =>
-        GemmTile6x2<Simd256Double, Vector256<double>, double>.Multiply(depth, a, b, c, strideC, alpha, beta);
+        GemmTile6x2<Simd256<double>, Vector256<double>, double>.Multiply(depth, a, b, c, strideC, alpha, beta);
 }

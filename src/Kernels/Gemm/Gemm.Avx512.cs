@@ -9,7 +9,7 @@ internal readonly unsafe struct Avx512SingleTile : IGemmTile<float>
     public static int TileColumns => 2 * Vector512<float>.Count;
 
     public static void Multiply(long depth, float* a, float* b, float* c, long strideC, float alpha, float beta) =>
-        GemmTile12x2<Simd512Single, Vector512<float>, float>.Multiply(depth, a, b, c, strideC, alpha, beta);
+        GemmTile12x2<Simd512<float>, Vector512<float>, float>.Multiply(depth, a, b, c, strideC, alpha, beta);
 }
 
 /// <summary>12 x 16 in double precision.</summary>
@@ -19,5 +19,5 @@ internal readonly unsafe struct Avx512DoubleTile : IGemmTile<double>
     public static int TileColumns => 2 * Vector512<double>.Count;
 
     public static void Multiply(long depth, double* a, double* b, double* c, long strideC, double alpha, double beta) =>
-        GemmTile12x2<Simd512Double, Vector512<double>, double>.Multiply(depth, a, b, c, strideC, alpha, beta);
+        GemmTile12x2<Simd512<double>, Vector512<double>, double>.Multiply(depth, a, b, c, strideC, alpha, beta);
 }

@@ -28,21 +28,21 @@ public static unsafe partial class GromovProduct
                 double* y = (double*)cost;
                 switch (Variant)
                 {
-                    case KernelVariant.Avx512: Row<ScalingLanes512Double, Vector512<double>>(x, y, row); break;
-                    case KernelVariant.Avx2: Row<ScalingLanes256Double, Vector256<double>>(x, y, row); break;
-                    default: Row<ScalingLanes128Double, Vector128<double>>(x, y, row); break;
+                    case KernelVariant.Avx512: Row<Simd512<double>, Vector512<double>>(x, y, row); break;
+                    case KernelVariant.Avx2: Row<Simd256<double>, Vector256<double>>(x, y, row); break;
+                    default: Row<Simd128<double>, Vector128<double>>(x, y, row); break;
                 }
                 return;
             }
             for (int j = 0; j < Columns; j++) cost[j] = T.CreateTruncating(Scale * (row + ColumnTerm[j] - double.CreateTruncating(product[j])));
         }
 
-        private readonly void Row<TLanes, TVector>(double* x, double* y, double row) where TLanes : struct, IScalingLanes<TVector, double> where TVector : unmanaged
+        private readonly void Row<TSimd, TVector>(double* x, double* y, double row) where TSimd : struct, ISimd<TVector, double> where TVector : struct
         {
-            TVector scale = TLanes.Broadcast(Scale), first = TLanes.Broadcast(row);
-            int whole = Columns / TLanes.Width * TLanes.Width;
-            for (int j = 0; j < whole; j += TLanes.Width)
-                TLanes.Store(TLanes.Multiply(scale, TLanes.Subtract(TLanes.Add(first, TLanes.Load(ColumnTerm + j)), TLanes.Load(x + j))), y + j);
+            TVector scale = TSimd.Broadcast(Scale), first = TSimd.Broadcast(row);
+            int whole = Columns / TSimd.Count * TSimd.Count;
+            for (int j = 0; j < whole; j += TSimd.Count)
+                TSimd.Store(y + j, TSimd.Multiply(scale, TSimd.Subtract(TSimd.Add(first, TSimd.Load(ColumnTerm + j)), TSimd.Load(x + j))));
             for (int j = whole; j < Columns; j++) y[j] = Scale * (row + ColumnTerm[j] - x[j]);
         }
     }

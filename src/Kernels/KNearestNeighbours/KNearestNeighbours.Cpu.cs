@@ -13,13 +13,13 @@ public static unsafe partial class KNearestNeighbours
         switch (KernelDispatch.Select(nameof(KNearestNeighbours)))
         {
             case KernelVariant.Avx512:
-                SearchLanes<Lanes512<T>, Vector512<T>, T>(device, metric, queries, points, indices, distances, self);
+                SearchSimd<Simd512<T>, Vector512<T>, T>(device, metric, queries, points, indices, distances, self);
                 break;
             case KernelVariant.Avx2:
-                SearchLanes<Lanes256<T>, Vector256<T>, T>(device, metric, queries, points, indices, distances, self);
+                SearchSimd<Simd256<T>, Vector256<T>, T>(device, metric, queries, points, indices, distances, self);
                 break;
             case KernelVariant.Portable:
-                SearchLanes<Lanes128<T>, Vector128<T>, T>(device, metric, queries, points, indices, distances, self);
+                SearchSimd<Simd128<T>, Vector128<T>, T>(device, metric, queries, points, indices, distances, self);
                 break;
             default:
                 SearchReference(metric, queries, points, indices, distances, self);
@@ -27,15 +27,15 @@ public static unsafe partial class KNearestNeighbours
         }
     }
 
-    private static void SearchLanes<TLanes, TVector, T>(CpuDevice device, DistanceMetric metric, MatrixView<T> queries, MatrixView<T> points, MatrixView<int> indices, MatrixView<T> distances, bool self)
-        where TLanes : IDistanceLanes<TVector, T>
+    private static void SearchSimd<TSimd, TVector, T>(CpuDevice device, DistanceMetric metric, MatrixView<T> queries, MatrixView<T> points, MatrixView<int> indices, MatrixView<T> distances, bool self)
+        where TSimd : struct, ISimd<TVector, T>
         where TVector : struct
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        bool expanded = PairSetup<TLanes, TVector, T>.HasExpandedForm(metric);
-        using PairOperand<T> right = new(device, points, metric, expanded, PairTile.Vectors * TLanes.Count);
+        bool expanded = PairSetup<TSimd, TVector, T>.HasExpandedForm(metric);
+        using PairOperand<T> right = new(device, points, metric, expanded, PairTile.Vectors * TSimd.Count);
         using PairOperand<T>? left = self ? null : new(device, queries, metric, expanded, panelWidth: 0);
-        PairProblem<T> problem = PairSetup<TLanes, TVector, T>.Create(metric, expanded, left ?? right, queries.Rows, right, points.Rows, points.Columns, self);
+        PairProblem<T> problem = PairSetup<TSimd, TVector, T>.Create(metric, expanded, left ?? right, queries.Rows, right, points.Rows, points.Columns, self);
         int paddedQueries = Padded(queries.Rows), paddedPoints = Padded(points.Rows), count = indices.Columns;
         using AlignedBuffer<T> scratch = new(device, (long)device.Pool.Threads * PairBlocks.ScratchElements);
         using AlignedBuffer<T> limits = new(device, paddedQueries), xLower = new(device, paddedQueries), yLower = new(device, self ? 0 : paddedPoints);
@@ -51,7 +51,7 @@ public static unsafe partial class KNearestNeighbours
         }
         for (int i = 0; i < queries.Rows; i++) NeighbourHeap<T>.Clear(distances.Pointer + i * distances.Stride, indices.Pointer + i * indices.Stride, count);
 
-        PairBlockJob<TLanes, TVector, T, NeighbourSink<TLanes, TVector, T>> search = new()
+        PairBlockJob<TSimd, TVector, T, NeighbourSink<TSimd, TVector, T>> search = new()
         {
             Problem = problem,
             Scratch = scratch.Pointer,

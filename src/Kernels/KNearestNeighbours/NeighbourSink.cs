@@ -8,8 +8,8 @@ namespace BioSup.Kernels;
 /// Feeds the heaps of the rows (and, in the self form, of the columns) of a tile. Almost every tile is dismissed by one comparison per vector:
 /// a lower bound of the raw values against the worst neighbour each row has so far.
 /// </summary>
-internal unsafe struct NeighbourSink<TLanes, TVector, T> : IPairSink<T>
-    where TLanes : IDistanceLanes<TVector, T>
+internal unsafe struct NeighbourSink<TSimd, TVector, T> : IPairSink<T>
+    where TSimd : struct, ISimd<TVector, T>
     where TVector : struct
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
@@ -48,7 +48,7 @@ internal unsafe struct NeighbourSink<TLanes, TVector, T> : IPairSink<T>
     {
         uint hits = problem.Expanded ? FilterExpanded(ref problem, row, column, rows, tile, stride) : FilterRaw(ref problem, row, column, rows, tile, stride);
         if (hits == 0) return;
-        if (problem.Expanded) PairExpansion<TLanes, TVector, T>.Resolve(ref problem, row, column, rows, hits, tile, stride, spare);
+        if (problem.Expanded) PairExpansion<TSimd, TVector, T>.Resolve(ref problem, row, column, rows, hits, tile, stride, spare);
         for (int r = 0; r < rows; r++)
             if ((hits >> r & 1) != 0) OfferRow(ref problem, row + r, column, columns, tile + r * stride);
     }
@@ -56,19 +56,19 @@ internal unsafe struct NeighbourSink<TLanes, TVector, T> : IPairSink<T>
     /// <summary>Rows of scalar products that hold a possible neighbour.</summary>
     private readonly uint FilterExpanded(ref PairProblem<T> problem, int row, int column, int rows, T* tile, nint stride)
     {
-        TVector minusTwo = TLanes.Broadcast(T.CreateTruncating(-2));
-        TVector y0 = TLanes.Load(YLower + column), y1 = TLanes.Load(YLower + column + TLanes.Count);
+        TVector minusTwo = TSimd.Broadcast(T.CreateTruncating(-2));
+        TVector y0 = TSimd.Load(YLower + column), y1 = TSimd.Load(YLower + column + TSimd.Count);
         // Without the self form only rows receive: the limits of the columns never pass.
         T* columnLimits = problem.Self ? Limits + column : null;
-        TVector none = TLanes.Broadcast(T.NegativeInfinity);
-        TVector limit0 = problem.Self ? TLanes.Load(columnLimits) : none, limit1 = problem.Self ? TLanes.Load(columnLimits + TLanes.Count) : none;
+        TVector none = TSimd.Broadcast(T.NegativeInfinity);
+        TVector limit0 = problem.Self ? TSimd.Load(columnLimits) : none, limit1 = problem.Self ? TSimd.Load(columnLimits + TSimd.Count) : none;
         uint hits = 0;
         for (int r = 0; r < rows; r++, tile += stride)
         {
-            TVector x = TLanes.Broadcast(XLower[row + r]), limit = TLanes.Broadcast(Limits[row + r]);
-            TVector lower0 = TLanes.MultiplyAdd(minusTwo, TLanes.Load(tile), TLanes.Add(x, y0));
-            TVector lower1 = TLanes.MultiplyAdd(minusTwo, TLanes.Load(tile + TLanes.Count), TLanes.Add(x, y1));
-            if ((TLanes.LessOrEqualMask(lower0, TLanes.Max(limit, limit0)) | TLanes.LessOrEqualMask(lower1, TLanes.Max(limit, limit1))) != 0) hits |= 1u << r;
+            TVector x = TSimd.Broadcast(XLower[row + r]), limit = TSimd.Broadcast(Limits[row + r]);
+            TVector lower0 = TSimd.MultiplyAdd(minusTwo, TSimd.Load(tile), TSimd.Add(x, y0));
+            TVector lower1 = TSimd.MultiplyAdd(minusTwo, TSimd.Load(tile + TSimd.Count), TSimd.Add(x, y1));
+            if ((TSimd.Bits(TSimd.LessOrEqual(lower0, TSimd.MaxOrSecond(limit, limit0))) | TSimd.Bits(TSimd.LessOrEqual(lower1, TSimd.MaxOrSecond(limit, limit1)))) != 0) hits |= 1u << r;
         }
         return hits;
     }
@@ -76,14 +76,14 @@ internal unsafe struct NeighbourSink<TLanes, TVector, T> : IPairSink<T>
     /// <summary>Rows of raw values that hold a possible neighbour.</summary>
     private readonly uint FilterRaw(ref PairProblem<T> problem, int row, int column, int rows, T* tile, nint stride)
     {
-        TVector none = TLanes.Broadcast(T.NegativeInfinity);
-        TVector limit0 = problem.Self ? TLanes.Load(Limits + column) : none, limit1 = problem.Self ? TLanes.Load(Limits + column + TLanes.Count) : none;
+        TVector none = TSimd.Broadcast(T.NegativeInfinity);
+        TVector limit0 = problem.Self ? TSimd.Load(Limits + column) : none, limit1 = problem.Self ? TSimd.Load(Limits + column + TSimd.Count) : none;
         uint hits = 0;
         for (int r = 0; r < rows; r++, tile += stride)
         {
-            TVector limit = TLanes.Broadcast(Limits[row + r]);
-            if ((TLanes.LessOrEqualMask(TLanes.Load(tile), TLanes.Max(limit, limit0)) |
-                TLanes.LessOrEqualMask(TLanes.Load(tile + TLanes.Count), TLanes.Max(limit, limit1))) != 0) hits |= 1u << r;
+            TVector limit = TSimd.Broadcast(Limits[row + r]);
+            if ((TSimd.Bits(TSimd.LessOrEqual(TSimd.Load(tile), TSimd.MaxOrSecond(limit, limit0))) |
+                TSimd.Bits(TSimd.LessOrEqual(TSimd.Load(tile + TSimd.Count), TSimd.MaxOrSecond(limit, limit1)))) != 0) hits |= 1u << r;
         }
         return hits;
     }
@@ -92,12 +92,12 @@ internal unsafe struct NeighbourSink<TLanes, TVector, T> : IPairSink<T>
     private readonly void OfferRow(ref PairProblem<T> problem, int i, int column, int columns, T* raw)
     {
         uint forRow = 0, forColumns = 0;
-        TVector limit = TLanes.Broadcast(Limits[i]);
-        for (int lane = 0; lane < PairTile.Vectors * TLanes.Count; lane += TLanes.Count)
+        TVector limit = TSimd.Broadcast(Limits[i]);
+        for (int lane = 0; lane < PairTile.Vectors * TSimd.Count; lane += TSimd.Count)
         {
-            TVector values = TLanes.Load(raw + lane);
-            forRow |= TLanes.LessOrEqualMask(values, limit) << lane;
-            if (problem.Self) forColumns |= TLanes.LessOrEqualMask(values, TLanes.Load(Limits + column + lane)) << lane;
+            TVector values = TSimd.Load(raw + lane);
+            forRow |= TSimd.Bits(TSimd.LessOrEqual(values, limit)) << lane;
+            if (problem.Self) forColumns |= TSimd.Bits(TSimd.LessOrEqual(values, TSimd.Load(Limits + column + lane))) << lane;
         }
         uint valid = columns >= 32 ? uint.MaxValue : (1u << columns) - 1;
         // In the self form every pair is met once, as i < j.

@@ -4,8 +4,8 @@ using BioSup.Runtime;
 namespace BioSup.Kernels;
 
 /// <summary>Turns raw values into distances and writes finished blocks to the matrix, in the self form also mirrored.</summary>
-internal unsafe struct DistanceSink<TLanes, TVector, T> : IPairSink<T>
-    where TLanes : IDistanceLanes<TVector, T>
+internal unsafe struct DistanceSink<TSimd, TVector, T> : IPairSink<T>
+    where TSimd : struct, ISimd<TVector, T>
     where TVector : struct
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
@@ -26,25 +26,25 @@ internal unsafe struct DistanceSink<TLanes, TVector, T> : IPairSink<T>
 
     public readonly void Tile(ref PairProblem<T> problem, int row, int column, int rows, int columns, T* tile, nint stride, T* spare)
     {
-        if (problem.Expanded) PairExpansion<TLanes, TVector, T>.Resolve(ref problem, row, column, rows, uint.MaxValue, tile, stride, spare);
+        if (problem.Expanded) PairExpansion<TSimd, TVector, T>.Resolve(ref problem, row, column, rows, uint.MaxValue, tile, stride, spare);
         switch (problem.Value)
         {
             case PairValue.SquareRoot:
                 for (int r = 0; r < rows; r++)
-                    for (T* p = tile + r * stride, end = p + problem.PanelWidth; p < end; p += TLanes.Count)
-                        TLanes.Store(p, TLanes.Sqrt(TLanes.Load(p)));
+                    for (T* p = tile + r * stride, end = p + problem.PanelWidth; p < end; p += TSimd.Count)
+                        TSimd.Store(p, TSimd.Sqrt(TSimd.Load(p)));
                 break;
             case PairValue.HalfOfUnit:
-                TVector half = TLanes.Broadcast(T.CreateTruncating(0.5)), two = TLanes.Broadcast(T.CreateTruncating(2));
+                TVector half = TSimd.Broadcast(T.CreateTruncating(0.5)), two = TSimd.Broadcast(T.CreateTruncating(2));
                 for (int r = 0; r < rows; r++)
-                    for (T* p = tile + r * stride, end = p + problem.PanelWidth; p < end; p += TLanes.Count)
-                        TLanes.Store(p, TLanes.Min(TLanes.Multiply(TLanes.Load(p), half), two));
+                    for (T* p = tile + r * stride, end = p + problem.PanelWidth; p < end; p += TSimd.Count)
+                        TSimd.Store(p, TSimd.MinOrSecond(TSimd.Multiply(TSimd.Load(p), half), two));
                 break;
             case PairValue.Fraction:
-                TVector depth = TLanes.Broadcast(T.CreateTruncating(Math.Max(1, problem.Depth)));
+                TVector depth = TSimd.Broadcast(T.CreateTruncating(Math.Max(1, problem.Depth)));
                 for (int r = 0; r < rows; r++)
-                    for (T* p = tile + r * stride, end = p + problem.PanelWidth; p < end; p += TLanes.Count)
-                        TLanes.Store(p, TLanes.Divide(TLanes.Load(p), depth));
+                    for (T* p = tile + r * stride, end = p + problem.PanelWidth; p < end; p += TSimd.Count)
+                        TSimd.Store(p, TSimd.Divide(TSimd.Load(p), depth));
                 break;
         }
     }
@@ -67,8 +67,8 @@ internal unsafe struct DistanceSink<TLanes, TVector, T> : IPairSink<T>
     private static void WriteRow(T* source, T* target, int count)
     {
         int done = 0;
-        if ((nuint)target % (nuint)(TLanes.Count * sizeof(T)) == 0)
-            for (; done + TLanes.Count <= count; done += TLanes.Count) TLanes.StoreStreaming(target + done, TLanes.Load(source + done));
+        if ((nuint)target % (nuint)(TSimd.Count * sizeof(T)) == 0)
+            for (; done + TSimd.Count <= count; done += TSimd.Count) TSimd.StoreStreaming(target + done, TSimd.Load(source + done));
         for (; done < count; done++) target[done] = source[done];
     }
 

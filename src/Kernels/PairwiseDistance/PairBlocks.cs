@@ -50,8 +50,8 @@ internal static class PairBlocks
 }
 
 /// <summary>Computes one block of pairs, chunk of coordinates by chunk, and hands its tiles to the sink.</summary>
-internal unsafe struct PairBlockJob<TLanes, TVector, T, TSink> : IBlockJob
-    where TLanes : IDistanceLanes<TVector, T>
+internal unsafe struct PairBlockJob<TSimd, TVector, T, TSink> : IBlockJob
+    where TSimd : struct, ISimd<TVector, T>
     where TVector : struct
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
     where TSink : struct, IPairSink<T>
@@ -99,8 +99,8 @@ internal unsafe struct PairBlockJob<TLanes, TVector, T, TSink> : IBlockJob
 }
 
 /// <summary>The expanded form's raw values from scalar products, with the direct value where the expansion cancels.</summary>
-internal static unsafe class PairExpansion<TLanes, TVector, T>
-    where TLanes : IDistanceLanes<TVector, T>
+internal static unsafe class PairExpansion<TSimd, TVector, T>
+    where TSimd : struct, ISimd<TVector, T>
     where TVector : struct
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
@@ -122,18 +122,18 @@ internal static unsafe class PairExpansion<TLanes, TVector, T>
     /// <summary>tile = |x|² + |y|² − 2 tile. Returns the rows in which some value is at or below the cancellation threshold.</summary>
     private static uint Expand(ref PairProblem<T> problem, int row, int column, int rows, T* tile, nint stride)
     {
-        TVector minusTwo = TLanes.Broadcast(T.CreateTruncating(-2)), threshold = TLanes.Broadcast(T.CreateTruncating(PairProblem<T>.Cancellation));
+        TVector minusTwo = TSimd.Broadcast(T.CreateTruncating(-2)), threshold = TSimd.Broadcast(T.CreateTruncating(PairProblem<T>.Cancellation));
         T* yNorms = problem.YNorms + column;
-        TVector y0 = TLanes.Load(yNorms), y1 = TLanes.Load(yNorms + TLanes.Count);
+        TVector y0 = TSimd.Load(yNorms), y1 = TSimd.Load(yNorms + TSimd.Count);
         uint cancelled = 0;
         for (int r = 0; r < rows; r++, tile += stride)
         {
-            TVector x = TLanes.Broadcast(problem.XNorms[row + r]);
-            TVector sum0 = TLanes.Add(x, y0), sum1 = TLanes.Add(x, y1);
-            TVector raw0 = TLanes.MultiplyAdd(minusTwo, TLanes.Load(tile), sum0), raw1 = TLanes.MultiplyAdd(minusTwo, TLanes.Load(tile + TLanes.Count), sum1);
-            TLanes.Store(tile, raw0);
-            TLanes.Store(tile + TLanes.Count, raw1);
-            uint lanes = TLanes.LessOrEqualMask(raw0, TLanes.Multiply(threshold, sum0)) | TLanes.LessOrEqualMask(raw1, TLanes.Multiply(threshold, sum1));
+            TVector x = TSimd.Broadcast(problem.XNorms[row + r]);
+            TVector sum0 = TSimd.Add(x, y0), sum1 = TSimd.Add(x, y1);
+            TVector raw0 = TSimd.MultiplyAdd(minusTwo, TSimd.Load(tile), sum0), raw1 = TSimd.MultiplyAdd(minusTwo, TSimd.Load(tile + TSimd.Count), sum1);
+            TSimd.Store(tile, raw0);
+            TSimd.Store(tile + TSimd.Count, raw1);
+            uint lanes = TSimd.Bits(TSimd.LessOrEqual(raw0, TSimd.Multiply(threshold, sum0))) | TSimd.Bits(TSimd.LessOrEqual(raw1, TSimd.Multiply(threshold, sum1)));
             if (lanes != 0) cancelled |= 1u << r;
         }
         return cancelled;
@@ -141,11 +141,11 @@ internal static unsafe class PairExpansion<TLanes, TVector, T>
 
     private static void Replace(T xNorm, T* yNorms, T* raw, T* direct)
     {
-        TVector threshold = TLanes.Broadcast(T.CreateTruncating(PairProblem<T>.Cancellation)), x = TLanes.Broadcast(xNorm);
-        for (int lane = 0; lane < PairTile.Vectors * TLanes.Count; lane += TLanes.Count)
+        TVector threshold = TSimd.Broadcast(T.CreateTruncating(PairProblem<T>.Cancellation)), x = TSimd.Broadcast(xNorm);
+        for (int lane = 0; lane < PairTile.Vectors * TSimd.Count; lane += TSimd.Count)
         {
-            TVector value = TLanes.Load(raw + lane), limit = TLanes.Multiply(threshold, TLanes.Add(x, TLanes.Load(yNorms + lane)));
-            TLanes.Store(raw + lane, TLanes.SelectGreater(value, limit, value, TLanes.Load(direct + lane)));
+            TVector value = TSimd.Load(raw + lane), limit = TSimd.Multiply(threshold, TSimd.Add(x, TSimd.Load(yNorms + lane)));
+            TSimd.Store(raw + lane, TSimd.Select(TSimd.GreaterThan(value, limit), value, TSimd.Load(direct + lane)));
         }
     }
 

@@ -19,8 +19,8 @@ internal static class PairTile
 }
 
 /// <summary>The register tile: <see cref="PairTile.Rows"/> rows of x against one panel of y, each pair summed in order of the coordinates.</summary>
-internal static unsafe class PairTile<TLanes, TVector, T, TTerm>
-    where TLanes : IDistanceLanes<TVector, T>
+internal static unsafe class PairTile<TSimd, TVector, T, TTerm>
+    where TSimd : struct, ISimd<TVector, T>
     where TVector : struct
     where T : unmanaged
     where TTerm : IPairTerm
@@ -39,26 +39,26 @@ internal static unsafe class PairTile<TLanes, TVector, T, TTerm>
         TVector s30 = default, s31 = default, s40 = default, s41 = default, s50 = default, s51 = default;
         for (nint k = 0; k < depth; k++)
         {
-            TVector y0 = TLanes.Load(panel), y1 = TLanes.Load(panel + TLanes.Count);
-            panel += 2 * TLanes.Count;
-            TVector x = TLanes.Broadcast(x0[k]);
-            s00 = TTerm.Accumulate<TLanes, TVector, T>(s00, x, y0);
-            s01 = TTerm.Accumulate<TLanes, TVector, T>(s01, x, y1);
-            x = TLanes.Broadcast(x1[k]);
-            s10 = TTerm.Accumulate<TLanes, TVector, T>(s10, x, y0);
-            s11 = TTerm.Accumulate<TLanes, TVector, T>(s11, x, y1);
-            x = TLanes.Broadcast(x2[k]);
-            s20 = TTerm.Accumulate<TLanes, TVector, T>(s20, x, y0);
-            s21 = TTerm.Accumulate<TLanes, TVector, T>(s21, x, y1);
-            x = TLanes.Broadcast(x3[k]);
-            s30 = TTerm.Accumulate<TLanes, TVector, T>(s30, x, y0);
-            s31 = TTerm.Accumulate<TLanes, TVector, T>(s31, x, y1);
-            x = TLanes.Broadcast(x4[k]);
-            s40 = TTerm.Accumulate<TLanes, TVector, T>(s40, x, y0);
-            s41 = TTerm.Accumulate<TLanes, TVector, T>(s41, x, y1);
-            x = TLanes.Broadcast(x5[k]);
-            s50 = TTerm.Accumulate<TLanes, TVector, T>(s50, x, y0);
-            s51 = TTerm.Accumulate<TLanes, TVector, T>(s51, x, y1);
+            TVector y0 = TSimd.Load(panel), y1 = TSimd.Load(panel + TSimd.Count);
+            panel += 2 * TSimd.Count;
+            TVector x = TSimd.Broadcast(x0[k]);
+            s00 = TTerm.Accumulate<TSimd, TVector, T>(s00, x, y0);
+            s01 = TTerm.Accumulate<TSimd, TVector, T>(s01, x, y1);
+            x = TSimd.Broadcast(x1[k]);
+            s10 = TTerm.Accumulate<TSimd, TVector, T>(s10, x, y0);
+            s11 = TTerm.Accumulate<TSimd, TVector, T>(s11, x, y1);
+            x = TSimd.Broadcast(x2[k]);
+            s20 = TTerm.Accumulate<TSimd, TVector, T>(s20, x, y0);
+            s21 = TTerm.Accumulate<TSimd, TVector, T>(s21, x, y1);
+            x = TSimd.Broadcast(x3[k]);
+            s30 = TTerm.Accumulate<TSimd, TVector, T>(s30, x, y0);
+            s31 = TTerm.Accumulate<TSimd, TVector, T>(s31, x, y1);
+            x = TSimd.Broadcast(x4[k]);
+            s40 = TTerm.Accumulate<TSimd, TVector, T>(s40, x, y0);
+            s41 = TTerm.Accumulate<TSimd, TVector, T>(s41, x, y1);
+            x = TSimd.Broadcast(x5[k]);
+            s50 = TTerm.Accumulate<TSimd, TVector, T>(s50, x, y0);
+            s51 = TTerm.Accumulate<TSimd, TVector, T>(s51, x, y1);
         }
         Write(tile, s00, s01, join);
         Write(tile + stride, s10, s11, join);
@@ -74,10 +74,10 @@ internal static unsafe class PairTile<TLanes, TVector, T, TTerm>
         TVector s0 = default, s1 = default;
         for (nint k = 0; k < depth; k++)
         {
-            TVector x = TLanes.Broadcast(row[k]);
-            s0 = TTerm.Accumulate<TLanes, TVector, T>(s0, x, TLanes.Load(panel));
-            s1 = TTerm.Accumulate<TLanes, TVector, T>(s1, x, TLanes.Load(panel + TLanes.Count));
-            panel += 2 * TLanes.Count;
+            TVector x = TSimd.Broadcast(row[k]);
+            s0 = TTerm.Accumulate<TSimd, TVector, T>(s0, x, TSimd.Load(panel));
+            s1 = TTerm.Accumulate<TSimd, TVector, T>(s1, x, TSimd.Load(panel + TSimd.Count));
+            panel += 2 * TSimd.Count;
         }
         Write(tile, s0, s1, join);
     }
@@ -85,14 +85,14 @@ internal static unsafe class PairTile<TLanes, TVector, T, TTerm>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     private static void Write(T* tile, TVector first, TVector second, bool join)
     {
-        first = TTerm.ChunkValue<TLanes, TVector, T>(first);
-        second = TTerm.ChunkValue<TLanes, TVector, T>(second);
+        first = TTerm.ChunkValue<TSimd, TVector, T>(first);
+        second = TTerm.ChunkValue<TSimd, TVector, T>(second);
         if (join)
         {
-            first = TTerm.Join<TLanes, TVector, T>(TLanes.Load(tile), first);
-            second = TTerm.Join<TLanes, TVector, T>(TLanes.Load(tile + TLanes.Count), second);
+            first = TTerm.Join<TSimd, TVector, T>(TSimd.Load(tile), first);
+            second = TTerm.Join<TSimd, TVector, T>(TSimd.Load(tile + TSimd.Count), second);
         }
-        TLanes.Store(tile, first);
-        TLanes.Store(tile + TLanes.Count, second);
+        TSimd.Store(tile, first);
+        TSimd.Store(tile + TSimd.Count, second);
     }
 }

@@ -16,13 +16,13 @@ public static partial class PairwiseDistance
         switch (KernelDispatch.Select(nameof(PairwiseDistance)))
         {
             case KernelVariant.Avx512:
-                ComputeLanes<Lanes512<T>, Vector512<T>, T>(device, metric, x, y, distances, form, self);
+                ComputeSimd<Simd512<T>, Vector512<T>, T>(device, metric, x, y, distances, form, self);
                 break;
             case KernelVariant.Avx2:
-                ComputeLanes<Lanes256<T>, Vector256<T>, T>(device, metric, x, y, distances, form, self);
+                ComputeSimd<Simd256<T>, Vector256<T>, T>(device, metric, x, y, distances, form, self);
                 break;
             case KernelVariant.Portable:
-                ComputeLanes<Lanes128<T>, Vector128<T>, T>(device, metric, x, y, distances, form, self);
+                ComputeSimd<Simd128<T>, Vector128<T>, T>(device, metric, x, y, distances, form, self);
                 break;
             default:
                 ComputeReference(metric, x, y, distances, self);
@@ -30,18 +30,18 @@ public static partial class PairwiseDistance
         }
     }
 
-    private static unsafe void ComputeLanes<TLanes, TVector, T>(CpuDevice device, DistanceMetric metric, MatrixView<T> x, MatrixView<T> y, MatrixView<T> distances, DistanceForm form, bool self)
-        where TLanes : IDistanceLanes<TVector, T>
+    private static unsafe void ComputeSimd<TSimd, TVector, T>(CpuDevice device, DistanceMetric metric, MatrixView<T> x, MatrixView<T> y, MatrixView<T> distances, DistanceForm form, bool self)
+        where TSimd : struct, ISimd<TVector, T>
         where TVector : struct
         where T : unmanaged, IBinaryFloatingPointIeee754<T>
     {
-        bool expanded = form == DistanceForm.Expanded && PairSetup<TLanes, TVector, T>.HasExpandedForm(metric);
-        using PairOperand<T> right = new(device, y, metric, expanded, PairTile.Vectors * TLanes.Count);
+        bool expanded = form == DistanceForm.Expanded && PairSetup<TSimd, TVector, T>.HasExpandedForm(metric);
+        using PairOperand<T> right = new(device, y, metric, expanded, PairTile.Vectors * TSimd.Count);
         using PairOperand<T>? left = self ? null : new(device, x, metric, expanded, panelWidth: 0);
         using AlignedBuffer<T> scratch = new(device, (long)device.Pool.Threads * PairBlocks.ScratchElements);
-        PairBlockJob<TLanes, TVector, T, DistanceSink<TLanes, TVector, T>> job = new()
+        PairBlockJob<TSimd, TVector, T, DistanceSink<TSimd, TVector, T>> job = new()
         {
-            Problem = PairSetup<TLanes, TVector, T>.Create(metric, expanded, left ?? right, x.Rows, right, y.Rows, x.Columns, self),
+            Problem = PairSetup<TSimd, TVector, T>.Create(metric, expanded, left ?? right, x.Rows, right, y.Rows, x.Columns, self),
             Sink = new(distances, metric is DistanceMetric.Cosine or DistanceMetric.Correlation && !expanded),
             Scratch = scratch.Pointer,
         };
@@ -50,8 +50,8 @@ public static partial class PairwiseDistance
 }
 
 /// <summary>Which tile kernels and which final step a metric needs.</summary>
-internal static unsafe class PairSetup<TLanes, TVector, T>
-    where TLanes : IDistanceLanes<TVector, T>
+internal static unsafe class PairSetup<TSimd, TVector, T>
+    where TSimd : struct, ISimd<TVector, T>
     where TVector : struct
     where T : unmanaged, IBinaryFloatingPointIeee754<T>
 {
@@ -63,7 +63,7 @@ internal static unsafe class PairSetup<TLanes, TVector, T>
         PairProblem<T> problem = new()
         {
             X = left.Rows, XStride = left.Stride, XRows = xRows, XNorms = left.Norms,
-            Panels = right.Panels, PanelWidth = PairTile.Vectors * TLanes.Count, YRows = yRows, YNorms = right.Norms,
+            Panels = right.Panels, PanelWidth = PairTile.Vectors * TSimd.Count, YRows = yRows, YNorms = right.Norms,
             Depth = depth, Self = self,
             Value = metric switch
             {
@@ -72,13 +72,13 @@ internal static unsafe class PairSetup<TLanes, TVector, T>
                 DistanceMetric.Hamming => PairValue.Fraction,
                 _ => PairValue.Raw,
             },
-            DirectTile = &PairTile<TLanes, TVector, T, SquaredDifferenceTerm>.Run,
-            DirectRow = &PairTile<TLanes, TVector, T, SquaredDifferenceTerm>.RunRow,
+            DirectTile = &PairTile<TSimd, TVector, T, SquaredDifferenceTerm>.Run,
+            DirectRow = &PairTile<TSimd, TVector, T, SquaredDifferenceTerm>.RunRow,
         };
-        if (expanded) problem.Tile = &PairTile<TLanes, TVector, T, ProductTerm>.Run;
-        else if (metric == DistanceMetric.Cityblock) problem.Tile = &PairTile<TLanes, TVector, T, AbsoluteDifferenceTerm>.Run;
-        else if (metric == DistanceMetric.Chebyshev) problem.Tile = &PairTile<TLanes, TVector, T, LargestDifferenceTerm>.Run;
-        else if (metric == DistanceMetric.Hamming) problem.Tile = &PairTile<TLanes, TVector, T, MismatchTerm>.Run;
+        if (expanded) problem.Tile = &PairTile<TSimd, TVector, T, ProductTerm>.Run;
+        else if (metric == DistanceMetric.Cityblock) problem.Tile = &PairTile<TSimd, TVector, T, AbsoluteDifferenceTerm>.Run;
+        else if (metric == DistanceMetric.Chebyshev) problem.Tile = &PairTile<TSimd, TVector, T, LargestDifferenceTerm>.Run;
+        else if (metric == DistanceMetric.Hamming) problem.Tile = &PairTile<TSimd, TVector, T, MismatchTerm>.Run;
         else problem.Tile = problem.DirectTile;
         return problem;
     }

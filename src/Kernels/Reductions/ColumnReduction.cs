@@ -7,10 +7,9 @@ namespace BioSup.Kernels;
 /// One result per column. The matrix is cut into blocks of rows whose number depends on the shape alone; each block sums into its own row of partials,
 /// walking the data in memory order, and the partials are joined in block order.
 /// </summary>
-internal static unsafe class ColumnReduction<TSimd, TVector, TLoad, T, TTerm>
+internal static unsafe class ColumnReduction<TSimd, TVector, T, TTerm>
     where TSimd : struct, ISimd<TVector, double>
     where TVector : struct
-    where TLoad : struct, IWideLoad<TVector, T>
     where T : unmanaged, INumberBase<T>
     where TTerm : struct, ITerm
 {
@@ -64,9 +63,9 @@ internal static unsafe class ColumnReduction<TSimd, TVector, TLoad, T, TTerm>
     {
         int lanes = TSimd.Count, j = 0;
         if (shifts == null)
-            for (; j <= width - lanes; j += lanes) TSimd.Store(partials + j, TTerm.Step<TSimd, TVector>(TSimd.Load(partials + j), TLoad.Load(x + j), TSimd.Zero));
+            for (; j <= width - lanes; j += lanes) TSimd.Store(partials + j, TTerm.Step<TSimd, TVector>(TSimd.Load(partials + j), TSimd.LoadWidened(x + j), TSimd.Zero));
         else
-            for (; j <= width - lanes; j += lanes) TSimd.Store(partials + j, TTerm.Step<TSimd, TVector>(TSimd.Load(partials + j), TLoad.Load(x + j), TSimd.Load(shifts + j)));
+            for (; j <= width - lanes; j += lanes) TSimd.Store(partials + j, TTerm.Step<TSimd, TVector>(TSimd.Load(partials + j), TSimd.LoadWidened(x + j), TSimd.Load(shifts + j)));
         for (; j < width; j++) partials[j] = TTerm.Step(partials[j], double.CreateTruncating(x[j]), shifts == null ? 0 : shifts[j]);
     }
 }

@@ -10,9 +10,9 @@ public static unsafe partial class Reductions
         CpuDevice cpu = Validate(x.Device, results, x.Rows, "row");
         switch (KernelDispatch.Select(nameof(Reductions)))
         {
-            case KernelVariant.Avx512: RowReduction<Simd512Double, Vector512<double>, Wide512Single, float, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
-            case KernelVariant.Avx2: RowReduction<Simd256Double, Vector256<double>, Wide256Single, float, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
-            case KernelVariant.Portable: RowReduction<Simd128Double, Vector128<double>, Wide128Single, float, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
+            case KernelVariant.Avx512: RowReduction<Simd512<double>, Vector512<double>, float, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
+            case KernelVariant.Avx2: RowReduction<Simd256<double>, Vector256<double>, float, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
+            case KernelVariant.Portable: RowReduction<Simd128<double>, Vector128<double>, float, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
             default: ReferenceRows<TTerm, float>(x, shifts.Pointer, results.Pointer); break;
         }
     }
@@ -22,9 +22,9 @@ public static unsafe partial class Reductions
         CpuDevice cpu = Validate(x.Device, results, x.Rows, "row");
         switch (KernelDispatch.Select(nameof(Reductions)))
         {
-            case KernelVariant.Avx512: RowReduction<Simd512Double, Vector512<double>, Wide512Double, double, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
-            case KernelVariant.Avx2: RowReduction<Simd256Double, Vector256<double>, Wide256Double, double, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
-            case KernelVariant.Portable: RowReduction<Simd128Double, Vector128<double>, Wide128Double, double, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
+            case KernelVariant.Avx512: RowReduction<Simd512<double>, Vector512<double>, double, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
+            case KernelVariant.Avx2: RowReduction<Simd256<double>, Vector256<double>, double, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
+            case KernelVariant.Portable: RowReduction<Simd128<double>, Vector128<double>, double, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
             default: ReferenceRows<TTerm, double>(x, shifts.Pointer, results.Pointer); break;
         }
     }
@@ -34,9 +34,9 @@ public static unsafe partial class Reductions
         CpuDevice cpu = Validate(x.Device, results, x.Columns, "column");
         switch (KernelDispatch.Select(nameof(Reductions)))
         {
-            case KernelVariant.Avx512: ColumnReduction<Simd512Double, Vector512<double>, Wide512Single, float, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
-            case KernelVariant.Avx2: ColumnReduction<Simd256Double, Vector256<double>, Wide256Single, float, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
-            case KernelVariant.Portable: ColumnReduction<Simd128Double, Vector128<double>, Wide128Single, float, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
+            case KernelVariant.Avx512: ColumnReduction<Simd512<double>, Vector512<double>, float, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
+            case KernelVariant.Avx2: ColumnReduction<Simd256<double>, Vector256<double>, float, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
+            case KernelVariant.Portable: ColumnReduction<Simd128<double>, Vector128<double>, float, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
             default: ReferenceColumns<TTerm, float>(x, shifts.Pointer, results.Pointer); break;
         }
     }
@@ -46,9 +46,9 @@ public static unsafe partial class Reductions
         CpuDevice cpu = Validate(x.Device, results, x.Columns, "column");
         switch (KernelDispatch.Select(nameof(Reductions)))
         {
-            case KernelVariant.Avx512: ColumnReduction<Simd512Double, Vector512<double>, Wide512Double, double, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
-            case KernelVariant.Avx2: ColumnReduction<Simd256Double, Vector256<double>, Wide256Double, double, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
-            case KernelVariant.Portable: ColumnReduction<Simd128Double, Vector128<double>, Wide128Double, double, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
+            case KernelVariant.Avx512: ColumnReduction<Simd512<double>, Vector512<double>, double, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
+            case KernelVariant.Avx2: ColumnReduction<Simd256<double>, Vector256<double>, double, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
+            case KernelVariant.Portable: ColumnReduction<Simd128<double>, Vector128<double>, double, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
             default: ReferenceColumns<TTerm, double>(x, shifts.Pointer, results.Pointer); break;
         }
     }

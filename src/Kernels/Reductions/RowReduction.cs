@@ -4,10 +4,9 @@ using BioSup.Runtime;
 namespace BioSup.Kernels;
 
 /// <summary>One result per row: four vector accumulators, joined in a fixed order. Rows are cut into blocks among the threads; a row never is.</summary>
-internal static unsafe class RowReduction<TSimd, TVector, TLoad, T, TTerm>
+internal static unsafe class RowReduction<TSimd, TVector, T, TTerm>
     where TSimd : struct, ISimd<TVector, double>
     where TVector : struct
-    where TLoad : struct, IWideLoad<TVector, T>
     where T : unmanaged, INumberBase<T>
     where TTerm : struct, ITerm
 {
@@ -41,12 +40,12 @@ internal static unsafe class RowReduction<TSimd, TVector, TLoad, T, TTerm>
         TVector a = TSimd.Broadcast(TTerm.Start), b = a, c = a, d = a, s = TSimd.Broadcast(shift);
         for (; j <= length - 4 * lanes; j += 4 * lanes)
         {
-            a = TTerm.Step<TSimd, TVector>(a, TLoad.Load(x + j), s);
-            b = TTerm.Step<TSimd, TVector>(b, TLoad.Load(x + j + lanes), s);
-            c = TTerm.Step<TSimd, TVector>(c, TLoad.Load(x + j + 2 * lanes), s);
-            d = TTerm.Step<TSimd, TVector>(d, TLoad.Load(x + j + 3 * lanes), s);
+            a = TTerm.Step<TSimd, TVector>(a, TSimd.LoadWidened(x + j), s);
+            b = TTerm.Step<TSimd, TVector>(b, TSimd.LoadWidened(x + j + lanes), s);
+            c = TTerm.Step<TSimd, TVector>(c, TSimd.LoadWidened(x + j + 2 * lanes), s);
+            d = TTerm.Step<TSimd, TVector>(d, TSimd.LoadWidened(x + j + 3 * lanes), s);
         }
-        for (; j <= length - lanes; j += lanes) a = TTerm.Step<TSimd, TVector>(a, TLoad.Load(x + j), s);
+        for (; j <= length - lanes; j += lanes) a = TTerm.Step<TSimd, TVector>(a, TSimd.LoadWidened(x + j), s);
         a = TTerm.Join<TSimd, TVector>(TTerm.Join<TSimd, TVector>(a, b), TTerm.Join<TSimd, TVector>(c, d));
         double* lane = stackalloc double[8];
         TSimd.Store(lane, a);

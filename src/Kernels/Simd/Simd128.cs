@@ -1,107 +1,102 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
+using static System.Runtime.CompilerServices.MethodImplOptions;
 
 namespace BioSup.Kernels;
 
-/// <summary>Single precision in 128-bit registers (SSE or NEON).</summary>
-internal readonly unsafe struct Simd128Single : ISimd<Vector128<float>, float>
+/// <summary>128-bit registers: what every 64-bit processor has (SSE2, NEON).</summary>
+/// <typeparam name="T">float or double.</typeparam>
+internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : unmanaged
 {
-    public static int Count => Vector128<float>.Count;
-    public static Vector128<float> Zero => Vector128<float>.Zero;
-    public static Vector128<float> Broadcast(float value) => Vector128.Create(value);
-    public static Vector128<float> Load(float* source) => Vector128.Load(source);
-    public static void Store(float* destination, Vector128<float> value) => Vector128.Store(value, destination);
-    public static Vector128<float> Add(Vector128<float> a, Vector128<float> b) => a + b;
-    public static Vector128<float> Subtract(Vector128<float> a, Vector128<float> b) => a - b;
-    public static Vector128<float> Multiply(Vector128<float> a, Vector128<float> b) => a * b;
-    public static Vector128<float> Divide(Vector128<float> a, Vector128<float> b) => a / b;
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> MultiplyAdd(Vector128<float> a, Vector128<float> b, Vector128<float> c) => Vector128.MultiplyAddEstimate(a, b, c);
-    public static Vector128<float> Sqrt(Vector128<float> a) => Vector128.Sqrt(a);
-    public static Vector128<float> Abs(Vector128<float> a) => Vector128.Abs(a);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Max(Vector128<float> a, Vector128<float> b) => Vector128.Max(a, b);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Min(Vector128<float> a, Vector128<float> b) => Vector128.Min(a, b);
-    public static Vector128<float> Equal(Vector128<float> a, Vector128<float> b) => Vector128.Equals(a, b);
-    public static Vector128<float> LessThan(Vector128<float> a, Vector128<float> b) => Vector128.LessThan(a, b);
-    public static Vector128<float> GreaterThan(Vector128<float> a, Vector128<float> b) => Vector128.GreaterThan(a, b);
-    public static Vector128<float> Select(Vector128<float> mask, Vector128<float> whenTrue, Vector128<float> whenFalse) => Vector128.ConditionalSelect(mask, whenTrue, whenFalse);
-    public static Vector128<float> And(Vector128<float> a, Vector128<float> b) => a & b;
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool AllLessOrEqual(Vector128<float> a, Vector128<float> b) => Vector128.LessThanOrEqualAll(a, b);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Any(Vector128<float> mask) => Vector128.ExtractMostSignificantBits(mask) != 0;
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> MaxOrSecond(Vector128<float> a, Vector128<float> b) => Vector128.ConditionalSelect(Vector128.GreaterThan(a, b), a, b);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> MinOrSecond(Vector128<float> a, Vector128<float> b) => Vector128.ConditionalSelect(Vector128.LessThan(a, b), a, b);
-    public static Vector128<float> Or(Vector128<float> a, Vector128<float> b) => a | b;
-    public static Vector128<float> AddBits(Vector128<float> a, Vector128<float> b) => (a.AsUInt32() + b.AsUInt32()).AsSingle();
-    public static Vector128<float> ShiftBitsLeft(Vector128<float> a, [ConstantExpected] byte count) => (a.AsUInt32() << count).AsSingle();
-    public static Vector128<float> ShiftBitsRight(Vector128<float> a, [ConstantExpected] byte count) => (a.AsUInt32() >>> count).AsSingle();
+    public static int Count => Vector128<T>.Count;
+    public static Vector128<T> Zero => Vector128<T>.Zero;
 
-    public static float Sum(Vector128<float> a)
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> Broadcast(T value) => Vector128.Create(value);
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> Load(T* source) => Vector128.Load(source);
+
+    [MethodImpl(AggressiveInlining)]
+    public static Vector128<T> LoadWidened<TSource>(TSource* source) where TSource : unmanaged => typeof(TSource) == typeof(T)
+        ? Vector128.Load((T*)source)
+        : Vector128.WidenLower(Vector64.Load((float*)source).ToVector128Unsafe()).As<double, T>();
+
+    [MethodImpl(AggressiveInlining)] public static void Store(T* destination, Vector128<T> value) => value.Store(destination);
+    [MethodImpl(AggressiveInlining)] public static void StoreStreaming(T* destination, Vector128<T> value) => value.StoreAlignedNonTemporal(destination);
+
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> Add(Vector128<T> a, Vector128<T> b) => a + b;
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> Subtract(Vector128<T> a, Vector128<T> b) => a - b;
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> Multiply(Vector128<T> a, Vector128<T> b) => a * b;
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> Divide(Vector128<T> a, Vector128<T> b) => a / b;
+
+    [MethodImpl(AggressiveInlining)]
+    public static Vector128<T> MultiplyAdd(Vector128<T> a, Vector128<T> b, Vector128<T> c) => typeof(T) == typeof(float)
+        ? Vector128.MultiplyAddEstimate(a.AsSingle(), b.AsSingle(), c.AsSingle()).As<float, T>()
+        : Vector128.MultiplyAddEstimate(a.AsDouble(), b.AsDouble(), c.AsDouble()).As<double, T>();
+
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> Sqrt(Vector128<T> a) => Vector128.Sqrt(a);
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> Abs(Vector128<T> a) => Vector128.Abs(a);
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> Max(Vector128<T> a, Vector128<T> b) => Vector128.Max(a, b);
+
+    // MaxNative is the wanted instruction on x86; elsewhere it keeps a NaN.
+    [MethodImpl(AggressiveInlining)]
+    public static Vector128<T> MaxOrSecond(Vector128<T> a, Vector128<T> b) => X86Base.IsSupported
+        ? Vector128.MaxNative(a, b)
+        : Vector128.ConditionalSelect(Vector128.GreaterThan(a, b), a, b);
+
+    [MethodImpl(AggressiveInlining)]
+    public static Vector128<T> MinOrSecond(Vector128<T> a, Vector128<T> b) => X86Base.IsSupported
+        ? Vector128.MinNative(a, b)
+        : Vector128.ConditionalSelect(Vector128.LessThan(a, b), a, b);
+
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> Equal(Vector128<T> a, Vector128<T> b) => Vector128.Equals(a, b);
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> LessThan(Vector128<T> a, Vector128<T> b) => Vector128.LessThan(a, b);
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> LessOrEqual(Vector128<T> a, Vector128<T> b) => Vector128.LessThanOrEqual(a, b);
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> GreaterThan(Vector128<T> a, Vector128<T> b) => Vector128.GreaterThan(a, b);
+    [MethodImpl(AggressiveInlining)] public static bool AllLessOrEqual(Vector128<T> a, Vector128<T> b) => Vector128.LessThanOrEqualAll(a, b);
+    [MethodImpl(AggressiveInlining)] public static uint Bits(Vector128<T> mask) => (uint)mask.ExtractMostSignificantBits();
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> Select(Vector128<T> mask, Vector128<T> whenTrue, Vector128<T> whenFalse) => Vector128.ConditionalSelect(mask, whenTrue, whenFalse);
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> And(Vector128<T> a, Vector128<T> b) => a & b;
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> AndNot(Vector128<T> a, Vector128<T> b) => Vector128.AndNot(a, b);
+    [MethodImpl(AggressiveInlining)] public static Vector128<T> Or(Vector128<T> a, Vector128<T> b) => a | b;
+
+    [MethodImpl(AggressiveInlining)]
+    public static Vector128<T> AddBits(Vector128<T> a, Vector128<T> b) => typeof(T) == typeof(float)
+        ? (a.AsUInt32() + b.AsUInt32()).As<uint, T>()
+        : (a.AsUInt64() + b.AsUInt64()).As<ulong, T>();
+
+    [MethodImpl(AggressiveInlining)]
+    public static Vector128<T> ShiftBitsLeft(Vector128<T> a, [ConstantExpected] byte count) => typeof(T) == typeof(float)
+        ? (a.AsUInt32() << count).As<uint, T>()
+        : (a.AsUInt64() << count).As<ulong, T>();
+
+    [MethodImpl(AggressiveInlining)]
+    public static Vector128<T> ShiftBitsRight(Vector128<T> a, [ConstantExpected] byte count) => typeof(T) == typeof(float)
+        ? (a.AsUInt32() >>> count).As<uint, T>()
+        : (a.AsUInt64() >>> count).As<ulong, T>();
+
+    [MethodImpl(AggressiveInlining)]
+    public static Vector128<T> CountWhereDifferent(Vector128<T> count, Vector128<T> a, Vector128<T> b) => typeof(T) == typeof(float)
+        ? (count.AsInt32() - (~Vector128.Equals(a, b)).AsInt32()).As<int, T>()
+        : (count.AsInt64() - (~Vector128.Equals(a, b)).AsInt64()).As<long, T>();
+
+    [MethodImpl(AggressiveInlining)]
+    public static Vector128<T> CountToValue(Vector128<T> count) => typeof(T) == typeof(float)
+        ? Vector128.ConvertToSingle(count.AsInt32()).As<float, T>()
+        : Vector128.ConvertToDouble(count.AsInt64()).As<double, T>();
+
+    [MethodImpl(AggressiveInlining)] public static T Sum(Vector128<T> a) => Vector128.Sum(a);
+
+    [MethodImpl(AggressiveInlining)]
+    public static T MaxAcross(Vector128<T> a)
     {
-        float sum = a.GetElement(0);
-        for (int i = 1; i < Count; i++) sum += a.GetElement(i);
-        return sum;
+        if (typeof(T) == typeof(double)) return MaxOrSecond(a, Vector128.Shuffle(a.AsDouble(), Vector128.Create(1, 0)).As<double, T>()).ToScalar();
+        Vector128<T> pairs = MaxOrSecond(a, Vector128.Shuffle(a.AsSingle(), Vector128.Create(2, 3, 0, 1)).As<float, T>());
+        return MaxOrSecond(pairs, Vector128.Shuffle(pairs.AsSingle(), Vector128.Create(1, 0, 3, 2)).As<float, T>()).ToScalar();
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Exp(Vector128<float> x) => VectorMath.Exp(x);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<float> Log(Vector128<float> x) => VectorMath.Log(x);
-}
-
-/// <summary>Double precision in 128-bit registers (SSE or NEON).</summary>
-internal readonly unsafe struct Simd128Double : ISimd<Vector128<double>, double>
-{
-    public static int Count => Vector128<double>.Count;
-    public static Vector128<double> Zero => Vector128<double>.Zero;
-    public static Vector128<double> Broadcast(double value) => Vector128.Create(value);
-    public static Vector128<double> Load(double* source) => Vector128.Load(source);
-    public static void Store(double* destination, Vector128<double> value) => Vector128.Store(value, destination);
-    public static Vector128<double> Add(Vector128<double> a, Vector128<double> b) => a + b;
-    public static Vector128<double> Subtract(Vector128<double> a, Vector128<double> b) => a - b;
-    public static Vector128<double> Multiply(Vector128<double> a, Vector128<double> b) => a * b;
-    public static Vector128<double> Divide(Vector128<double> a, Vector128<double> b) => a / b;
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<double> MultiplyAdd(Vector128<double> a, Vector128<double> b, Vector128<double> c) => Vector128.MultiplyAddEstimate(a, b, c);
-    public static Vector128<double> Sqrt(Vector128<double> a) => Vector128.Sqrt(a);
-    public static Vector128<double> Abs(Vector128<double> a) => Vector128.Abs(a);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<double> Max(Vector128<double> a, Vector128<double> b) => Vector128.Max(a, b);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<double> Min(Vector128<double> a, Vector128<double> b) => Vector128.Min(a, b);
-    public static Vector128<double> Equal(Vector128<double> a, Vector128<double> b) => Vector128.Equals(a, b);
-    public static Vector128<double> LessThan(Vector128<double> a, Vector128<double> b) => Vector128.LessThan(a, b);
-    public static Vector128<double> GreaterThan(Vector128<double> a, Vector128<double> b) => Vector128.GreaterThan(a, b);
-    public static Vector128<double> Select(Vector128<double> mask, Vector128<double> whenTrue, Vector128<double> whenFalse) => Vector128.ConditionalSelect(mask, whenTrue, whenFalse);
-    public static Vector128<double> And(Vector128<double> a, Vector128<double> b) => a & b;
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool AllLessOrEqual(Vector128<double> a, Vector128<double> b) => Vector128.LessThanOrEqualAll(a, b);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static bool Any(Vector128<double> mask) => Vector128.ExtractMostSignificantBits(mask) != 0;
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<double> MaxOrSecond(Vector128<double> a, Vector128<double> b) => Vector128.ConditionalSelect(Vector128.GreaterThan(a, b), a, b);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<double> MinOrSecond(Vector128<double> a, Vector128<double> b) => Vector128.ConditionalSelect(Vector128.LessThan(a, b), a, b);
-    public static Vector128<double> Or(Vector128<double> a, Vector128<double> b) => a | b;
-    public static Vector128<double> AddBits(Vector128<double> a, Vector128<double> b) => (a.AsUInt64() + b.AsUInt64()).AsDouble();
-    public static Vector128<double> ShiftBitsLeft(Vector128<double> a, [ConstantExpected] byte count) => (a.AsUInt64() << count).AsDouble();
-    public static Vector128<double> ShiftBitsRight(Vector128<double> a, [ConstantExpected] byte count) => (a.AsUInt64() >>> count).AsDouble();
-
-    public static double Sum(Vector128<double> a)
-    {
-        double sum = a.GetElement(0);
-        for (int i = 1; i < Count; i++) sum += a.GetElement(i);
-        return sum;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<double> Exp(Vector128<double> x) => VectorMath.Exp(x);
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<double> Log(Vector128<double> x) => VectorMath.Log(x);
+    [MethodImpl(AggressiveInlining)]
+    public static Vector128<T> Exp(Vector128<T> x) => typeof(T) == typeof(float)
+        ? VectorMath.Exp(x.AsSingle()).As<float, T>()
+        : VectorMath.Exp(x.AsDouble()).As<double, T>();
 }

@@ -4,12 +4,11 @@ using BioSup.Runtime;
 namespace BioSup.Kernels;
 
 /// <summary>Log-sum-exp of columns: a strip of columns per block, walked down the rows twice, maxima first. Sums are kept in double precision.</summary>
-internal static unsafe class ColumnLogSumExp<TSimd, TVector, TWideSimd, TWideVector, TLoad, T>
+internal static unsafe class ColumnLogSumExp<TSimd, TVector, TWideSimd, TWideVector, T>
     where TSimd : struct, ISimd<TVector, T>
     where TVector : struct
     where TWideSimd : struct, ISimd<TWideVector, double>
     where TWideVector : struct
-    where TLoad : struct, IWideLoad<TWideVector, T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
     // A multiple of every vector width: only the last strip of a matrix has a rest.
@@ -62,6 +61,6 @@ internal static unsafe class ColumnLogSumExp<TSimd, TVector, TWideSimd, TWideVec
             for (int i = width; i < j + TSimd.Count; i++) exponentials[i] = T.Zero;
             TSimd.Store(exponentials + j, TSimd.Exp(TSimd.Load(exponentials + j)));
         }
-        for (j = 0; j < width; j += TWideSimd.Count) TWideSimd.Store(sums + j, TWideSimd.Add(TWideSimd.Load(sums + j), TLoad.Load(exponentials + j)));
+        for (j = 0; j < width; j += TWideSimd.Count) TWideSimd.Store(sums + j, TWideSimd.Add(TWideSimd.Load(sums + j), TWideSimd.LoadWidened(exponentials + j)));
     }
 }

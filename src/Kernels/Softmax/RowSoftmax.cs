@@ -80,7 +80,7 @@ internal static unsafe class RowSoftmax<TSimd, TVector, T>
                 if (y != null) TSimd.Store(y + j, e);
                 partial = TSimd.Add(partial, e);
             }
-            sum += double.CreateTruncating(TSimd.Sum(partial));
+            sum += double.CreateTruncating(SumInOrder<TSimd, TVector, T>.Of(partial));
         }
         if (j < length)
         {

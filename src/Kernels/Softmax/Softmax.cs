@@ -17,9 +17,9 @@ public static unsafe partial class Softmax
         CpuDevice cpu = ValidateSame(x, y);
         switch (KernelDispatch.Select(nameof(Softmax)))
         {
-            case KernelVariant.Avx512: RowSoftmax<Simd512Single, Vector512<float>, float>.Run(cpu, x, y, null); break;
-            case KernelVariant.Avx2: RowSoftmax<Simd256Single, Vector256<float>, float>.Run(cpu, x, y, null); break;
-            case KernelVariant.Portable: RowSoftmax<Simd128Single, Vector128<float>, float>.Run(cpu, x, y, null); break;
+            case KernelVariant.Avx512: RowSoftmax<Simd512<float>, Vector512<float>, float>.Run(cpu, x, y, null); break;
+            case KernelVariant.Avx2: RowSoftmax<Simd256<float>, Vector256<float>, float>.Run(cpu, x, y, null); break;
+            case KernelVariant.Portable: RowSoftmax<Simd128<float>, Vector128<float>, float>.Run(cpu, x, y, null); break;
             default: ReferenceRows(x, y); break;
         }
     }
@@ -30,9 +30,9 @@ public static unsafe partial class Softmax
         CpuDevice cpu = ValidateSame(x, y);
         switch (KernelDispatch.Select(nameof(Softmax)))
         {
-            case KernelVariant.Avx512: RowSoftmax<Simd512Double, Vector512<double>, double>.Run(cpu, x, y, null); break;
-            case KernelVariant.Avx2: RowSoftmax<Simd256Double, Vector256<double>, double>.Run(cpu, x, y, null); break;
-            case KernelVariant.Portable: RowSoftmax<Simd128Double, Vector128<double>, double>.Run(cpu, x, y, null); break;
+            case KernelVariant.Avx512: RowSoftmax<Simd512<double>, Vector512<double>, double>.Run(cpu, x, y, null); break;
+            case KernelVariant.Avx2: RowSoftmax<Simd256<double>, Vector256<double>, double>.Run(cpu, x, y, null); break;
+            case KernelVariant.Portable: RowSoftmax<Simd128<double>, Vector128<double>, double>.Run(cpu, x, y, null); break;
             default: ReferenceRows(x, y); break;
         }
     }
@@ -44,9 +44,9 @@ public static unsafe partial class Softmax
         MatrixView<float> none = new(null, 0, 0, 0, x.Device);
         switch (KernelDispatch.Select(nameof(Softmax)))
         {
-            case KernelVariant.Avx512: RowSoftmax<Simd512Single, Vector512<float>, float>.Run(cpu, x, none, result.Pointer); break;
-            case KernelVariant.Avx2: RowSoftmax<Simd256Single, Vector256<float>, float>.Run(cpu, x, none, result.Pointer); break;
-            case KernelVariant.Portable: RowSoftmax<Simd128Single, Vector128<float>, float>.Run(cpu, x, none, result.Pointer); break;
+            case KernelVariant.Avx512: RowSoftmax<Simd512<float>, Vector512<float>, float>.Run(cpu, x, none, result.Pointer); break;
+            case KernelVariant.Avx2: RowSoftmax<Simd256<float>, Vector256<float>, float>.Run(cpu, x, none, result.Pointer); break;
+            case KernelVariant.Portable: RowSoftmax<Simd128<float>, Vector128<float>, float>.Run(cpu, x, none, result.Pointer); break;
             default: for (int i = 0; i < x.Rows; i++) result.Pointer[i] = (float)ReferenceLogSumExp(x.Pointer + i * x.Stride, 1, x.Columns); break;
         }
     }
@@ -58,9 +58,9 @@ public static unsafe partial class Softmax
         MatrixView<double> none = new(null, 0, 0, 0, x.Device);
         switch (KernelDispatch.Select(nameof(Softmax)))
         {
-            case KernelVariant.Avx512: RowSoftmax<Simd512Double, Vector512<double>, double>.Run(cpu, x, none, result.Pointer); break;
-            case KernelVariant.Avx2: RowSoftmax<Simd256Double, Vector256<double>, double>.Run(cpu, x, none, result.Pointer); break;
-            case KernelVariant.Portable: RowSoftmax<Simd128Double, Vector128<double>, double>.Run(cpu, x, none, result.Pointer); break;
+            case KernelVariant.Avx512: RowSoftmax<Simd512<double>, Vector512<double>, double>.Run(cpu, x, none, result.Pointer); break;
+            case KernelVariant.Avx2: RowSoftmax<Simd256<double>, Vector256<double>, double>.Run(cpu, x, none, result.Pointer); break;
+            case KernelVariant.Portable: RowSoftmax<Simd128<double>, Vector128<double>, double>.Run(cpu, x, none, result.Pointer); break;
             default: for (int i = 0; i < x.Rows; i++) result.Pointer[i] = ReferenceLogSumExp(x.Pointer + i * x.Stride, 1, x.Columns); break;
         }
     }
@@ -71,9 +71,9 @@ public static unsafe partial class Softmax
         CpuDevice cpu = Validate(x.Device, result, x.Columns, "column");
         switch (KernelDispatch.Select(nameof(Softmax)))
         {
-            case KernelVariant.Avx512: ColumnLogSumExp<Simd512Single, Vector512<float>, Simd512Double, Vector512<double>, Wide512Single, float>.Run(cpu, x, result.Pointer); break;
-            case KernelVariant.Avx2: ColumnLogSumExp<Simd256Single, Vector256<float>, Simd256Double, Vector256<double>, Wide256Single, float>.Run(cpu, x, result.Pointer); break;
-            case KernelVariant.Portable: ColumnLogSumExp<Simd128Single, Vector128<float>, Simd128Double, Vector128<double>, Wide128Single, float>.Run(cpu, x, result.Pointer); break;
+            case KernelVariant.Avx512: ColumnLogSumExp<Simd512<float>, Vector512<float>, Simd512<double>, Vector512<double>, float>.Run(cpu, x, result.Pointer); break;
+            case KernelVariant.Avx2: ColumnLogSumExp<Simd256<float>, Vector256<float>, Simd256<double>, Vector256<double>, float>.Run(cpu, x, result.Pointer); break;
+            case KernelVariant.Portable: ColumnLogSumExp<Simd128<float>, Vector128<float>, Simd128<double>, Vector128<double>, float>.Run(cpu, x, result.Pointer); break;
             default: for (int j = 0; j < x.Columns; j++) result.Pointer[j] = (float)ReferenceLogSumExp(x.Pointer + j, x.Stride, x.Rows); break;
         }
     }
@@ -84,9 +84,9 @@ public static unsafe partial class Softmax
         CpuDevice cpu = Validate(x.Device, result, x.Columns, "column");
         switch (KernelDispatch.Select(nameof(Softmax)))
         {
-            case KernelVariant.Avx512: ColumnLogSumExp<Simd512Double, Vector512<double>, Simd512Double, Vector512<double>, Wide512Double, double>.Run(cpu, x, result.Pointer); break;
-            case KernelVariant.Avx2: ColumnLogSumExp<Simd256Double, Vector256<double>, Simd256Double, Vector256<double>, Wide256Double, double>.Run(cpu, x, result.Pointer); break;
-            case KernelVariant.Portable: ColumnLogSumExp<Simd128Double, Vector128<double>, Simd128Double, Vector128<double>, Wide128Double, double>.Run(cpu, x, result.Pointer); break;
+            case KernelVariant.Avx512: ColumnLogSumExp<Simd512<double>, Vector512<double>, Simd512<double>, Vector512<double>, double>.Run(cpu, x, result.Pointer); break;
+            case KernelVariant.Avx2: ColumnLogSumExp<Simd256<double>, Vector256<double>, Simd256<double>, Vector256<double>, double>.Run(cpu, x, result.Pointer); break;
+            case KernelVariant.Portable: ColumnLogSumExp<Simd128<double>, Vector128<double>, Simd128<double>, Vector128<double>, double>.Run(cpu, x, result.Pointer); break;
             default: for (int j = 0; j < x.Columns; j++) result.Pointer[j] = ReferenceLogSumExp(x.Pointer + j, x.Stride, x.Rows); break;
         }
     }

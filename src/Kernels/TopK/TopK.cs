@@ -18,9 +18,9 @@ public static unsafe partial class TopK
         CpuDevice cpu = Validate(x, indices, values);
         switch (KernelDispatch.Select(nameof(TopK)))
         {
-            case KernelVariant.Avx512: RowTopK<Simd512Single, Vector512<float>, float, SingleKey>.Run(cpu, x, indices, values); break;
-            case KernelVariant.Avx2: RowTopK<Simd256Single, Vector256<float>, float, SingleKey>.Run(cpu, x, indices, values); break;
-            case KernelVariant.Portable: RowTopK<Simd128Single, Vector128<float>, float, SingleKey>.Run(cpu, x, indices, values); break;
+            case KernelVariant.Avx512: RowTopK<Simd512<float>, Vector512<float>, float, SingleKey>.Run(cpu, x, indices, values); break;
+            case KernelVariant.Avx2: RowTopK<Simd256<float>, Vector256<float>, float, SingleKey>.Run(cpu, x, indices, values); break;
+            case KernelVariant.Portable: RowTopK<Simd128<float>, Vector128<float>, float, SingleKey>.Run(cpu, x, indices, values); break;
             default: Reference(x, indices, values); break;
         }
     }
@@ -31,9 +31,9 @@ public static unsafe partial class TopK
         CpuDevice cpu = Validate(x, indices, values);
         switch (KernelDispatch.Select(nameof(TopK)))
         {
-            case KernelVariant.Avx512: RowTopK<Simd512Double, Vector512<double>, double, DoubleKey>.Run(cpu, x, indices, values); break;
-            case KernelVariant.Avx2: RowTopK<Simd256Double, Vector256<double>, double, DoubleKey>.Run(cpu, x, indices, values); break;
-            case KernelVariant.Portable: RowTopK<Simd128Double, Vector128<double>, double, DoubleKey>.Run(cpu, x, indices, values); break;
+            case KernelVariant.Avx512: RowTopK<Simd512<double>, Vector512<double>, double, DoubleKey>.Run(cpu, x, indices, values); break;
+            case KernelVariant.Avx2: RowTopK<Simd256<double>, Vector256<double>, double, DoubleKey>.Run(cpu, x, indices, values); break;
+            case KernelVariant.Portable: RowTopK<Simd128<double>, Vector128<double>, double, DoubleKey>.Run(cpu, x, indices, values); break;
             default: Reference(x, indices, values); break;
         }
     }
