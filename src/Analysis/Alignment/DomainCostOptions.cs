@@ -79,6 +79,18 @@ public sealed record DomainCostOptions
         Neighbours = neighbours, GraphMetric = DistanceMetric.Euclidean, GraphWeights = GraphWeights.Distance, IncludeSelf = false,
         RowNormalisation = RowNormalisation.None, Scale = CostScale.Mean,
     };
+
+    /// <summary>Refuses a neighbour graph that the points cannot have, before anything is computed.</summary>
+    /// <param name="points">Points of the domain.</param>
+    /// <param name="domain">What to call the domain in the message.</param>
+    /// <exception cref="UsageException">The cost needs a graph, and its points have too few neighbours or there are not enough of them.</exception>
+    public void RequirePoints(int points, string domain)
+    {
+        if (Cost != DomainCost.Geodesic) return;
+        int others = IncludeSelf ? Neighbours - 1 : Neighbours;
+        if (others < 1) throw new UsageException($"knn is {Neighbours}; the graph needs at least one neighbour besides the point itself.");
+        if (others > points - 1) throw new UsageException($"knn is {Neighbours}, but there are only {points} points in {domain}.");
+    }
 }
 
 /// <summary>A finished cost within one domain. Owns the matrix.</summary>

@@ -16,6 +16,9 @@ public static class GromovAlignment
     /// <param name="progress">Receives the memory plan and the state of the solves.</param>
     /// <param name="cancellation">Stops between iterations.</param>
     /// <returns>The coupling with the lowest loss of all starts, and what is known about it.</returns>
+    /// <exception cref="UsageException">An option does not fit the number of points.</exception>
+    /// <exception cref="DataException">A matrix, a cost or a list of labels is wrong.</exception>
+    /// <exception cref="ConvergenceException">Epsilon is so small that what comes out is no coupling of the masses.</exception>
     public static AlignmentResult Align(Matrix<double> first, Matrix<double> second, AlignmentOptions options, IReadOnlyList<string>? firstLabels = null,
         IReadOnlyList<string>? secondLabels = null, Matrix<double>? fused = null, Matrix<double>? initial = null, IProgressReporter? progress = null,
         CancellationToken cancellation = default)
@@ -28,8 +31,9 @@ public static class GromovAlignment
         MemoryPlan memory = MemoryPlan.ForDense(first.Rows, second.Rows, options.Gromov.Precision, fused is not null, options.Gromov.ExactProducts);
         progress.Report("building costs", 2, 2, $"the solve will hold {memory}");
 
+        EpsilonCheck.Try(c1.Cost, c2.Cost, options.Gromov, fused, initial, cancellation);
         AlignmentSearch search = new(c1.Cost, c2.Cost, options, fused, initial, firstLabels, secondLabels, progress, cancellation);
-        GromovResult result = search.Run();
+        GromovResult result = EpsilonCheck.Require(search.Run, c1.Cost, c2.Cost, options.Gromov, fused, initial, cancellation);
         bool points = options.SecondCost.Cost != DomainCost.Precomputed;
         using Matrix<double>? target = points ? Target(second, options.SecondCost) : null;
         using Matrix<double>? projected = target is null ? null : MatchAccuracy.BarycentricProjection(result.Coupling, target);
@@ -93,6 +97,8 @@ public static class GromovAlignment
     {
         if (options.Starts < 1) throw new UsageException($"starts is {options.Starts}; at least one start is needed.");
         if (options.Decoys < 0) throw new UsageException($"null is {options.Decoys}; the number of decoys must not be negative.");
+        options.FirstCost.RequirePoints(first.Rows, "the first domain");
+        options.SecondCost.RequirePoints(second.Rows, "the second domain");
         if (firstLabels is not null && firstLabels.Count != first.Rows)
             throw new DataException("labels of the first domain", null, $"{firstLabels.Count} labels were given for {first.Rows} rows.");
         if (secondLabels is not null && secondLabels.Count != second.Rows)

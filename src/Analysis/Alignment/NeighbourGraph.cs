@@ -25,8 +25,7 @@ internal sealed class NeighbourGraph
     public static NeighbourGraph Build(Matrix<double> x, DomainCostOptions options)
     {
         int n = x.Rows, others = options.IncludeSelf ? options.Neighbours - 1 : options.Neighbours;
-        if (options.Neighbours < 1 || others < 1) throw new UsageException($"knn is {options.Neighbours}; the graph needs at least one neighbour besides the point itself.");
-        if (others > n - 1) throw new UsageException($"knn is {options.Neighbours}, but there are only {n} points.");
+        options.RequirePoints(n, "this domain");
         using Matrix<int> indices = x.Device.AllocateMatrix<int>(n, others);
         using Matrix<double> distances = x.Device.AllocateMatrix<double>(n, others);
         KNearestNeighbours.SearchSelf(options.GraphMetric, x.View, indices.View, distances.View);

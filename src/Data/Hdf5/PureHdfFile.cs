@@ -27,7 +27,7 @@ internal sealed partial class PureHdfFile : IHdf5File
         _stream = new GuardedStream(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 14));
         try
         {
-            _file = Guard("/", () => (NativeFile)H5File.Open(_stream, leaveOpen: false));
+            _file = Guard("/", () => GuardedDriver.Open(_stream));
         }
         catch
         {

@@ -95,6 +95,7 @@ internal sealed partial class AnnDataReader
     {
         if (!dataset.IsRecord) throw Error(dataset, "is neither a group nor an array of records, so it is no data frame");
         RecordArray records = dataset.ReadRecords();
+        if (records.Fields.Count == 0) throw Error(dataset, "its records have no fields, so it has no index");
         DataFrame frame = new(records.Fields[0].Values.ToText(), records.Fields[0].Name is "index" ? null : records.Fields[0].Name);
         foreach ((string name, NdArray values) in records.Fields.Skip(1))
             if (values.Rank == 1) frame.Add(FrameColumn.Of(name, values));

@@ -1,0 +1,99 @@
+using System.Globalization;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>
+/// An epsilon far below the resolution of the costs gives no coupling: Sinkhorn does not come near the masses within its iterations, and exponents of
+/// the order of cost / epsilon lose every digit. Such a solve fails; it must not end as a result with warnings.
+/// </summary>
+internal static class EpsilonCheck
+{
+    /// <summary>L1 violation of rows and columns together from which a matrix is no coupling of these masses: a quarter of the mass lies elsewhere.</summary>
+    public const double NoCoupling = 0.5;
+
+    /// <summary>Below this share of the product of the largest costs an epsilon is tried with one iteration before all of them are spent on it.</summary>
+    private const double SuspiciousShare = 1e-7;
+    private const double Smallest = 1e-16;
+
+    /// <summary>Tries a suspiciously small epsilon; others cost nothing here.</summary>
+    /// <exception cref="ConvergenceException">It gives no coupling.</exception>
+    public static void Try(Matrix<double> c1, Matrix<double> c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
+    {
+        if (!(options.Epsilon > 0) || options.Epsilon >= SuspiciousShare * Largest(c1) * Largest(c2)) return;
+        double error = MarginalError(c1, c2, options, fused, initial, cancellation);
+        if (!(error <= NoCoupling)) throw Failure(error, c1, c2, options, fused, initial, cancellation);
+    }
+
+    /// <summary>Runs a search and refuses a result that is no coupling.</summary>
+    /// <exception cref="ConvergenceException">It is not.</exception>
+    public static GromovResult Require(Func<GromovResult> search, Matrix<double> c1, Matrix<double> c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial,
+        CancellationToken cancellation)
+    {
+        GromovResult result;
+        try
+        {
+            result = search();
+        }
+        catch (ConvergenceException)
+        {
+            throw Failure(double.NaN, c1, c2, options, fused, initial, cancellation);
+        }
+        double error = result.RowError + result.ColumnError;
+        if (error <= NoCoupling) return result;
+        result.Dispose();
+        throw Failure(error, c1, c2, options, fused, initial, cancellation);
+    }
+
+    private static ConvergenceException Failure(double error, Matrix<double> c1, Matrix<double> c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial,
+        CancellationToken cancellation)
+    {
+        string how = double.IsFinite(error) ? Text($"the masses are missed by {error:g3} in L1") : "the iteration became non-finite";
+        string hint = SmallestUseful(c1, c2, options, fused, initial, cancellation) is { } useful
+            ? Text($"the smallest power of ten that meets the masses of these data is {useful:g1}")
+            : "no larger power of ten meets the masses of these data either: scale the costs";
+        return new ConvergenceException(Text($"epsilon {options.Epsilon:g6} gives no coupling ({how}); {hint}."));
+    }
+
+    /// <summary>The smallest power of ten above epsilon whose first iteration meets the masses, found by bisection; null when none up to the costs' own size does.</summary>
+    private static double? SmallestUseful(Matrix<double> c1, Matrix<double> c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
+    {
+        double size = Math.Max(Largest(c1) * Largest(c2), fused is null ? 0 : Largest(fused));
+        int low = (int)Math.Floor(Math.Log10(Math.Max(options.Epsilon, Smallest * size))), high = (int)Math.Ceiling(Math.Log10(size)) + 1;
+        if (high <= low || !Useful(high)) return null;
+        while (high - low > 1)
+        {
+            int middle = low + (high - low) / 2;
+            if (Useful(middle)) high = middle;
+            else low = middle;
+        }
+        return Math.Pow(10, high);
+
+        bool Useful(int exponent) =>
+            MarginalError(c1, c2, options with { Epsilon = Math.Pow(10, exponent) }, fused, initial, cancellation) <= AlignmentVerdict.MarginalLimit;
+    }
+
+    /// <summary>L1 violation of the masses after one outer iteration; infinite when it became non-finite.</summary>
+    private static double MarginalError(Matrix<double> c1, Matrix<double> c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
+    {
+        try
+        {
+            using GromovResult first = EntropicGromovWasserstein.Solve(c1, c2, options with { MaxIterations = 1 }, fused, initial, cancellation: cancellation);
+            return first.RowError + first.ColumnError;
+        }
+        catch (ConvergenceException)
+        {
+            return double.PositiveInfinity;
+        }
+    }
+
+    private static double Largest(Matrix<double> cost)
+    {
+        double largest = 0;
+        for (int i = 0; i < cost.Rows; i++)
+            foreach (double value in cost.Row(i)) largest = Math.Max(largest, Math.Abs(value));
+        return largest;
+    }
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}
