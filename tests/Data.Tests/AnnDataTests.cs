@@ -254,4 +254,32 @@ public sealed class AnnDataTests
         using Matrix<float> pca = MatrixReader.ReadSingle(s_device, Path.Combine(folder!, "pbmc68k_reduced.h5ad") + ":obsm/X_pca");
         Assert.Equal((700, 50), (pca.Rows, pca.Columns));
     }
+
+    [Fact]
+    public void Two_observations_of_one_name_are_named_whatever_is_read()
+    {
+        byte[] bytes = File.ReadAllBytes(Golden.File("anndata08.h5ad"));
+        // The names lie in the global heap, those of obs and of the frame in obsm.
+        for (int at; (at = bytes.AsSpan().IndexOf("cell3"u8)) >= 0;) "cell1"u8.CopyTo(bytes.AsSpan(at));
+        using TemporaryFolder folder = new();
+        string path = folder["twice.h5ad"];
+        File.WriteAllBytes(path, bytes);
+        foreach (Action read in new Action[]
+        {
+            () => AnnDataFile.Read(path), () => AnnDataFile.ReadObservationNames(path), () => ColumnReader.Read(path + ":obs/line"),
+            () => MatrixReader.ReadSingle(s_device, path).Dispose(), () => MatrixReader.ReadDouble(s_device, path + ":obsm/X_pca").Dispose(),
+            () => MatrixReader.ReadDouble(s_device, path + ":layers/dense").Dispose(),
+        })
+        {
+            DataException error = Assert.Throws<DataException>(read);
+            Assert.Equal($"{path} (obs): rows 1 and 3 have the same name 'cell1'; every observation needs its own (counted from 0)", error.Message);
+        }
+        // What has no row per observation does not need their names.
+        MatrixReader.ReadDouble(s_device, path + ":varm/PCs").Dispose();
+        AnnData data = new(new DataFrame(["a", "b", "a"]), DataFrame.OfRows(1));
+        Assert.Contains("rows 0 and 2 have the same name 'a'", Assert.Throws<DataException>(() => AnnDataFile.Write(folder["new.h5ad"], data)).Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(folder["new.h5ad"]));
+        AnnDataFile.Write(folder["genes.h5ad"], new AnnData(DataFrame.OfRows(1), new DataFrame(["SNCA", "SNCA"])));
+        Assert.Equal(["SNCA", "SNCA"], AnnDataFile.Read(folder["genes.h5ad"]).Var.Index);
+    }
 }

@@ -38,6 +38,7 @@ public sealed record SaeLogRow(long Step, double LearningRate, double SparsityCo
 internal sealed class SaeTrainingLog
 {
     public const string LogFile = "train_log.csv", TelemetryFile = "telemetry.csv";
+    private const int NoSpaceLeft = 28;
     private const string Header = "step,lr,sparsity_coeff,loss,recon,sparsity,aux,fvu,l0,dead,grad_norm,tokens_per_s\n";
     private const string TelemetryHeader = "step,fvu,l0,l0_conditional,set_a,set_b,set_c,p_mag_positive,dead_1e-6,dead_1e-5,dead_5e-5,dead_1e-4,dead_5e-4,dead_1e-3,dead_1e-2,tokens_per_s,seconds\n";
 
@@ -119,15 +120,33 @@ internal sealed class SaeTrainingLog
     private void Append(StringBuilder text, FileStream? stream, string line)
     {
         text.Append(line).Append('\n');
+        if (stream is null) return;
+        long end = stream.Position;
         try
         {
-            stream?.Write(Encoding.UTF8.GetBytes(line + "\n"));
-            stream?.Flush();
+            stream.Write(Encoding.UTF8.GetBytes(line + "\n"));
+            stream.Flush();
         }
         catch (IOException e)
         {
-            throw new DataException(stream!.Name, null, $"the row could not be written: {e.Message}", e);
+            CutBack(stream, end);
+            throw new DataException(stream.Name, null, (e.HResult & 0xFFFF) == NoSpaceLeft ? "the disk is full; the log ends with the row before" : $"the row could not be written: {e.Message}", e);
         }
+    }
+
+    /// <summary>Removes the part of a row that did fit, so that the file ends with a whole one. What the stream still holds cannot be written either.</summary>
+    private static void CutBack(FileStream stream, long end)
+    {
+        try
+        {
+            stream.Dispose();
+        }
+        catch (IOException)
+        {
+            // The error of the row is the one to report.
+        }
+        using FileStream file = new(stream.Name, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+        if (file.Length > end) file.SetLength(end);
     }
 
     private static string N(double value) => double.IsNaN(value) ? "nan" : value.ToString("G9", CultureInfo.InvariantCulture);

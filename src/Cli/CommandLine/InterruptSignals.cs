@@ -2,9 +2,13 @@ using System.Runtime.InteropServices;
 
 namespace BioSup.Cli;
 
-/// <summary>Ctrl-C and SIGTERM ask the running command to stop at its next safe point; a second signal ends the process at once.</summary>
+/// <summary>
+/// Ctrl-C and SIGTERM ask the running command to stop at its next safe point; a second signal ends the process at once. A file beyond the limit of the
+/// process (ulimit -f) is the error of the write that met it, not the end of the process with half a file on the disk.
+/// </summary>
 internal sealed class InterruptSignals : IDisposable
 {
+    private const PosixSignal FileSizeExceeded = (PosixSignal)25;
     private readonly CancellationTokenSource _source = new();
     private readonly PosixSignalRegistration[] _registrations;
     private int _exitCode;
@@ -15,6 +19,7 @@ internal sealed class InterruptSignals : IDisposable
         [
             PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => Handle(signal, 130)),
             PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => Handle(signal, 143)),
+            .. OperatingSystem.IsLinux() ? [PosixSignalRegistration.Create(FileSizeExceeded, signal => signal.Cancel = true)] : Array.Empty<PosixSignalRegistration>(),
         ];
     }
 

@@ -36,7 +36,7 @@ public static class AtomicFile
             File.Move(temporary, full, overwrite: true);
             done = true;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (IsWriteFailure(e))
         {
             throw Translate(path, e);
         }
@@ -56,16 +56,21 @@ public static class AtomicFile
         {
             write();
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (IsWriteFailure(e))
         {
             throw Translate(path, e);
         }
     }
 
+    /// <summary>Whether a write failed at the system's hands. A file beyond the process's limit (EFBIG) comes as an argument out of range.</summary>
+    internal static bool IsWriteFailure(Exception e) =>
+        e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException { ParamName: "value", ActualValue: null, Source: "System.Private.CoreLib" };
+
     internal static BiosupException Translate(string path, Exception e) => (e.HResult & 0xFFFF) switch
     {
         _ when e is UnauthorizedAccessException => new UsageException($"Cannot write {path}: no permission to write in this folder.", e),
         NoSpaceLeft => new DataException(path, null, "the disk is full; nothing was changed", e),
+        _ when e is ArgumentOutOfRangeException => new DataException(path, null, "the file is larger than this process (ulimit -f) or this file system allows; nothing was changed", e),
         QuotaExceeded => new DataException(path, null, "the disk quota is used up; nothing was changed", e),
         ReadOnlyFileSystem => new UsageException($"Cannot write {path}: the folder is on a read-only file system.", e),
         _ => new DataException(path, null, $"writing failed: {e.Message}", e),

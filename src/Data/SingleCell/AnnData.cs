@@ -57,10 +57,11 @@ public sealed class AnnData
     public int ObservationCount => Obs.Rows;
     public int VariableCount => Var.Rows;
 
-    /// <summary>Checks every part against the number of observations and variables.</summary>
-    /// <exception cref="DataException">A part has another shape; its key is named.</exception>
+    /// <summary>Checks that no two observations share a name, and every part against the number of observations and variables.</summary>
+    /// <exception cref="DataException">A name is given twice, or a part has another shape; its key is named.</exception>
     public void Validate(string source)
     {
+        RequireUniqueNames(source, Obs);
         int n = ObservationCount, d = VariableCount;
         RequireShape(source, "X", X, n, d);
         foreach ((string key, IAnnElement? value) in Layers) RequireShape(source, $"layers/{key}", value, n, d);
@@ -71,6 +72,14 @@ public sealed class AnnData
         if (Raw is null) return;
         RequireShape(source, "raw/X", Raw.X, n, Raw.Var.Rows);
         foreach ((string key, IAnnElement? value) in Raw.Varm) RequireShape(source, $"raw/varm/{key}", value, Raw.Var.Rows, null);
+    }
+
+    internal static void RequireUniqueNames(string source, DataFrame obs)
+    {
+        Dictionary<string, int> rows = new(obs.Rows, StringComparer.Ordinal);
+        for (int i = 0; i < obs.Rows; i++)
+            if (!rows.TryAdd(obs.Index[i], i))
+                throw new DataException(source, "obs", $"rows {rows[obs.Index[i]]} and {i} have the same name '{NpyHeader.Printable(obs.Index[i])}'; every observation needs its own (counted from 0)");
     }
 
     private static void RequireShape(string source, string key, IAnnElement? value, long rows, long? columns)

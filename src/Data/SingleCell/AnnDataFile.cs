@@ -68,6 +68,7 @@ public static class AnnDataFile
         using IHdf5File file = PureHdfFile.Open(path);
         AnnDataReader reader = new(path, file);
         string locator = $"{path}:{key}";
+        reader.RequireUniqueObservations(key);
         object found = reader.FindMatrix(key);
         if (found is IHdf5Dataset { IsRecord: false, IsNull: false, Type: { } type, Shape.Count: 2 } dataset && type != ElementType.Text) return ReadRows<T>(device, dataset, locator);
         IAnnElement? element = found is IHdf5Node node ? reader.ReadMatrixElement(node) : (NdArray)found;

@@ -80,8 +80,19 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
         _ => throw Error(node, "an array or a sparse matrix was expected"),
     };
 
-    public DataFrame ReadAxis(string name, string? only = null) =>
-        ReadFrame(file.Root.Find(name) ?? throw new DataException(path, "/", $"is not an AnnData file: it has no '{name}'"), only);
+    public DataFrame ReadAxis(string name, string? only = null)
+    {
+        DataFrame frame = ReadFrame(file.Root.Find(name) ?? throw new DataException(path, "/", $"is not an AnnData file: it has no '{name}'"), only);
+        // Genes may share a symbol; two cells of one name are one cell twice, or two that no table can tell apart.
+        if (name == "obs") AnnData.RequireUniqueNames(path, frame);
+        return frame;
+    }
+
+    /// <summary>Two rows of one name are refused for every matrix whose rows are observations. A file without 'obs' has no names to clash.</summary>
+    public void RequireUniqueObservations(string key)
+    {
+        if (key.Split('/')[0] is "X" or "layers" or "obsm" or "obsp" or "raw" && file.Root.Find("obs") is not null) ReadAxis("obs", only: "");
+    }
 
     private void ReadBranch(string name, AnnDictionary target)
     {

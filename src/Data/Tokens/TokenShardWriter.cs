@@ -85,7 +85,7 @@ public sealed class TokenShardWriter : IDisposable
         {
             _stream?.Dispose();
         }
-        catch (IOException)
+        catch (Exception e) when (AtomicFile.IsWriteFailure(e))
         {
             // On a full disk closing fails as writing did; the first error is the one to report, and the part goes all the same.
         }
@@ -134,7 +134,7 @@ public sealed class TokenShardWriter : IDisposable
             if (_stream is null) OpenShard();
             _stream!.Write(bytes);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (AtomicFile.IsWriteFailure(e))
         {
             throw AtomicFile.Translate(_temporary, e);
         }
@@ -174,7 +174,7 @@ public sealed class TokenShardWriter : IDisposable
             File.Move(_temporary, Path.Combine(_folder, name), overwrite: true);
             _shards.Add(new TokenShard(name, _rowsInShard, hash));
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (AtomicFile.IsWriteFailure(e))
         {
             throw AtomicFile.Translate(_temporary, e);
         }

@@ -2,6 +2,7 @@ using System.Globalization;
 using BioSup.Data;
 using BioSup.Imaging;
 using BioSup.Runtime;
+using BioSup.Shapes;
 
 namespace BioSup.Cli.Tests.Robustness;
 
@@ -22,6 +23,7 @@ public sealed class BrokenInputs : IDisposable
         Matrix("x.h5ad", 30, 6);
         Matrix("x.safetensors", 30, 6);
         foreach (string name in (string[])["x.npy", "x.npz", "x.h5ad", "x.safetensors"]) Cut(name);
+        RenameCell();
         foreach (string name in (string[])["empty.npy", "empty.npz", "empty.h5ad", "empty.csv", "empty.safetensors", "empty.json", "empty.onnx", "empty.tif"]) Text(name, "");
         Text("junk.onnx", "this is no model");
         Labels("lx.csv", 30, "AB");
@@ -63,6 +65,14 @@ public sealed class BrokenInputs : IDisposable
     {
         byte[] bytes = File.ReadAllBytes(At(name));
         File.WriteAllBytes(At("cut-" + name), bytes[..(bytes.Length * 2 / 3)]);
+    }
+
+    /// <summary>A copy of an AnnData file of six cells whose fourth is called as its second.</summary>
+    private void RenameCell()
+    {
+        byte[] bytes = File.ReadAllBytes(Path.Combine(RepositoryRoot.Path, "tests", "golden", "data", "anndata08.h5ad"));
+        for (int at; (at = bytes.AsSpan().IndexOf("cell3"u8)) >= 0;) "cell1"u8.CopyTo(bytes.AsSpan(at));
+        File.WriteAllBytes(At("twice.h5ad"), bytes);
     }
 
     private void Labels(string name, int rows, string classes) =>
