@@ -8,7 +8,7 @@ namespace BioSup.Imaging;
 /// <param name="Page">The page of a TIFF whose pages are fields of their own; null for the whole file.</param>
 public sealed record ImageField(string Name, IReadOnlyList<string> Files, int? Page)
 {
-    /// <summary>Gives the pixels of a field that is not on disk; called each time they are needed.</summary>
+    /// <summary>Gives the pixels of a field that is not on disk; called each time they are needed, for several fields at a time and from other threads.</summary>
     public Func<ImageStack>? Source { get; init; }
 
     /// <summary>Reads the pixels; files of several channels must agree in size and sample type.</summary>
@@ -41,7 +41,7 @@ public sealed record ImageField(string Name, IReadOnlyList<string> Files, int? P
 /// <param name="Ignored">Files that belong to none of the channels asked for.</param>
 public sealed record ImageSet(IReadOnlyList<ImageField> Fields, TiffPages Pages, IReadOnlyList<string> Ignored)
 {
-    /// <summary>Fields that a program makes itself; each function may be called several times and must give the same pixels.</summary>
+    /// <summary>Fields that a program makes itself; each function may be called several times and from several threads, and must give the same pixels.</summary>
     public static ImageSet From(IEnumerable<(string Name, Func<ImageStack> Read)> fields) =>
         new([.. fields.Select(field => new ImageField(field.Name, [field.Name], null) { Source = field.Read })], TiffPages.Channels, []);
 

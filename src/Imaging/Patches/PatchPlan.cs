@@ -10,12 +10,14 @@ public sealed record PlannedPatch(int Field, int X, int Y, PatchFigures Figures)
 
 /// <summary>
 /// The patches of an image set, found by one pass over all files (which also shows, before any hour is spent on encoding, that every file can be read).
-/// Pixels are not kept: <see cref="Batches"/> reads the fields again, one after the other.
+/// Pixels are not kept: <see cref="Batches"/> reads the fields again. Both read ahead of their use, as <see cref="FieldReader"/> bounds it.
 /// </summary>
 public sealed class PatchPlan
 {
-    private PatchPlan(ImageSet images, PatchGrid grid, int channels, IReadOnlyList<PlannedPatch> patches, IReadOnlyDictionary<PatchVerdict, int> counts) =>
-        (Images, Grid, Channels, Patches, Counts) = (images, grid, channels, patches, counts);
+    private readonly int _threads;
+
+    private PatchPlan(ImageSet images, PatchGrid grid, int channels, int threads, IReadOnlyList<PlannedPatch> patches, IReadOnlyDictionary<PatchVerdict, int> counts) =>
+        (Images, Grid, Channels, _threads, Patches, Counts) = (images, grid, channels, threads, patches, counts);
 
     public ImageSet Images { get; }
     public PatchGrid Grid { get; }
@@ -41,10 +43,10 @@ public sealed class PatchPlan
         Dictionary<PatchVerdict, int> counts = Enum.GetValues<PatchVerdict>().ToDictionary(verdict => verdict, _ => 0);
         PatchQuality[] workers = [.. Enumerable.Range(0, device.Pool.Threads).Select(_ => new PatchQuality())];
         int channels = 0;
+        using FieldReader reader = new(images, [.. Enumerable.Range(0, images.Fields.Count)], device.Pool.Threads);
         for (int field = 0; field < images.Fields.Count; field++)
         {
-            cancellation.ThrowIfCancellationRequested();
-            ImageStack image = images.Fields[field].Read(images.Pages);
+            ImageStack image = reader.Next(cancellation);
             if (field > 0 && image.Channels != channels)
                 throw new DataException(images.Fields[field].Files[0], null, $"{image.Channels} channels, but field '{images.Fields[0].Name}' has {channels}; all fields of a set must have the same");
             channels = image.Channels;
@@ -63,7 +65,7 @@ public sealed class PatchPlan
         if (kept.Count == 0)
             throw new DataException(images.Fields[0].Files[0], null, $"none of {counts.Values.Sum()} patches passes the quality filter ({counts[PatchVerdict.LowContrast]} of low contrast, "
                 + $"{counts[PatchVerdict.OutOfFocus]} out of focus, {counts[PatchVerdict.MostlyBackground]} mostly background); loosen the thresholds");
-        return new PatchPlan(images, grid, channels, kept, counts);
+        return new PatchPlan(images, grid, channels, device.Pool.Threads, kept, counts);
     }
 
     /// <summary>At most <paramref name="count"/> patch indices, evenly spread over the plan.</summary>
@@ -73,20 +75,22 @@ public sealed class PatchPlan
         return [.. Enumerable.Range(0, count).Select(i => (int)((long)i * Patches.Count / count))];
     }
 
-    /// <summary>The pixels of the named patches, in order, a batch at a time; a field is read when its first patch is due and let go after the batch with its last.</summary>
+    /// <summary>The pixels of the named patches, in order, a batch at a time; a field is let go after the batch with its last.</summary>
     /// <param name="which">Indices into <see cref="Patches"/>, ascending; null for all.</param>
     public IEnumerable<IReadOnlyList<PatchSource>> Batches(IReadOnlyList<int>? which, int batch, CancellationToken cancellation)
     {
         List<PatchSource> pending = [];
         ImageStack? image = null;
         int loaded = -1, count = which?.Count ?? Patches.Count;
+        IEnumerable<PlannedPatch> order = which is null ? Patches : which.Select(i => Patches[i]);
+        using FieldReader reader = new(Images, [.. order.Select(patch => patch.Field).Distinct()], _threads);
         for (int i = 0; i < count; i++)
         {
             PlannedPatch patch = Patches[which is null ? i : which[i]];
             if (patch.Field != loaded)
             {
-                cancellation.ThrowIfCancellationRequested();
-                image = Images.Fields[loaded = patch.Field].Read(Images.Pages);
+                image = reader.Next(cancellation);
+                loaded = patch.Field;
             }
             pending.Add(new PatchSource(image!, patch.X, patch.Y));
             if (pending.Count < batch && i + 1 < count) continue;

@@ -67,11 +67,11 @@ public sealed class TokenPipelineTests
     }
 
     [Fact]
-    public void Folders_are_the_same_bytes_on_one_and_two_threads()
+    public void Folders_are_the_same_bytes_on_any_number_of_threads()
     {
         using TemporaryFolder folder = new();
         ImageSet images = Discs(folder);
-        string[] listings = [.. new[] { 1, 2 }.Select(threads =>
+        string[] listings = [.. new[] { 1, 2, 5 }.Select(threads =>
         {
             using CpuDevice device = new(threads);
             PatchPlan plan = PatchPlan.Survey(device, images, new PatchGrid(48, 24), PatchFilter.None, SilentProgress.Instance, default);
@@ -83,7 +83,7 @@ public sealed class TokenPipelineTests
                 .Select(file => Path.GetFileName(file) + " " + Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(file)))));
         })];
         Assert.Contains("centre.npy", listings[0]);
-        Assert.Equal(listings[0], listings[1]);
+        Assert.All(listings, listing => Assert.Equal(listings[0], listing));
     }
 
     [Fact]
