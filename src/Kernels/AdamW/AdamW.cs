@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.Intrinsics;
 using BioSup.Runtime;
 
@@ -21,60 +22,20 @@ public static unsafe partial class AdamW
     /// <exception cref="ArgumentException">The arrays differ in length or device.</exception>
     public static void Step(
         DeviceSpan<float> parameters, DeviceSpan<float> gradients, DeviceSpan<float> firstMoments, DeviceSpan<float> secondMoments,
-        in AdamWOptions options, long step, double gradientScale = 1)
-    {
-        CpuDevice cpu = Validate(parameters, gradients, firstMoments, secondMoments, step);
-        AdamWFactors factors = new(options, step, gradientScale);
-        switch (KernelDispatch.Select(nameof(AdamW)))
-        {
-            case KernelVariant.Avx512: AdamWUpdate<Simd512<float>, Vector512<float>, float>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
-            case KernelVariant.Avx2: AdamWUpdate<Simd256<float>, Vector256<float>, float>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
-            case KernelVariant.Portable: AdamWUpdate<Simd128<float>, Vector128<float>, float>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
-            default: Reference(parameters, gradients, firstMoments, secondMoments, factors); break;
-        }
-    }
+        in AdamWOptions options, long step, double gradientScale = 1) =>
+        Update(parameters, gradients, firstMoments, secondMoments, options, step, gradientScale);
 
     /// <inheritdoc cref="Step(DeviceSpan{float}, DeviceSpan{float}, DeviceSpan{float}, DeviceSpan{float}, in AdamWOptions, long, double)"/>
     public static void Step(
         DeviceSpan<double> parameters, DeviceSpan<double> gradients, DeviceSpan<double> firstMoments, DeviceSpan<double> secondMoments,
-        in AdamWOptions options, long step, double gradientScale = 1)
-    {
-        CpuDevice cpu = Validate(parameters, gradients, firstMoments, secondMoments, step);
-        AdamWFactors factors = new(options, step, gradientScale);
-        switch (KernelDispatch.Select(nameof(AdamW)))
-        {
-            case KernelVariant.Avx512: AdamWUpdate<Simd512<double>, Vector512<double>, double>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
-            case KernelVariant.Avx2: AdamWUpdate<Simd256<double>, Vector256<double>, double>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
-            case KernelVariant.Portable: AdamWUpdate<Simd128<double>, Vector128<double>, double>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
-            default: Reference(parameters, gradients, firstMoments, secondMoments, factors); break;
-        }
-    }
+        in AdamWOptions options, long step, double gradientScale = 1) =>
+        Update(parameters, gradients, firstMoments, secondMoments, options, step, gradientScale);
 
     /// <summary>Σ g² in double precision, the same bits for any number of threads. Add those of all parameters and take the root for the global norm.</summary>
-    public static double SumOfSquares(DeviceSpan<float> gradients)
-    {
-        CpuDevice cpu = RequireCpu(gradients.Device);
-        return KernelDispatch.Select(nameof(AdamW)) switch
-        {
-            KernelVariant.Avx512 => SquareSum<Simd512<double>, Vector512<double>, float>.Run(cpu, gradients),
-            KernelVariant.Avx2 => SquareSum<Simd256<double>, Vector256<double>, float>.Run(cpu, gradients),
-            KernelVariant.Portable => SquareSum<Simd128<double>, Vector128<double>, float>.Run(cpu, gradients),
-            _ => ReferenceSumOfSquares(gradients),
-        };
-    }
+    public static double SumOfSquares(DeviceSpan<float> gradients) => SquaresOf(gradients);
 
     /// <inheritdoc cref="SumOfSquares(DeviceSpan{float})"/>
-    public static double SumOfSquares(DeviceSpan<double> gradients)
-    {
-        CpuDevice cpu = RequireCpu(gradients.Device);
-        return KernelDispatch.Select(nameof(AdamW)) switch
-        {
-            KernelVariant.Avx512 => SquareSum<Simd512<double>, Vector512<double>, double>.Run(cpu, gradients),
-            KernelVariant.Avx2 => SquareSum<Simd256<double>, Vector256<double>, double>.Run(cpu, gradients),
-            KernelVariant.Portable => SquareSum<Simd128<double>, Vector128<double>, double>.Run(cpu, gradients),
-            _ => ReferenceSumOfSquares(gradients),
-        };
-    }
+    public static double SumOfSquares(DeviceSpan<double> gradients) => SquaresOf(gradients);
 
     /// <summary>The factor by which torch.nn.utils.clip_grad_norm_ multiplies gradients: min(1, maximumNorm / (norm + 1e-6)).</summary>
     public static double ClipScale(double norm, double maximumNorm) => Math.Min(1, maximumNorm / (norm + 1e-6));
@@ -90,6 +51,33 @@ public static unsafe partial class AdamW
             case KernelVariant.Portable: ScaleInPlace<Simd128<float>, Vector128<float>, float>.Run(cpu, values, (float)factor); break;
             default: for (long i = 0; i < values.Length; i++) values.Pointer[i] = (float)(values.Pointer[i] * (double)(float)factor); break;
         }
+    }
+
+    private static void Update<T>(
+        DeviceSpan<T> parameters, DeviceSpan<T> gradients, DeviceSpan<T> firstMoments, DeviceSpan<T> secondMoments,
+        in AdamWOptions options, long step, double gradientScale) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        CpuDevice cpu = Validate(parameters, gradients, firstMoments, secondMoments, step);
+        AdamWFactors factors = new(options, step, gradientScale);
+        switch (KernelDispatch.Select(nameof(AdamW)))
+        {
+            case KernelVariant.Avx512: AdamWUpdate<Simd512<T>, Vector512<T>, T>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
+            case KernelVariant.Avx2: AdamWUpdate<Simd256<T>, Vector256<T>, T>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
+            case KernelVariant.Portable: AdamWUpdate<Simd128<T>, Vector128<T>, T>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
+            default: Reference(parameters, gradients, firstMoments, secondMoments, factors); break;
+        }
+    }
+
+    private static double SquaresOf<T>(DeviceSpan<T> gradients) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        CpuDevice cpu = RequireCpu(gradients.Device);
+        return KernelDispatch.Select(nameof(AdamW)) switch
+        {
+            KernelVariant.Avx512 => SquareSum<Simd512<double>, Vector512<double>, T>.Run(cpu, gradients),
+            KernelVariant.Avx2 => SquareSum<Simd256<double>, Vector256<double>, T>.Run(cpu, gradients),
+            KernelVariant.Portable => SquareSum<Simd128<double>, Vector128<double>, T>.Run(cpu, gradients),
+            _ => ReferenceSumOfSquares(gradients),
+        };
     }
 
     private static CpuDevice Validate<T>(DeviceSpan<T> parameters, DeviceSpan<T> gradients, DeviceSpan<T> first, DeviceSpan<T> second, long step) where T : unmanaged

@@ -121,7 +121,7 @@ internal static unsafe partial class GatedSaeEngine<TSimd, TVector>
         for (; n < count; n++) AddScaled(length, values[n], rows + indices[n] * rowStride, y);
     }
 
-    private static float Dot(int length, float* x, float* y)
+    internal static float Dot(int length, float* x, float* y)
     {
         int lanes = TSimd.Count, i = 0;
         TVector s0 = TSimd.Zero, s1 = s0, s2 = s0, s3 = s0;

@@ -78,7 +78,7 @@ internal static unsafe class GatedSaeUpdateEngine<TSimd, TVector>
                 for (int i = 0; i < count; i += Chunk)
                 {
                     float* g = segment.Gradient + start + i;
-                    sum += Dot(Math.Min(Chunk, count - i), g, g);
+                    sum += GatedSaeEngine<TSimd, TVector>.Dot(Math.Min(Chunk, count - i), g, g);
                 }
             }
             Sums[block] = sum;
@@ -86,15 +86,15 @@ internal static unsafe class GatedSaeUpdateEngine<TSimd, TVector>
 
         private static double Project(int d, float* row, float* gradient)
         {
-            float squares = Dot(d, row, row);
+            float squares = GatedSaeEngine<TSimd, TVector>.Dot(d, row, row);
             if (squares > 0)
             {
-                float factor = -Dot(d, gradient, row) / squares;
+                float factor = -GatedSaeEngine<TSimd, TVector>.Dot(d, gradient, row) / squares;
                 int i = 0, lanes = TSimd.Count;
                 for (; i <= d - lanes; i += lanes) TSimd.Store(gradient + i, TSimd.MultiplyAdd(TSimd.Broadcast(factor), TSimd.Load(row + i), TSimd.Load(gradient + i)));
                 for (; i < d; i++) gradient[i] = MathF.FusedMultiplyAdd(factor, row[i], gradient[i]);
             }
-            return Dot(d, gradient, gradient);
+            return GatedSaeEngine<TSimd, TVector>.Dot(d, gradient, gradient);
         }
     }
 
@@ -117,7 +117,7 @@ internal static unsafe class GatedSaeUpdateEngine<TSimd, TVector>
             {
                 Move(Tensors.Decoder, (long)j * d, d);
                 float* row = Tensors.Decoder.Value + (long)j * d;
-                float squares = Dot(d, row, row);
+                float squares = GatedSaeEngine<TSimd, TVector>.Dot(d, row, row);
                 if (squares > 0) Scale(d, 1 / MathF.Sqrt(squares), row);
             }
         }
@@ -153,21 +153,5 @@ internal static unsafe class GatedSaeUpdateEngine<TSimd, TVector>
             for (; i <= d - lanes; i += lanes) TSimd.Store(row + i, TSimd.Multiply(TSimd.Load(row + i), TSimd.Broadcast(factor)));
             for (; i < d; i++) row[i] *= factor;
         }
-    }
-
-    private static float Dot(int length, float* x, float* y)
-    {
-        int lanes = TSimd.Count, i = 0;
-        TVector s0 = TSimd.Zero, s1 = s0, s2 = s0, s3 = s0;
-        for (; i <= length - 4 * lanes; i += 4 * lanes)
-        {
-            s0 = TSimd.MultiplyAdd(TSimd.Load(x + i), TSimd.Load(y + i), s0);
-            s1 = TSimd.MultiplyAdd(TSimd.Load(x + i + lanes), TSimd.Load(y + i + lanes), s1);
-            s2 = TSimd.MultiplyAdd(TSimd.Load(x + i + 2 * lanes), TSimd.Load(y + i + 2 * lanes), s2);
-            s3 = TSimd.MultiplyAdd(TSimd.Load(x + i + 3 * lanes), TSimd.Load(y + i + 3 * lanes), s3);
-        }
-        float sum = TSimd.Sum(TSimd.Add(TSimd.Add(s0, s1), TSimd.Add(s2, s3)));
-        for (; i < length; i++) sum = MathF.FusedMultiplyAdd(x[i], y[i], sum);
-        return sum;
     }
 }

@@ -1,3 +1,5 @@
+using System.Numerics;
+using System.Runtime.Intrinsics;
 using BioSup.Runtime;
 
 namespace BioSup.Kernels;
@@ -21,38 +23,30 @@ public static unsafe partial class Gemm
 {
     /// <summary>C = alpha op(A) op(B) + beta C in single precision.</summary>
     /// <exception cref="ArgumentException">The shapes do not fit together, or the operands lie on different devices.</exception>
-    public static void Multiply(Transpose transposeA, Transpose transposeB, float alpha, MatrixView<float> a, MatrixView<float> b, float beta, MatrixView<float> c)
-    {
-        GemmProblem<float> problem = Validate(transposeA, transposeB, alpha, a, b, beta, c);
-        CpuDevice cpu = RequireCpu(c.Device);
-        if (problem.IsEmpty) return;
-        switch (KernelDispatch.Select(nameof(Gemm)))
-        {
-            case KernelVariant.Avx512: GemmDriver<Avx512SingleTile, float>.Run(cpu, problem); break;
-            case KernelVariant.Avx2: GemmDriver<Avx2SingleTile, float>.Run(cpu, problem); break;
-            case KernelVariant.Portable: GemmDriver<PortableSingleTile, float>.Run(cpu, problem); break;
-            default: Reference(problem); break;
-        }
-    }
+    public static void Multiply(Transpose transposeA, Transpose transposeB, float alpha, MatrixView<float> a, MatrixView<float> b, float beta, MatrixView<float> c) =>
+        Run(c.Device, Validate(transposeA, transposeB, alpha, a, b, beta, c));
 
     /// <summary>C = alpha op(A) op(B) + beta C in double precision.</summary>
     /// <exception cref="ArgumentException">The shapes do not fit together, or the operands lie on different devices.</exception>
-    public static void Multiply(Transpose transposeA, Transpose transposeB, double alpha, MatrixView<double> a, MatrixView<double> b, double beta, MatrixView<double> c)
+    public static void Multiply(Transpose transposeA, Transpose transposeB, double alpha, MatrixView<double> a, MatrixView<double> b, double beta, MatrixView<double> c) =>
+        Run(c.Device, Validate(transposeA, transposeB, alpha, a, b, beta, c));
+
+    /// <summary>The variants, best first: one tile over registers of 512, 256 and 128 bits. The reference is forced by tests only.</summary>
+    private static void Run<T>(ComputeDevice device, in GemmProblem<T> problem) where T : unmanaged, IFloatingPointIeee754<T>
     {
-        GemmProblem<double> problem = Validate(transposeA, transposeB, alpha, a, b, beta, c);
-        CpuDevice cpu = RequireCpu(c.Device);
+        CpuDevice cpu = device as CpuDevice ?? throw new DeviceException($"The matrix product has no implementation for device '{device.Name}'.");
         if (problem.IsEmpty) return;
         switch (KernelDispatch.Select(nameof(Gemm)))
         {
-            case KernelVariant.Avx512: GemmDriver<Avx512DoubleTile, double>.Run(cpu, problem); break;
-            case KernelVariant.Avx2: GemmDriver<Avx2DoubleTile, double>.Run(cpu, problem); break;
-            case KernelVariant.Portable: GemmDriver<PortableDoubleTile, double>.Run(cpu, problem); break;
+            case KernelVariant.Avx512: GemmDriver<GemmTile<Simd512<T>, Vector512<T>, T>, T>.Run(cpu, problem); break;
+            case KernelVariant.Avx2: GemmDriver<GemmTile<Simd256<T>, Vector256<T>, T>, T>.Run(cpu, problem); break;
+            case KernelVariant.Portable: GemmDriver<GemmTile<Simd128<T>, Vector128<T>, T>, T>.Run(cpu, problem); break;
             default: Reference(problem); break;
         }
     }
 
     private static GemmProblem<T> Validate<T>(Transpose transposeA, Transpose transposeB, T alpha, MatrixView<T> a, MatrixView<T> b, T beta, MatrixView<T> c)
-        where T : unmanaged, System.Numerics.IFloatingPointIeee754<T>
+        where T : unmanaged, IFloatingPointIeee754<T>
     {
         (int m, int k) = transposeA == Transpose.No ? (a.Rows, a.Columns) : (a.Columns, a.Rows);
         (int inner, int n) = transposeB == Transpose.No ? (b.Rows, b.Columns) : (b.Columns, b.Rows);
@@ -77,9 +71,6 @@ public static unsafe partial class Gemm
             ColumnStrideC = 1,
         };
     }
-
-    private static CpuDevice RequireCpu(ComputeDevice device) =>
-        device as CpuDevice ?? throw new DeviceException($"The matrix product has no implementation for device '{device.Name}'.");
 }
 
 /// <summary>One product with transposition expressed as strides: op(A)(i, p) = A[i * RowStrideA + p * DepthStrideA], op(B)(p, j) = B[p * DepthStrideB + j * ColumnStrideB].</summary>

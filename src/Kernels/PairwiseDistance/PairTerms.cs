@@ -10,12 +10,14 @@ internal interface IPairTerm
         where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged;
 
     /// <summary>The value of a chunk of coordinates.</summary>
-    static abstract TVector ChunkValue<TSimd, TVector, T>(TVector sum)
-        where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static virtual TVector ChunkValue<TSimd, TVector, T>(TVector sum)
+        where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => sum;
 
     /// <summary>The value of all chunks so far and the next one.</summary>
-    static abstract TVector Join<TSimd, TVector, T>(TVector total, TVector chunk)
-        where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged;
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static virtual TVector Join<TSimd, TVector, T>(TVector total, TVector chunk)
+        where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => TSimd.Add(total, chunk);
 }
 
 /// <summary>x·y.</summary>
@@ -24,14 +26,6 @@ internal readonly struct ProductTerm : IPairTerm
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Accumulate<TSimd, TVector, T>(TVector sum, TVector x, TVector y)
         where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => TSimd.MultiplyAdd(x, y, sum);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TVector ChunkValue<TSimd, TVector, T>(TVector sum)
-        where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => sum;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TVector Join<TSimd, TVector, T>(TVector total, TVector chunk)
-        where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => TSimd.Add(total, chunk);
 }
 
 /// <summary>(x − y)².</summary>
@@ -44,14 +38,6 @@ internal readonly struct SquaredDifferenceTerm : IPairTerm
         TVector difference = TSimd.Subtract(x, y);
         return TSimd.MultiplyAdd(difference, difference, sum);
     }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TVector ChunkValue<TSimd, TVector, T>(TVector sum)
-        where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => sum;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TVector Join<TSimd, TVector, T>(TVector total, TVector chunk)
-        where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => TSimd.Add(total, chunk);
 }
 
 /// <summary>|x − y|, summed.</summary>
@@ -60,14 +46,6 @@ internal readonly struct AbsoluteDifferenceTerm : IPairTerm
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Accumulate<TSimd, TVector, T>(TVector sum, TVector x, TVector y)
         where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => TSimd.Add(sum, TSimd.Abs(TSimd.Subtract(x, y)));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TVector ChunkValue<TSimd, TVector, T>(TVector sum)
-        where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => sum;
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TVector Join<TSimd, TVector, T>(TVector total, TVector chunk)
-        where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => TSimd.Add(total, chunk);
 }
 
 /// <summary>|x − y|, the largest.</summary>
@@ -76,10 +54,6 @@ internal readonly struct LargestDifferenceTerm : IPairTerm
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Accumulate<TSimd, TVector, T>(TVector sum, TVector x, TVector y)
         where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => TSimd.MaxOrSecond(sum, TSimd.Abs(TSimd.Subtract(x, y)));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TVector ChunkValue<TSimd, TVector, T>(TVector sum)
-        where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => sum;
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Join<TSimd, TVector, T>(TVector total, TVector chunk)
@@ -96,8 +70,4 @@ internal readonly struct MismatchTerm : IPairTerm
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector ChunkValue<TSimd, TVector, T>(TVector sum)
         where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => TSimd.CountToValue(sum);
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static TVector Join<TSimd, TVector, T>(TVector total, TVector chunk)
-        where TSimd : struct, ISimd<TVector, T> where TVector : struct where T : unmanaged => TSimd.Add(total, chunk);
 }

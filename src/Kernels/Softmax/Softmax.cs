@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.Intrinsics;
 using BioSup.Runtime;
 
@@ -12,82 +13,57 @@ public static unsafe partial class Softmax
     /// <summary>y[i, j] = exp(x[i, j]) / Σⱼ exp(x[i, j]). x and y may be the same matrix. A row of −∞ alone gives NaN, as in PyTorch.</summary>
     /// <param name="x">[n, d]</param>
     /// <param name="y">[n, d]</param>
-    public static void Rows(MatrixView<float> x, MatrixView<float> y)
-    {
-        CpuDevice cpu = ValidateSame(x, y);
-        switch (KernelDispatch.Select(nameof(Softmax)))
-        {
-            case KernelVariant.Avx512: RowSoftmax<Simd512<float>, Vector512<float>, float>.Run(cpu, x, y, null); break;
-            case KernelVariant.Avx2: RowSoftmax<Simd256<float>, Vector256<float>, float>.Run(cpu, x, y, null); break;
-            case KernelVariant.Portable: RowSoftmax<Simd128<float>, Vector128<float>, float>.Run(cpu, x, y, null); break;
-            default: ReferenceRows(x, y); break;
-        }
-    }
+    public static void Rows(MatrixView<float> x, MatrixView<float> y) => NormalisedRows(x, y);
 
     /// <inheritdoc cref="Rows(MatrixView{float}, MatrixView{float})"/>
-    public static void Rows(MatrixView<double> x, MatrixView<double> y)
+    public static void Rows(MatrixView<double> x, MatrixView<double> y) => NormalisedRows(x, y);
+
+    /// <summary>result[i] = log Σⱼ exp(x[i, j]); −∞ for a row of −∞ alone or without elements.</summary>
+    public static void LogSumExpRows(MatrixView<float> x, DeviceSpan<float> result) => LogSumsOfRows(x, result);
+
+    /// <inheritdoc cref="LogSumExpRows(MatrixView{float}, DeviceSpan{float})"/>
+    public static void LogSumExpRows(MatrixView<double> x, DeviceSpan<double> result) => LogSumsOfRows(x, result);
+
+    /// <summary>result[j] = log Σᵢ exp(x[i, j]); −∞ for a column of −∞ alone or without elements.</summary>
+    public static void LogSumExpColumns(MatrixView<float> x, DeviceSpan<float> result) => LogSumsOfColumns(x, result);
+
+    /// <inheritdoc cref="LogSumExpColumns(MatrixView{float}, DeviceSpan{float})"/>
+    public static void LogSumExpColumns(MatrixView<double> x, DeviceSpan<double> result) => LogSumsOfColumns(x, result);
+
+    private static void NormalisedRows<T>(MatrixView<T> x, MatrixView<T> y) where T : unmanaged, IFloatingPointIeee754<T>
     {
         CpuDevice cpu = ValidateSame(x, y);
         switch (KernelDispatch.Select(nameof(Softmax)))
         {
-            case KernelVariant.Avx512: RowSoftmax<Simd512<double>, Vector512<double>, double>.Run(cpu, x, y, null); break;
-            case KernelVariant.Avx2: RowSoftmax<Simd256<double>, Vector256<double>, double>.Run(cpu, x, y, null); break;
-            case KernelVariant.Portable: RowSoftmax<Simd128<double>, Vector128<double>, double>.Run(cpu, x, y, null); break;
+            case KernelVariant.Avx512: RowSoftmax<Simd512<T>, Vector512<T>, T>.Run(cpu, x, y, null); break;
+            case KernelVariant.Avx2: RowSoftmax<Simd256<T>, Vector256<T>, T>.Run(cpu, x, y, null); break;
+            case KernelVariant.Portable: RowSoftmax<Simd128<T>, Vector128<T>, T>.Run(cpu, x, y, null); break;
             default: ReferenceRows(x, y); break;
         }
     }
 
-    /// <summary>result[i] = log Σⱼ exp(x[i, j]); −∞ for a row of −∞ alone or without elements.</summary>
-    public static void LogSumExpRows(MatrixView<float> x, DeviceSpan<float> result)
+    private static void LogSumsOfRows<T>(MatrixView<T> x, DeviceSpan<T> result) where T : unmanaged, IFloatingPointIeee754<T>
     {
         CpuDevice cpu = Validate(x.Device, result, x.Rows, "row");
-        MatrixView<float> none = new(null, 0, 0, 0, x.Device);
+        MatrixView<T> none = new(null, 0, 0, 0, x.Device);
         switch (KernelDispatch.Select(nameof(Softmax)))
         {
-            case KernelVariant.Avx512: RowSoftmax<Simd512<float>, Vector512<float>, float>.Run(cpu, x, none, result.Pointer); break;
-            case KernelVariant.Avx2: RowSoftmax<Simd256<float>, Vector256<float>, float>.Run(cpu, x, none, result.Pointer); break;
-            case KernelVariant.Portable: RowSoftmax<Simd128<float>, Vector128<float>, float>.Run(cpu, x, none, result.Pointer); break;
-            default: for (int i = 0; i < x.Rows; i++) result.Pointer[i] = (float)ReferenceLogSumExp(x.Pointer + i * x.Stride, 1, x.Columns); break;
+            case KernelVariant.Avx512: RowSoftmax<Simd512<T>, Vector512<T>, T>.Run(cpu, x, none, result.Pointer); break;
+            case KernelVariant.Avx2: RowSoftmax<Simd256<T>, Vector256<T>, T>.Run(cpu, x, none, result.Pointer); break;
+            case KernelVariant.Portable: RowSoftmax<Simd128<T>, Vector128<T>, T>.Run(cpu, x, none, result.Pointer); break;
+            default: for (int i = 0; i < x.Rows; i++) result.Pointer[i] = T.CreateTruncating(ReferenceLogSumExp(x.Pointer + i * x.Stride, 1, x.Columns)); break;
         }
     }
 
-    /// <inheritdoc cref="LogSumExpRows(MatrixView{float}, DeviceSpan{float})"/>
-    public static void LogSumExpRows(MatrixView<double> x, DeviceSpan<double> result)
-    {
-        CpuDevice cpu = Validate(x.Device, result, x.Rows, "row");
-        MatrixView<double> none = new(null, 0, 0, 0, x.Device);
-        switch (KernelDispatch.Select(nameof(Softmax)))
-        {
-            case KernelVariant.Avx512: RowSoftmax<Simd512<double>, Vector512<double>, double>.Run(cpu, x, none, result.Pointer); break;
-            case KernelVariant.Avx2: RowSoftmax<Simd256<double>, Vector256<double>, double>.Run(cpu, x, none, result.Pointer); break;
-            case KernelVariant.Portable: RowSoftmax<Simd128<double>, Vector128<double>, double>.Run(cpu, x, none, result.Pointer); break;
-            default: for (int i = 0; i < x.Rows; i++) result.Pointer[i] = ReferenceLogSumExp(x.Pointer + i * x.Stride, 1, x.Columns); break;
-        }
-    }
-
-    /// <summary>result[j] = log Σᵢ exp(x[i, j]); −∞ for a column of −∞ alone or without elements.</summary>
-    public static void LogSumExpColumns(MatrixView<float> x, DeviceSpan<float> result)
+    private static void LogSumsOfColumns<T>(MatrixView<T> x, DeviceSpan<T> result) where T : unmanaged, IFloatingPointIeee754<T>
     {
         CpuDevice cpu = Validate(x.Device, result, x.Columns, "column");
         switch (KernelDispatch.Select(nameof(Softmax)))
         {
-            case KernelVariant.Avx512: ColumnLogSumExp<Simd512<float>, Vector512<float>, Simd512<double>, Vector512<double>, float>.Run(cpu, x, result.Pointer); break;
-            case KernelVariant.Avx2: ColumnLogSumExp<Simd256<float>, Vector256<float>, Simd256<double>, Vector256<double>, float>.Run(cpu, x, result.Pointer); break;
-            case KernelVariant.Portable: ColumnLogSumExp<Simd128<float>, Vector128<float>, Simd128<double>, Vector128<double>, float>.Run(cpu, x, result.Pointer); break;
-            default: for (int j = 0; j < x.Columns; j++) result.Pointer[j] = (float)ReferenceLogSumExp(x.Pointer + j, x.Stride, x.Rows); break;
-        }
-    }
-
-    /// <inheritdoc cref="LogSumExpColumns(MatrixView{float}, DeviceSpan{float})"/>
-    public static void LogSumExpColumns(MatrixView<double> x, DeviceSpan<double> result)
-    {
-        CpuDevice cpu = Validate(x.Device, result, x.Columns, "column");
-        switch (KernelDispatch.Select(nameof(Softmax)))
-        {
-            case KernelVariant.Avx512: ColumnLogSumExp<Simd512<double>, Vector512<double>, Simd512<double>, Vector512<double>, double>.Run(cpu, x, result.Pointer); break;
-            case KernelVariant.Avx2: ColumnLogSumExp<Simd256<double>, Vector256<double>, Simd256<double>, Vector256<double>, double>.Run(cpu, x, result.Pointer); break;
-            case KernelVariant.Portable: ColumnLogSumExp<Simd128<double>, Vector128<double>, Simd128<double>, Vector128<double>, double>.Run(cpu, x, result.Pointer); break;
-            default: for (int j = 0; j < x.Columns; j++) result.Pointer[j] = ReferenceLogSumExp(x.Pointer + j, x.Stride, x.Rows); break;
+            case KernelVariant.Avx512: ColumnLogSumExp<Simd512<T>, Vector512<T>, Simd512<double>, Vector512<double>, T>.Run(cpu, x, result.Pointer); break;
+            case KernelVariant.Avx2: ColumnLogSumExp<Simd256<T>, Vector256<T>, Simd256<double>, Vector256<double>, T>.Run(cpu, x, result.Pointer); break;
+            case KernelVariant.Portable: ColumnLogSumExp<Simd128<T>, Vector128<T>, Simd128<double>, Vector128<double>, T>.Run(cpu, x, result.Pointer); break;
+            default: for (int j = 0; j < x.Columns; j++) result.Pointer[j] = T.CreateTruncating(ReferenceLogSumExp(x.Pointer + j, x.Stride, x.Rows)); break;
         }
     }
 

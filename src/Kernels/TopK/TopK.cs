@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.Intrinsics;
 using BioSup.Runtime;
 
@@ -13,27 +14,20 @@ public static unsafe partial class TopK
     /// <param name="indices">[n, k] columns of x</param>
     /// <param name="values">[n, k] the elements themselves</param>
     /// <exception cref="ArgumentException">The shapes do not fit together.</exception>
-    public static void Rows(MatrixView<float> x, MatrixView<int> indices, MatrixView<float> values)
-    {
-        CpuDevice cpu = Validate(x, indices, values);
-        switch (KernelDispatch.Select(nameof(TopK)))
-        {
-            case KernelVariant.Avx512: RowTopK<Simd512<float>, Vector512<float>, float, SingleKey>.Run(cpu, x, indices, values); break;
-            case KernelVariant.Avx2: RowTopK<Simd256<float>, Vector256<float>, float, SingleKey>.Run(cpu, x, indices, values); break;
-            case KernelVariant.Portable: RowTopK<Simd128<float>, Vector128<float>, float, SingleKey>.Run(cpu, x, indices, values); break;
-            default: Reference(x, indices, values); break;
-        }
-    }
+    public static void Rows(MatrixView<float> x, MatrixView<int> indices, MatrixView<float> values) => Select<float, SingleKey>(x, indices, values);
 
     /// <inheritdoc cref="Rows(MatrixView{float}, MatrixView{int}, MatrixView{float})"/>
-    public static void Rows(MatrixView<double> x, MatrixView<int> indices, MatrixView<double> values)
+    public static void Rows(MatrixView<double> x, MatrixView<int> indices, MatrixView<double> values) => Select<double, DoubleKey>(x, indices, values);
+
+    private static void Select<T, TKey>(MatrixView<T> x, MatrixView<int> indices, MatrixView<T> values)
+        where T : unmanaged, IFloatingPointIeee754<T> where TKey : struct, IOrderedKey<T>
     {
         CpuDevice cpu = Validate(x, indices, values);
         switch (KernelDispatch.Select(nameof(TopK)))
         {
-            case KernelVariant.Avx512: RowTopK<Simd512<double>, Vector512<double>, double, DoubleKey>.Run(cpu, x, indices, values); break;
-            case KernelVariant.Avx2: RowTopK<Simd256<double>, Vector256<double>, double, DoubleKey>.Run(cpu, x, indices, values); break;
-            case KernelVariant.Portable: RowTopK<Simd128<double>, Vector128<double>, double, DoubleKey>.Run(cpu, x, indices, values); break;
+            case KernelVariant.Avx512: RowTopK<Simd512<T>, Vector512<T>, T, TKey>.Run(cpu, x, indices, values); break;
+            case KernelVariant.Avx2: RowTopK<Simd256<T>, Vector256<T>, T, TKey>.Run(cpu, x, indices, values); break;
+            case KernelVariant.Portable: RowTopK<Simd128<T>, Vector128<T>, T, TKey>.Run(cpu, x, indices, values); break;
             default: Reference(x, indices, values); break;
         }
     }

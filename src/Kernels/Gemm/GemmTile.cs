@@ -4,12 +4,19 @@ using System.Runtime.Intrinsics.X86;
 
 namespace BioSup.Kernels;
 
-/// <summary>Twelve rows by two vectors: 24 of the 32 registers that AVX-512 has are accumulators. On fewer registers it spills, so it is instantiated for Avx512 alone.</summary>
-internal static unsafe class GemmTile12x2<TSimd, TVector, T>
+/// <summary>
+/// Two vectors by as many rows as the registers allow. Six rows: 12 accumulators, two vectors of B and one broadcast fill 15 of the 16 registers that
+/// AVX2 and SSE have; the twelve independent chains cover the latency of the fused multiply-add; 8 x 16 would spill, 8 x 8 is bound by loads.
+/// Twelve rows for AVX-512, which has 32 registers: 24 accumulators, so that a broadcast feeds as many multiply-adds with half the loads of B.
+/// </summary>
+internal readonly unsafe struct GemmTile<TSimd, TVector, T> : IGemmTile<T>
     where TSimd : struct, ISimd<TVector, T>
-    where TVector : struct
+    where TVector : unmanaged
     where T : unmanaged, IFloatingPointIeee754<T>
 {
+    public static int TileRows => sizeof(TVector) == 64 ? 12 : 6;
+    public static int TileColumns => 2 * TSimd.Count;
+
     public static void Multiply(long depth, T* a, T* b, T* c, long strideC, T alpha, T beta)
     {
         TVector c00 = TSimd.Zero, c01 = TSimd.Zero;
@@ -47,26 +54,29 @@ internal static unsafe class GemmTile12x2<TSimd, TVector, T>
             x = TSimd.Broadcast(a[5]);
             c50 = TSimd.MultiplyAdd(x, b0, c50);
             c51 = TSimd.MultiplyAdd(x, b1, c51);
-            x = TSimd.Broadcast(a[6]);
-            c60 = TSimd.MultiplyAdd(x, b0, c60);
-            c61 = TSimd.MultiplyAdd(x, b1, c61);
-            x = TSimd.Broadcast(a[7]);
-            c70 = TSimd.MultiplyAdd(x, b0, c70);
-            c71 = TSimd.MultiplyAdd(x, b1, c71);
-            x = TSimd.Broadcast(a[8]);
-            c80 = TSimd.MultiplyAdd(x, b0, c80);
-            c81 = TSimd.MultiplyAdd(x, b1, c81);
-            x = TSimd.Broadcast(a[9]);
-            c90 = TSimd.MultiplyAdd(x, b0, c90);
-            c91 = TSimd.MultiplyAdd(x, b1, c91);
-            x = TSimd.Broadcast(a[10]);
-            c100 = TSimd.MultiplyAdd(x, b0, c100);
-            c101 = TSimd.MultiplyAdd(x, b1, c101);
-            x = TSimd.Broadcast(a[11]);
-            c110 = TSimd.MultiplyAdd(x, b0, c110);
-            c111 = TSimd.MultiplyAdd(x, b1, c111);
-            a += 12;
-            b += 2 * TSimd.Count;
+            if (sizeof(TVector) == 64)
+            {
+                x = TSimd.Broadcast(a[6]);
+                c60 = TSimd.MultiplyAdd(x, b0, c60);
+                c61 = TSimd.MultiplyAdd(x, b1, c61);
+                x = TSimd.Broadcast(a[7]);
+                c70 = TSimd.MultiplyAdd(x, b0, c70);
+                c71 = TSimd.MultiplyAdd(x, b1, c71);
+                x = TSimd.Broadcast(a[8]);
+                c80 = TSimd.MultiplyAdd(x, b0, c80);
+                c81 = TSimd.MultiplyAdd(x, b1, c81);
+                x = TSimd.Broadcast(a[9]);
+                c90 = TSimd.MultiplyAdd(x, b0, c90);
+                c91 = TSimd.MultiplyAdd(x, b1, c91);
+                x = TSimd.Broadcast(a[10]);
+                c100 = TSimd.MultiplyAdd(x, b0, c100);
+                c101 = TSimd.MultiplyAdd(x, b1, c101);
+                x = TSimd.Broadcast(a[11]);
+                c110 = TSimd.MultiplyAdd(x, b0, c110);
+                c111 = TSimd.MultiplyAdd(x, b1, c111);
+            }
+            a += TileRows;
+            b += TileColumns;
         }
         while (--depth != 0);
         TVector scale = TSimd.Broadcast(alpha);
@@ -76,6 +86,7 @@ internal static unsafe class GemmTile12x2<TSimd, TVector, T>
         StoreRow(c + 3 * strideC, c30, c31, scale, beta);
         StoreRow(c + 4 * strideC, c40, c41, scale, beta);
         StoreRow(c + 5 * strideC, c50, c51, scale, beta);
+        if (sizeof(TVector) != 64) return;
         StoreRow(c + 6 * strideC, c60, c61, scale, beta);
         StoreRow(c + 7 * strideC, c70, c71, scale, beta);
         StoreRow(c + 8 * strideC, c80, c81, scale, beta);
@@ -89,18 +100,7 @@ internal static unsafe class GemmTile12x2<TSimd, TVector, T>
     private static void Prefetch(T* c, long strideC)
     {
         if (!Sse.IsSupported) return;
-        Sse.Prefetch0(c + 0 * strideC);
-        Sse.Prefetch0(c + 1 * strideC);
-        Sse.Prefetch0(c + 2 * strideC);
-        Sse.Prefetch0(c + 3 * strideC);
-        Sse.Prefetch0(c + 4 * strideC);
-        Sse.Prefetch0(c + 5 * strideC);
-        Sse.Prefetch0(c + 6 * strideC);
-        Sse.Prefetch0(c + 7 * strideC);
-        Sse.Prefetch0(c + 8 * strideC);
-        Sse.Prefetch0(c + 9 * strideC);
-        Sse.Prefetch0(c + 10 * strideC);
-        Sse.Prefetch0(c + 11 * strideC);
+        for (int row = 0; row < TileRows; row++) Sse.Prefetch0(c + row * strideC);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
