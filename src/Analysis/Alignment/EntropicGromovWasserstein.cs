@@ -38,8 +38,8 @@ public static class EntropicGromovWasserstein
             using GromovIteration<double> iteration = new(c1, c2, options, fused, initial, p, q);
             return iteration.Run(progress ?? SilentProgress.Instance, cancellation);
         }
-        using Matrix<float> single1 = ToSingle(c1), single2 = ToSingle(c2);
-        using Matrix<float>? singleFused = fused is null ? null : ToSingle(fused), singleInitial = initial is null ? null : ToSingle(initial);
+        using Matrix<float> single1 = c1.ToSingle(), single2 = c2.ToSingle();
+        using Matrix<float>? singleFused = fused?.ToSingle(), singleInitial = initial?.ToSingle();
         using GromovIteration<float> singleIteration = new(single1, single2, options, singleFused, singleInitial, p, q);
         return singleIteration.Run(progress ?? SilentProgress.Instance, cancellation);
     }
@@ -49,17 +49,5 @@ public static class EntropicGromovWasserstein
         double[] mass = new double[count];
         Array.Fill(mass, 1.0 / count);
         return mass;
-    }
-
-    private static Matrix<float> ToSingle(Matrix<double> source)
-    {
-        Matrix<float> result = source.Device.AllocateMatrix<float>(source.Rows, source.Columns);
-        for (int i = 0; i < source.Rows; i++)
-        {
-            ReadOnlySpan<double> from = source.Row(i);
-            Span<float> to = result.Row(i);
-            for (int j = 0; j < to.Length; j++) to[j] = (float)from[j];
-        }
-        return result;
     }
 }

@@ -23,20 +23,8 @@ internal static class Preparation
         CellPreprocessing.Log1p(values);
         CellPreprocessing.Standardise(values);
         if (recipe == Latents) CellPreprocessing.NormaliseRows(values);
-        using Matrix<double> wide = Widen(values);
+        using Matrix<double> wide = values.ToDouble();
         using Pca pca = Pca.Fit(wide, Math.Min(components, Math.Min(values.Rows - 1, values.Columns)));
         return pca.Transform(wide);
-    }
-
-    public static Matrix<double> Widen(Matrix<float> values)
-    {
-        Matrix<double> wide = values.Device.AllocateMatrix<double>(values.Rows, values.Columns);
-        for (int i = 0; i < values.Rows; i++)
-        {
-            Span<float> from = values.Row(i);
-            Span<double> to = wide.Row(i);
-            for (int j = 0; j < from.Length; j++) to[j] = from[j];
-        }
-        return wide;
     }
 }

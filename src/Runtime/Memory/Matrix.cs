@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace BioSup.Runtime;
@@ -36,6 +37,28 @@ public sealed unsafe class Matrix<T> : IDisposable where T : unmanaged
     }
 
     public void Dispose() => Buffer.Dispose();
+}
+
+/// <summary>Copies of a matrix in another element type, rounded to nearest where it is narrower. Only for host devices.</summary>
+public static class MatrixConversion
+{
+    /// <summary>The same values in single precision, on the same device.</summary>
+    public static Matrix<float> ToSingle<T>(this Matrix<T> source) where T : unmanaged, INumberBase<T> => Convert<T, float>(source);
+
+    /// <summary>The same values in double precision, on the same device.</summary>
+    public static Matrix<double> ToDouble<T>(this Matrix<T> source) where T : unmanaged, INumberBase<T> => Convert<T, double>(source);
+
+    private static Matrix<TTo> Convert<TFrom, TTo>(Matrix<TFrom> source) where TFrom : unmanaged, INumberBase<TFrom> where TTo : unmanaged, INumberBase<TTo>
+    {
+        Matrix<TTo> result = source.Device.AllocateMatrix<TTo>(source.Rows, source.Columns);
+        for (int i = 0; i < source.Rows; i++)
+        {
+            ReadOnlySpan<TFrom> from = source.Row(i);
+            Span<TTo> to = result.Row(i);
+            for (int j = 0; j < to.Length; j++) to[j] = TTo.CreateTruncating(from[j]);
+        }
+        return result;
+    }
 }
 
 /// <summary>
