@@ -1,4 +1,3 @@
-using System.Text.Json.Nodes;
 using BioSup.Analysis.Geometry;
 using BioSup.Data;
 using BioSup.Runtime;
@@ -26,33 +25,6 @@ internal static class GeometryStage
         GeometryOptions options = new() { K = section.K, Permutations = section.Permutations, Seed = context.Seed };
         GeometryStudy study = GeometryStudy.Run([new GeometrySource(Encoder, encoder), new GeometrySource(Latents, latents)], value.Numbers, groups, options, context.Progress, context.Cancellation);
         Directory.CreateDirectory(folder.Geometry);
-        AtomicFile.WriteAllText(Result(folder), Describe(study, value.Name).ToJsonString(JsonText.Readable) + "\n");
+        GeometryFiles.Write(folder.Geometry, study);
     }
-
-    private static JsonObject Describe(GeometryStudy study, string value) => new()
-    {
-        ["value"] = value,
-        ["measurements"] = new JsonArray([.. study.Measurements.Select(m => (JsonNode)Describe(m))]),
-        ["cka"] = new JsonArray([.. study.Cka.Select(c => (JsonNode)new JsonObject { ["group"] = c.Group, ["cka"] = JsonText.Number(c.Cka) })]),
-    };
-
-    private static JsonObject Describe(GeometryMeasurement m) => new()
-    {
-        ["source"] = m.Source,
-        ["group"] = m.Group,
-        ["rows"] = m.Rows,
-        ["columns"] = m.Columns,
-        ["k"] = new JsonArray([.. m.Local.Select(l => (JsonNode)l.K)]),
-        ["local_sd_ratio"] = JsonText.Numbers(m.Local.Select(l => l.MeanRatio)),
-        ["local_sd_ratio_median"] = JsonText.Numbers(m.Local.Select(l => l.MedianRatio)),
-        ["local_sd_permutation_p"] = JsonText.Numbers(m.Local.Select(l => l.PermutationP ?? double.NaN)),
-        ["morans_i"] = JsonText.Numbers(m.Local.Select(l => l.Moran.I)),
-        ["morans_z"] = JsonText.Numbers(m.Local.Select(l => l.Moran.Z)),
-        ["moran_z_paper"] = JsonText.Numbers(m.Local.Select(l => l.Moran.PaperZ)),
-        ["effective_rank_centred"] = JsonText.Number(m.RankCentred.Value),
-        ["effective_rank_raw"] = JsonText.Number(m.RankRaw.Value),
-        ["ridge_r2"] = m.Ridge is { } ridge ? JsonText.Number(ridge.R2) : null,
-        ["ridge_r2_folds"] = m.Ridge is { } folds ? JsonText.Numbers(folds.FoldR2) : null,
-        ["ridge_permutation_p"] = m.Ridge?.PermutationP is { } p ? JsonText.Number(p) : null,
-    };
 }

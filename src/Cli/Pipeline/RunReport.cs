@@ -35,9 +35,10 @@ internal static class RunReport
         }
         if (config.Geometry is { } geometry)
         {
-            GeometryReport.Add(report, folder);
             Column value = GeometryStage.Value(geometry, locate, folder);
-            MapReport.Add(report, folder, context, labels, value.Numbers, value.Name.Replace('_', ' '));
+            string name = value.Name.Replace('_', ' ');
+            GeometryReport.Add(report, folder, name);
+            MapReport.Add(report, folder, context, labels, value.Numbers, name);
         }
         if (config.Align is { } align)
         {

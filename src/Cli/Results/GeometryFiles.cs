@@ -112,18 +112,18 @@ internal static class GeometryFiles
     private static JsonObject Describe(LocalLinearityResult l) => new()
     {
         ["k"] = l.K,
-        ["mean_ratio"] = l.MeanRatio,
-        ["median_ratio"] = l.MedianRatio,
-        ["global_std"] = l.GlobalStd,
-        ["wilcoxon_p"] = l.Wilcoxon.P,
+        ["mean_ratio"] = JsonText.Number(l.MeanRatio),
+        ["median_ratio"] = JsonText.Number(l.MedianRatio),
+        ["global_std"] = JsonText.Number(l.GlobalStd),
+        ["wilcoxon_p"] = JsonText.Number(l.Wilcoxon.P),
         ["wilcoxon_log10_p"] = JsonText.Number(l.Wilcoxon.Log10P),
         ["perm_pval"] = l.PermutationP,
-        ["morans_I"] = l.Moran.I,
-        ["morans_variance"] = l.Moran.Variance,
-        ["morans_z"] = l.Moran.Z,
-        ["morans_p"] = l.Moran.P,
+        ["morans_I"] = JsonText.Number(l.Moran.I),
+        ["morans_variance"] = JsonText.Number(l.Moran.Variance),
+        ["morans_z"] = JsonText.Number(l.Moran.Z),
+        ["morans_p"] = JsonText.Number(l.Moran.P),
         ["morans_log10_p"] = JsonText.Number(l.Moran.Log10P),
-        ["moran_z_paper"] = l.Moran.PaperZ,
+        ["moran_z_paper"] = JsonText.Number(l.Moran.PaperZ),
         ["morans_perm_p"] = l.Moran.PermutationP,
     };
 
