@@ -12,9 +12,6 @@ public sealed class NeighbourTable : IDisposable
 
     public int Rows => _indices.Rows;
 
-    /// <summary>Neighbours held for each row.</summary>
-    public int LargestK => _indices.Columns;
-
     public ComputeDevice Device => _indices.Device;
 
     /// <summary>The nearest <paramref name="k"/> rows of a row, nearest first.</summary>

@@ -3,7 +3,7 @@ using MathNet.Numerics;
 namespace BioSup.Analysis.Geometry;
 
 /// <summary>Tail probabilities of the standard normal distribution, with a logarithm that never underflows.</summary>
-public static class NormalTail
+internal static class NormalTail
 {
     /// <summary>P(Z ≥ z).</summary>
     public static double Upper(double z) => 0.5 * SpecialFunctions.Erfc(z / Math.Sqrt(2));

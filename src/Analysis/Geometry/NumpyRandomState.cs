@@ -4,7 +4,7 @@ namespace BioSup.Analysis.Geometry;
 /// NumPy's legacy generator <c>numpy.random.RandomState</c> (MT19937), bit for bit: the same seed gives the same permutations, choices and
 /// uniform numbers, so that folds and sub-samples of published results can be repeated. New random decisions use CounterRandom instead.
 /// </summary>
-public sealed class NumpyRandomState
+internal sealed class NumpyRandomState
 {
     private const int Words = 624, Shift = 397;
     private readonly uint[] _state = new uint[Words];

@@ -72,7 +72,6 @@ public sealed class Cohort : IDisposable
     public IReadOnlyList<string> Genes => TranscriptomeModel.Instance.Genes;
 
     public IReadOnlyList<GeneProgramme> Programmes => GeneProgrammes.All;
-    public IReadOnlyList<string> ConceptNames => CohortNames.Concepts;
     public IReadOnlyList<string> ClassNames => CohortNames.Classes;
 
     /// <summary>Numbers in one picture: channels x side x side.</summary>

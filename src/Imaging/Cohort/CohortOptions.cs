@@ -22,9 +22,6 @@ public sealed record CohortOptions
     /// <summary>600 + 600 cells of 64 x 64 pixels.</summary>
     public static CohortOptions Small { get; } = new();
 
-    /// <summary>4,000 + 3,000 cells of 96 x 96 pixels.</summary>
-    public static CohortOptions Full { get; } = new() { ImageCells = 4000, RnaCells = 3000, ImageSize = 96 };
-
     internal void Validate()
     {
         if (ImageCells < 1) throw new UsageException($"The cohort needs at least one imaged cell, not {ImageCells}.");

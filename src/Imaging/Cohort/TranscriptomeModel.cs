@@ -45,15 +45,6 @@ public sealed class TranscriptomeModel
     /// <summary>HGNC symbols, in column order of the counts.</summary>
     public IReadOnlyList<string> Genes => _genes;
 
-    /// <summary>Mean count of a gene in a cell of ordinary library size that carries no concept.</summary>
-    public double BaseMean(int gene) => _base[gene];
-
-    /// <summary>Inverse overdispersion r of a gene.</summary>
-    public double Dispersion(int gene) => _dispersion[gene];
-
-    /// <summary>Change of the log mean per unit of a concept.</summary>
-    public double Effect(int gene, int concept) => _effects[gene, concept];
-
     /// <summary>Mean count of a gene, given the cell's concepts and library size.</summary>
     public double ExpectedCount(int gene, ReadOnlySpan<double> concepts, double librarySize)
     {

@@ -50,13 +50,6 @@ public static class DictionaryFile
         return new ConvolutionalDictionary(device, new WindowReader(channels, side, stride, epsilon, mean), cell, whitening, centroids);
     }
 
-    /// <summary>True when the file says that it is a convolutional dictionary.</summary>
-    public static bool IsDictionary(string path)
-    {
-        using SafetensorsFile file = SafetensorsFile.Open(path);
-        return file.Metadata.TryGetValue("format", out string? format) && format == Format;
-    }
-
     private static Matrix<float> Read(CpuDevice device, SafetensorsFile file, string path, string name, int? rows, int columns)
     {
         Matrix<float> matrix = file.ReadSingle(device, name);

@@ -4,7 +4,7 @@ using ImageMagick;
 namespace BioSup.Imaging;
 
 /// <summary>Reads 8-bit PNG, JPEG, BMP and WebP pictures: grey gives one channel, everything else red, green and blue; alpha is left out.</summary>
-public static class PictureReader
+internal static class PictureReader
 {
     private const long MaxPixels = 1L << 29;
 

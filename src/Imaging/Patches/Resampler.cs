@@ -4,7 +4,7 @@ namespace BioSup.Imaging;
 /// Separable linear resampling of square planes with half-pixel centres and clamped edges; when shrinking, the triangle filter is widened to the
 /// scale so that nothing is skipped (the convention of Pillow's BILINEAR and of PyTorch's antialiased bilinear interpolation).
 /// </summary>
-public sealed class Resampler
+internal sealed class Resampler
 {
     private readonly int[] _first;
     private readonly float[][] _weights;

@@ -47,8 +47,6 @@ internal unsafe interface ISimd<TVector, T>
 
     /// <summary>a &lt; b ? a : b, hence b when either is NaN: one instruction on x86.</summary>
     static abstract TVector MinOrSecond(TVector a, TVector b);
-    static abstract TVector Equal(TVector a, TVector b);
-    static abstract TVector LessThan(TVector a, TVector b);
     static abstract TVector LessOrEqual(TVector a, TVector b);
     static abstract TVector GreaterThan(TVector a, TVector b);
 
@@ -64,14 +62,10 @@ internal unsafe interface ISimd<TVector, T>
 
     /// <summary>a and not b.</summary>
     static abstract TVector AndNot(TVector a, TVector b);
-    static abstract TVector Or(TVector a, TVector b);
 
     /// <summary>Integer sum of the lanes' bit patterns.</summary>
     static abstract TVector AddBits(TVector a, TVector b);
     static abstract TVector ShiftBitsLeft(TVector a, [ConstantExpected] byte count);
-
-    /// <summary>Logical shift of the lanes' bit patterns.</summary>
-    static abstract TVector ShiftBitsRight(TVector a, [ConstantExpected] byte count);
 
     /// <summary>count + 1 where a and b differ; the count is an integer in each lane (<see cref="CountToValue"/>).</summary>
     static abstract TVector CountWhereDifferent(TVector count, TVector a, TVector b);

@@ -49,8 +49,6 @@ internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : un
         ? Vector128.MinNative(a, b)
         : Vector128.ConditionalSelect(Vector128.LessThan(a, b), a, b);
 
-    [MethodImpl(AggressiveInlining)] public static Vector128<T> Equal(Vector128<T> a, Vector128<T> b) => Vector128.Equals(a, b);
-    [MethodImpl(AggressiveInlining)] public static Vector128<T> LessThan(Vector128<T> a, Vector128<T> b) => Vector128.LessThan(a, b);
     [MethodImpl(AggressiveInlining)] public static Vector128<T> LessOrEqual(Vector128<T> a, Vector128<T> b) => Vector128.LessThanOrEqual(a, b);
     [MethodImpl(AggressiveInlining)] public static Vector128<T> GreaterThan(Vector128<T> a, Vector128<T> b) => Vector128.GreaterThan(a, b);
     [MethodImpl(AggressiveInlining)] public static bool AllLessOrEqual(Vector128<T> a, Vector128<T> b) => Vector128.LessThanOrEqualAll(a, b);
@@ -58,7 +56,6 @@ internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : un
     [MethodImpl(AggressiveInlining)] public static Vector128<T> Select(Vector128<T> mask, Vector128<T> whenTrue, Vector128<T> whenFalse) => Vector128.ConditionalSelect(mask, whenTrue, whenFalse);
     [MethodImpl(AggressiveInlining)] public static Vector128<T> And(Vector128<T> a, Vector128<T> b) => a & b;
     [MethodImpl(AggressiveInlining)] public static Vector128<T> AndNot(Vector128<T> a, Vector128<T> b) => Vector128.AndNot(a, b);
-    [MethodImpl(AggressiveInlining)] public static Vector128<T> Or(Vector128<T> a, Vector128<T> b) => a | b;
 
     [MethodImpl(AggressiveInlining)]
     public static Vector128<T> AddBits(Vector128<T> a, Vector128<T> b) => typeof(T) == typeof(float)
@@ -69,11 +66,6 @@ internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : un
     public static Vector128<T> ShiftBitsLeft(Vector128<T> a, [ConstantExpected] byte count) => typeof(T) == typeof(float)
         ? (a.AsUInt32() << count).As<uint, T>()
         : (a.AsUInt64() << count).As<ulong, T>();
-
-    [MethodImpl(AggressiveInlining)]
-    public static Vector128<T> ShiftBitsRight(Vector128<T> a, [ConstantExpected] byte count) => typeof(T) == typeof(float)
-        ? (a.AsUInt32() >>> count).As<uint, T>()
-        : (a.AsUInt64() >>> count).As<ulong, T>();
 
     [MethodImpl(AggressiveInlining)]
     public static Vector128<T> CountWhereDifferent(Vector128<T> count, Vector128<T> a, Vector128<T> b) => typeof(T) == typeof(float)
@@ -97,6 +89,6 @@ internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : un
 
     [MethodImpl(AggressiveInlining)]
     public static Vector128<T> Exp(Vector128<T> x) => typeof(T) == typeof(float)
-        ? VectorMath.Exp(x.AsSingle()).As<float, T>()
-        : VectorMath.Exp(x.AsDouble()).As<double, T>();
+        ? VectorExp.Single<Simd128<float>, Vector128<float>>(x.AsSingle()).As<float, T>()
+        : VectorExp.Double<Simd128<double>, Vector128<double>>(x.AsDouble()).As<double, T>();
 }

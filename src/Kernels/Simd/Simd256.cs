@@ -39,8 +39,6 @@ internal readonly unsafe struct Simd256<T> : ISimd<Vector256<T>, T> where T : un
     [MethodImpl(AggressiveInlining)] public static Vector256<T> MaxOrSecond(Vector256<T> a, Vector256<T> b) => Vector256.MaxNative(a, b);
     [MethodImpl(AggressiveInlining)] public static Vector256<T> MinOrSecond(Vector256<T> a, Vector256<T> b) => Vector256.MinNative(a, b);
 
-    [MethodImpl(AggressiveInlining)] public static Vector256<T> Equal(Vector256<T> a, Vector256<T> b) => Vector256.Equals(a, b);
-    [MethodImpl(AggressiveInlining)] public static Vector256<T> LessThan(Vector256<T> a, Vector256<T> b) => Vector256.LessThan(a, b);
     [MethodImpl(AggressiveInlining)] public static Vector256<T> LessOrEqual(Vector256<T> a, Vector256<T> b) => Vector256.LessThanOrEqual(a, b);
     [MethodImpl(AggressiveInlining)] public static Vector256<T> GreaterThan(Vector256<T> a, Vector256<T> b) => Vector256.GreaterThan(a, b);
     [MethodImpl(AggressiveInlining)] public static bool AllLessOrEqual(Vector256<T> a, Vector256<T> b) => Vector256.LessThanOrEqualAll(a, b);
@@ -48,7 +46,6 @@ internal readonly unsafe struct Simd256<T> : ISimd<Vector256<T>, T> where T : un
     [MethodImpl(AggressiveInlining)] public static Vector256<T> Select(Vector256<T> mask, Vector256<T> whenTrue, Vector256<T> whenFalse) => Vector256.ConditionalSelect(mask, whenTrue, whenFalse);
     [MethodImpl(AggressiveInlining)] public static Vector256<T> And(Vector256<T> a, Vector256<T> b) => a & b;
     [MethodImpl(AggressiveInlining)] public static Vector256<T> AndNot(Vector256<T> a, Vector256<T> b) => Vector256.AndNot(a, b);
-    [MethodImpl(AggressiveInlining)] public static Vector256<T> Or(Vector256<T> a, Vector256<T> b) => a | b;
 
     [MethodImpl(AggressiveInlining)]
     public static Vector256<T> AddBits(Vector256<T> a, Vector256<T> b) => typeof(T) == typeof(float)
@@ -59,11 +56,6 @@ internal readonly unsafe struct Simd256<T> : ISimd<Vector256<T>, T> where T : un
     public static Vector256<T> ShiftBitsLeft(Vector256<T> a, [ConstantExpected] byte count) => typeof(T) == typeof(float)
         ? (a.AsUInt32() << count).As<uint, T>()
         : (a.AsUInt64() << count).As<ulong, T>();
-
-    [MethodImpl(AggressiveInlining)]
-    public static Vector256<T> ShiftBitsRight(Vector256<T> a, [ConstantExpected] byte count) => typeof(T) == typeof(float)
-        ? (a.AsUInt32() >>> count).As<uint, T>()
-        : (a.AsUInt64() >>> count).As<ulong, T>();
 
     [MethodImpl(AggressiveInlining)]
     public static Vector256<T> CountWhereDifferent(Vector256<T> count, Vector256<T> a, Vector256<T> b) => typeof(T) == typeof(float)
@@ -80,6 +72,6 @@ internal readonly unsafe struct Simd256<T> : ISimd<Vector256<T>, T> where T : un
 
     [MethodImpl(AggressiveInlining)]
     public static Vector256<T> Exp(Vector256<T> x) => typeof(T) == typeof(float)
-        ? VectorMath.Exp(x.AsSingle()).As<float, T>()
-        : VectorMath.Exp(x.AsDouble()).As<double, T>();
+        ? VectorExp.Single<Simd256<float>, Vector256<float>>(x.AsSingle()).As<float, T>()
+        : VectorExp.Double<Simd256<double>, Vector256<double>>(x.AsDouble()).As<double, T>();
 }

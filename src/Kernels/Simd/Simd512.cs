@@ -39,8 +39,6 @@ internal readonly unsafe struct Simd512<T> : ISimd<Vector512<T>, T> where T : un
     [MethodImpl(AggressiveInlining)] public static Vector512<T> MaxOrSecond(Vector512<T> a, Vector512<T> b) => Vector512.MaxNative(a, b);
     [MethodImpl(AggressiveInlining)] public static Vector512<T> MinOrSecond(Vector512<T> a, Vector512<T> b) => Vector512.MinNative(a, b);
 
-    [MethodImpl(AggressiveInlining)] public static Vector512<T> Equal(Vector512<T> a, Vector512<T> b) => Vector512.Equals(a, b);
-    [MethodImpl(AggressiveInlining)] public static Vector512<T> LessThan(Vector512<T> a, Vector512<T> b) => Vector512.LessThan(a, b);
     [MethodImpl(AggressiveInlining)] public static Vector512<T> LessOrEqual(Vector512<T> a, Vector512<T> b) => Vector512.LessThanOrEqual(a, b);
     [MethodImpl(AggressiveInlining)] public static Vector512<T> GreaterThan(Vector512<T> a, Vector512<T> b) => Vector512.GreaterThan(a, b);
     [MethodImpl(AggressiveInlining)] public static bool AllLessOrEqual(Vector512<T> a, Vector512<T> b) => Vector512.LessThanOrEqualAll(a, b);
@@ -48,7 +46,6 @@ internal readonly unsafe struct Simd512<T> : ISimd<Vector512<T>, T> where T : un
     [MethodImpl(AggressiveInlining)] public static Vector512<T> Select(Vector512<T> mask, Vector512<T> whenTrue, Vector512<T> whenFalse) => Vector512.ConditionalSelect(mask, whenTrue, whenFalse);
     [MethodImpl(AggressiveInlining)] public static Vector512<T> And(Vector512<T> a, Vector512<T> b) => a & b;
     [MethodImpl(AggressiveInlining)] public static Vector512<T> AndNot(Vector512<T> a, Vector512<T> b) => Vector512.AndNot(a, b);
-    [MethodImpl(AggressiveInlining)] public static Vector512<T> Or(Vector512<T> a, Vector512<T> b) => a | b;
 
     [MethodImpl(AggressiveInlining)]
     public static Vector512<T> AddBits(Vector512<T> a, Vector512<T> b) => typeof(T) == typeof(float)
@@ -59,11 +56,6 @@ internal readonly unsafe struct Simd512<T> : ISimd<Vector512<T>, T> where T : un
     public static Vector512<T> ShiftBitsLeft(Vector512<T> a, [ConstantExpected] byte count) => typeof(T) == typeof(float)
         ? (a.AsUInt32() << count).As<uint, T>()
         : (a.AsUInt64() << count).As<ulong, T>();
-
-    [MethodImpl(AggressiveInlining)]
-    public static Vector512<T> ShiftBitsRight(Vector512<T> a, [ConstantExpected] byte count) => typeof(T) == typeof(float)
-        ? (a.AsUInt32() >>> count).As<uint, T>()
-        : (a.AsUInt64() >>> count).As<ulong, T>();
 
     [MethodImpl(AggressiveInlining)]
     public static Vector512<T> CountWhereDifferent(Vector512<T> count, Vector512<T> a, Vector512<T> b) => typeof(T) == typeof(float)
@@ -80,6 +72,6 @@ internal readonly unsafe struct Simd512<T> : ISimd<Vector512<T>, T> where T : un
 
     [MethodImpl(AggressiveInlining)]
     public static Vector512<T> Exp(Vector512<T> x) => typeof(T) == typeof(float)
-        ? VectorMath.Exp(x.AsSingle()).As<float, T>()
-        : VectorMath.Exp(x.AsDouble()).As<double, T>();
+        ? VectorExp.Single<Simd512<float>, Vector512<float>>(x.AsSingle()).As<float, T>()
+        : VectorExp.Double<Simd512<double>, Vector512<double>>(x.AsDouble()).As<double, T>();
 }

@@ -6,7 +6,7 @@ namespace BioSup.Kernels;
 
 /// <summary>
 /// Softmax and log-sum-exp with the maximum taken out first, so that nothing overflows. Exponentials are taken in the matrix's own type
-/// (<see cref="VectorMath"/>, 1 ulp), their sums in double precision. NaN gives NaN.
+/// (<see cref="VectorExp"/>, 1 ulp), their sums in double precision. NaN gives NaN.
 /// </summary>
 public static unsafe partial class Softmax
 {

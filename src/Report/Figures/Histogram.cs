@@ -6,7 +6,7 @@ namespace BioSup.Report.Figures;
 /// <summary>The distribution of values, with marked values to compare with it: a null distribution and what was observed.</summary>
 public sealed class Histogram : ChartFigure
 {
-    /// <summary>The sample; values that are not finite are left out and counted in <see cref="LeftOut"/>.</summary>
+    /// <summary>The sample; values that are not finite are left out.</summary>
     public double[] Values { get; init; } = [];
 
     /// <summary>Number of bins; null chooses by the Freedman–Diaconis rule, between 5 and 60.</summary>
@@ -14,9 +14,6 @@ public sealed class Histogram : ChartFigure
 
     /// <summary>Values drawn as vertical lines with their labels, e.g. the observed statistic.</summary>
     public IReadOnlyList<ReferenceLine> Marks { get; init; } = [];
-
-    /// <summary>How many values were not finite.</summary>
-    public int LeftOut => Values.Count(v => !double.IsFinite(v));
 
     protected override string DefaultDescription => $"Histogram of {XLabel}";
 

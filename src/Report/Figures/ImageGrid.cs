@@ -28,15 +28,6 @@ public sealed record ImagePatch
     public int Width { get; }
 
     public string? Caption { get; }
-
-    /// <summary>From intensities of any range: they are scaled together, per channel, only when drawn, so any positive factor gives the same picture.</summary>
-    public static ImagePatch FromFloat(ReadOnlySpan<float> pixels, int channels, int height, int width, float low, float high, string? caption = null)
-    {
-        var scaled = new ushort[pixels.Length];
-        float span = high > low ? high - low : 1;
-        for (int i = 0; i < pixels.Length; i++) scaled[i] = float.IsNaN(pixels[i]) ? (ushort)0 : (ushort)Math.Clamp((pixels[i] - low) / span * 65535f, 0, 65535);
-        return new ImagePatch(scaled, channels, height, width, caption);
-    }
 }
 
 /// <summary>A row of pictures with its name on the left: for example the patches where one latent is most active.</summary>

@@ -14,13 +14,6 @@ public static class Palette
     /// <summary>Number of different colours before they repeat, lighter.</summary>
     public static int Count => s_okabeIto.Length;
 
-    /// <summary>The colour of category <paramref name="index"/> as 0xRRGGBB.</summary>
-    public static int Rgb(int index)
-    {
-        SKColor c = Category(index);
-        return c.Red << 16 | c.Green << 8 | c.Blue;
-    }
-
     internal static SKColor Category(int index)
     {
         SKColor color = s_okabeIto[index % s_okabeIto.Length];

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Text;
 
 namespace BioSup.Report;
@@ -7,7 +6,7 @@ namespace BioSup.Report;
 /// The inline markup of paragraphs, leads, captions and callouts: <c>**strong**</c>, <c>*emphasis*</c>, <c>`code`</c>; everything else is plain text
 /// and is escaped. A marker without a partner is an ordinary character, so file names and formulas need no escaping of their own.
 /// </summary>
-public static class InlineText
+internal static class InlineText
 {
     public static string ToHtml(string text)
     {
@@ -28,9 +27,6 @@ public static class InlineText
         }
         return html.ToString();
     }
-
-    /// <summary>The text without its markers, for places that know no markup.</summary>
-    public static string ToPlain(string text) => WebUtility.HtmlDecode(System.Text.RegularExpressions.Regex.Replace(ToHtml(text), "<[^>]*>", ""));
 
     /// <summary>Escapes for element content and quoted attributes; characters that XML forbids are dropped.</summary>
     public static string Escape(string text)

@@ -2,14 +2,19 @@ using System.Runtime.CompilerServices;
 
 namespace BioSup.Kernels;
 
-public static partial class VectorMath
+/// <summary>
+/// e to the power of each lane, for any width. Largest error measured against double precision (single: every few hundredth bit pattern; double: random
+/// arguments, against the C library): 1 ulp. Infinities, NaN, zeros and subnormal numbers give what <see cref="Math.Exp"/> gives, except that a subnormal
+/// result may be rounded twice.
+/// </summary>
+internal static class VectorExp
 {
     // exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2. ln 2 is split so that n * high is exact without a fused multiply-add.
     // exp(r) = 1 + r + r^2 q(r) with minimax q (Lawson iteration): relative error 3.1e-9 in single, 3.6e-18 in double precision.
     // 2^n is applied as two factors, so that results up to the largest and down to the smallest subnormal number come out.
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TVector ExpSingle<TSimd, TVector>(TVector x)
+    public static TVector Single<TSimd, TVector>(TVector x)
         where TSimd : struct, ISimd<TVector, float>
         where TVector : struct
     {
@@ -33,7 +38,7 @@ public static partial class VectorMath
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TVector ExpDouble<TSimd, TVector>(TVector x)
+    public static TVector Double<TSimd, TVector>(TVector x)
         where TSimd : struct, ISimd<TVector, double>
         where TVector : struct
     {
