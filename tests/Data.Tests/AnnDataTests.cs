@@ -255,6 +255,42 @@ public sealed class AnnDataTests
         Assert.Equal((700, 50), (pca.Rows, pca.Columns));
     }
 
+    [Theory]
+    [InlineData("X", 6, 4)]
+    [InlineData("layers/csc", 6, 4)]
+    [InlineData("obsm/X_pca", 6, 3)]
+    [InlineData("varm/PCs", 4, 2)]
+    public void Shapes_are_known_without_reading(string key, int rows, int columns)
+    {
+        string path = Golden.File("anndata08.h5ad");
+        Assert.Equal((rows, columns), MatrixReader.ReadShape($"{path}:{key}"));
+        using Matrix<float> matrix = MatrixReader.ReadSingle(s_device, $"{path}:{key}", requireFinite: false);
+        Assert.Equal((rows, columns), (matrix.Rows, matrix.Columns));
+    }
+
+    [Fact]
+    public void Shapes_of_every_format_are_those_of_the_matrix()
+    {
+        using TemporaryFolder folder = new();
+        using Matrix<float> x = s_device.AllocateMatrix<float>(5, 3);
+        x.Buffer.View.Host.Fill(1);
+        foreach ((string file, string member) in new[] { ("a.npy", ""), ("a.npz", ":x"), ("b.npz", ""), ("a.csv", ""), ("a.safetensors", ":x"), ("a.h5ad", ""), ("a.h5ad", ":X") })
+        {
+            MatrixWriter.Write(folder[file], x.View);
+            Assert.Equal((5, 3), MatrixReader.ReadShape(folder[file] + member));
+        }
+        using (TokenShardWriter writer = new(folder["tokens"], 3))
+        {
+            writer.Append(x.View);
+            writer.Complete();
+        }
+        Assert.Equal((5, 3), MatrixReader.ReadShape(folder["tokens"]));
+        // Records, as anndata before 0.7 wrote them.
+        Assert.Equal((3, 2), MatrixReader.ReadShape(Golden.File("legacy06.h5ad") + ":obsm/X_pca"));
+        Assert.Throws<DataException>(() => MatrixReader.ReadShape(folder["a.npz"] + ":y"));
+        Assert.Throws<DataException>(() => MatrixReader.ReadShape(folder["none.npy"]));
+    }
+
     [Fact]
     public void Two_observations_of_one_name_are_named_whatever_is_read()
     {

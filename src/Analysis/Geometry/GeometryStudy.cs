@@ -89,13 +89,23 @@ public sealed record GeometryStudy(IReadOnlyList<GeometryMeasurement> Measuremen
         return new GeometryStudy(measurements, cka);
     }
 
+    /// <summary>Refuses neighbourhoods that a group is too small for, before anything is measured.</summary>
+    /// <param name="rows">Cells.</param>
+    /// <param name="groups">A group name per cell; null for one group of all.</param>
+    /// <param name="k">Neighbourhood sizes.</param>
+    /// <exception cref="UsageException">A group has no more rows than the largest k.</exception>
+    public static void RequireNeighbours(int rows, string[]? groups, IReadOnlyList<int> k)
+    {
+        int largest = k.Max();
+        foreach ((string name, int[] own) in Parts(rows, groups))
+            if (own.Length <= largest) throw new UsageException($"k = {largest} needs at least {largest + 1} rows; group '{name}' has {own.Length}.");
+    }
+
     private static GeometryMeasurement Measure(GeometrySource source, string group, double[] values, GeometryOptions options, CancellationToken cancellation)
     {
-        int largest = options.K.Max();
-        if (source.X.Rows <= largest) throw new UsageException($"k = {largest} needs at least {largest + 1} rows; group '{group}' has {source.X.Rows}.");
         try
         {
-            using NeighbourTable neighbours = NeighbourTable.Build(source.X, largest);
+            using NeighbourTable neighbours = NeighbourTable.Build(source.X, options.K.Max());
             return new GeometryMeasurement
             {
                 Source = source.Name,
@@ -130,5 +140,6 @@ public sealed record GeometryStudy(IReadOnlyList<GeometryMeasurement> Measuremen
         if (groups is not null && groups.Length != values.Length) throw new DataException("group", null, $"there are {groups.Length} group names, but {values.Length} values.");
         for (int i = 0; i < values.Length; i++)
             if (!double.IsFinite(values[i])) throw new DataException("value", $"row {i}", $"the value is {(double.IsNaN(values[i]) ? "missing" : "infinite")}; every row needs a finite one.");
+        RequireNeighbours(values.Length, groups, options.K);
     }
 }

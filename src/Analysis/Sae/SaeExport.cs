@@ -72,6 +72,7 @@ public static class SaeExport
         ["apply_b_dec_to_input"] = false,
         ["normalize_activations"] = "none",
         ["reshape_activations"] = "none",
-        ["metadata"] = new JsonObject { ["trained_as"] = "gated, tied", ["normaliser"] = model.Normaliser.ToJson() },
+        // Without its version a configuration is taken for one from before SAELens 6, which knew no metadata, and loses them.
+        ["metadata"] = new JsonObject { ["sae_lens_version"] = "6.0.0", ["trained_as"] = "gated, tied", ["normaliser"] = model.Normaliser.ToJson() },
     };
 }

@@ -47,10 +47,12 @@ internal static class GeometryCommand
         string[]? groups = ReadBeside(valueLocator, parsed.GetValue(s_group), values.Length, "--group"), labels = ReadBeside(valueLocator, parsed.GetValue(s_labels), values.Length, "--labels");
         int[]? keep = missing == "drop" ? [.. Enumerable.Range(0, values.Length).Where(i => double.IsFinite(values[i]))] : null;
         RequireValues(values, keep, valueLocator);
+        foreach (string text in parsed.GetValue(s_sources)!) RequireRows(SplitName(text).Locator, MatrixReader.ReadShape(SplitName(text).Locator).Rows, values.Length, valueLocator);
+        GeometryStudy.RequireNeighbours(keep?.Length ?? values.Length, Keep(groups, keep), options.K);
         List<GeometrySource> sources = [];
         try
         {
-            ReadSources(parsed.GetValue(s_sources)!, context, values.Length, valueLocator, keep, sources);
+            ReadSources(parsed.GetValue(s_sources)!, context, keep, sources);
             (values, groups, labels) = (Keep(values, keep)!, Keep(groups, keep), Keep(labels, keep));
             GeometryStudy study = GeometryStudy.Run(sources, values, groups, options, context.Progress, context.Cancellation);
             List<(string Source, LinearProbeResult Probe, string[] Classes)> probes = Probe(sources, labels, context);
@@ -68,7 +70,7 @@ internal static class GeometryCommand
         }
     }
 
-    private static void ReadSources(string[] locators, CommandContext context, int rows, string valueLocator, int[]? keep, List<GeometrySource> sources)
+    private static void ReadSources(string[] locators, CommandContext context, int[]? keep, List<GeometrySource> sources)
     {
         foreach (string text in locators)
         {
@@ -76,13 +78,17 @@ internal static class GeometryCommand
             if (sources.Any(s => s.Name == name)) throw new UsageException($"--x {text}: two representations are named '{name}'; name them apart with NAME=LOCATOR.");
             Matrix<double> x = MatrixReader.ReadDouble(context.Device, locator);
             sources.Add(new GeometrySource(name, x));
-            if (x.Rows != rows) throw new DataException(locator, null, $"there are {x.Rows} rows, but {rows} values in {valueLocator}: one value per row is needed.");
             if (keep is null) continue;
             Matrix<double> kept = context.Device.AllocateMatrix<double>(keep.Length, x.Columns);
             for (int i = 0; i < keep.Length; i++) x.Row(keep[i]).CopyTo(kept.Row(i));
             sources[^1] = new GeometrySource(name, kept);
             x.Dispose();
         }
+    }
+
+    private static void RequireRows(string locator, int rows, int values, string valueLocator)
+    {
+        if (rows != values) throw new DataException(locator, null, $"there are {rows} rows, but {values} values in {valueLocator}: one value per row is needed.");
     }
 
     private static List<(string, LinearProbeResult, string[])> Probe(List<GeometrySource> sources, string[]? labels, CommandContext context)

@@ -11,7 +11,7 @@ internal static class SaeEncodeCommand
 {
     private static readonly Option<string> s_model = SaeCommand.Model();
     private static readonly Option<string> s_tokens = SaeCommand.Tokens();
-    private static readonly Option<string> s_out = new("--out") { Description = "L.npz (member X, with images also ids) or L.h5ad (X)", Required = true };
+    private static readonly Option<string> s_out = new("--out") { Description = "L.npz (member X, with images also ids) or L.h5ad (X, with images their ids as names of obs)", Required = true };
     private static readonly Option<string?> s_pool = new("--pool") { Description = "mean (one row per image) or none (one row per token); default: mean where the tokens know their images" };
 
     public static Command Create() => new Command("encode", "Tokens to latents.") { s_model, s_tokens, s_out, s_pool }.Runs(Run);
@@ -34,15 +34,16 @@ internal static class SaeEncodeCommand
         using Matrix<float> latents = pool
             ? SaeEncoder.EncodePooled(model, tokens, images!, context.Progress, context.Cancellation)
             : SaeEncoder.EncodeAll(model, tokens, context.Progress, context.Cancellation);
+        string[]? ids = pool ? [.. ((TokenShards)tokens).ImageIds] : null;
         if (extension == ".npz")
         {
             NpzFile.Write(path, writer =>
             {
                 writer.Add("X", latents);
-                if (pool) writer.Add("ids", ((TokenShards)tokens).ImageIds.ToArray());
+                if (ids is not null) writer.Add("ids", ids);
             });
         }
-        else MatrixWriter.Write(path, latents.View);
+        else AnnDataFile.Write(path, latents.View, ids);
         context.Say($"{latents.Rows} x {latents.Columns} latents: {path}");
         return new JsonObject { ["out"] = path, ["rows"] = latents.Rows, ["d_sae"] = latents.Columns, ["pool"] = pool ? "mean" : "none" };
     }

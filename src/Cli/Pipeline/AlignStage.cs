@@ -57,6 +57,27 @@ internal static class AlignStage
         }
     }
 
+    /// <summary>Refuses a neighbour graph that the points cannot have, and labels of another length, as soon as their number is known.</summary>
+    /// <param name="x">Rows of the first domain; null while unknown.</param>
+    /// <param name="y">Rows of the second domain; null while unknown.</param>
+    public static void CheckPoints(AlignSection section, Func<string, string> locate, ulong seed, int? x, int? y)
+    {
+        AlignmentOptions options = Options(section, seed, int.MaxValue, int.MaxValue);
+        if (x is { } first) options.FirstCost.RequirePoints(first, section.X is null ? "the latents of this run" : "align.x");
+        if (y is { } second) options.SecondCost.RequirePoints(second, "align.y");
+        CheckLabels(section.LabelsX, "align.labels_x", x);
+        CheckLabels(section.LabelsY, "align.labels_y", y);
+        if (options.TruthIsIdentity && x is not null && y is not null && x != y)
+            throw new UsageException($"align.truth cannot be identity: the domains have {x} and {y} rows.");
+
+        void CheckLabels(string? labels, string key, int? rows)
+        {
+            if (labels is null || rows is null) return;
+            int count = ColumnReader.Read(locate(labels)).Length;
+            if (count != rows) throw new DataException(labels, key, $"{count} labels were given for {rows} rows");
+        }
+    }
+
     /// <summary>The section's keys are the command's options: one place decides what they mean and what is wrong with them.</summary>
     private static AlignmentOptions Options(AlignSection section, ulong seed, int n, int m)
     {

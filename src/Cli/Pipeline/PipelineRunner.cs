@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using BioSup.Analysis.Geometry;
 using BioSup.Analysis.Sae;
 using BioSup.Data;
 using BioSup.Runtime;
@@ -82,7 +83,18 @@ internal sealed class PipelineRunner
             Require("align.y", align.Y);
             Require("align.labels_x", align.LabelsX);
             Require("align.labels_y", align.LabelsY);
+            AlignStage.CheckPoints(align, Locate, _context.Seed, align.X is null ? null : MatrixReader.ReadShape(Locate(align.X)).Rows, MatrixReader.ReadShape(Locate(align.Y!)).Rows);
         }
+        if (_config.Geometry is { Value: { } value } && !IsColumnOfPatches(value)) CheckNeighbourhoods(ColumnReader.Read(Locate(value)).Length);
+    }
+
+    /// <summary>Neighbourhoods have to fit into their groups; a group that is a column of the patches is not known before these are.</summary>
+    private void CheckNeighbourhoods(int cells, bool patchesKnown = false)
+    {
+        if (_config.Geometry is not { } geometry) return;
+        string[]? groups = geometry.Group is { } group && (patchesKnown || !IsColumnOfPatches(group)) ? ColumnReader.Read(Locate(group)).Text : null;
+        if (groups is not null && groups.Length != cells) return;
+        GeometryStudy.RequireNeighbours(cells, groups, geometry.K);
     }
 
     private void Require(string key, string? locator)
@@ -108,6 +120,8 @@ internal sealed class PipelineRunner
             if (column.Length != patches)
                 throw new DataException(locator, null, $"{column.Length} entries for {patches} patches; one for each is expected, in the order of {_folder.Patches}");
         }
+        CheckNeighbourhoods(patches, patchesKnown: true);
+        if (_config.Align is { X: null } align && _config.Cohort is null) AlignStage.CheckPoints(align, Locate, _context.Seed, patches, null);
     }
 
     private void Stage(string name, JsonNode? settings, IEnumerable<string> inputs, Action<bool> run)

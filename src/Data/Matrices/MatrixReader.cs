@@ -24,6 +24,33 @@ public static class MatrixReader
     public static Matrix<double> ReadDouble(ComputeDevice device, string locator, bool requireFinite = true) =>
         Checked(Read<double>(device, Locator.Parse(locator)), locator, requireFinite);
 
+    /// <summary>Rows and columns, from headers alone where the format has them; a .csv is read.</summary>
+    /// <exception cref="DataException">There is no such matrix.</exception>
+    public static (int Rows, int Columns) ReadShape(string locator)
+    {
+        Locator parsed = Locator.Parse(locator);
+        switch (parsed.Kind)
+        {
+            case FileKind.Npy:
+                parsed.RequireNoMember();
+                return MatrixLoader.MatrixShape(NpyFile.ReadHeader(parsed.Path).Shape, locator);
+            case FileKind.Npz:
+                using (NpzFile npz = NpzFile.Open(parsed.Path))
+                    return MatrixLoader.MatrixShape(npz.ReadHeader(parsed.Member is null && npz.Members.Count == 1 ? npz.Members[0] : parsed.RequireMember("the array", npz.Members)).Shape, locator);
+            case FileKind.Safetensors:
+                using (SafetensorsFile file = SafetensorsFile.Open(parsed.Path))
+                    return MatrixLoader.MatrixShape(file.Entry(parsed.RequireMember("the tensor", file.Names)).Shape, locator);
+            case FileKind.H5ad:
+                return AnnDataFile.ReadShape(parsed.Path, string.IsNullOrEmpty(parsed.Member) ? "X" : parsed.Member);
+            case FileKind.TokenShards:
+                return MatrixLoader.MatrixShape([TokenIndex.Read(parsed.Path) is var index ? index.Rows : 0, index.Columns], locator);
+            default:
+                using (CpuDevice host = new(1))
+                using (Matrix<float> matrix = Read<float>(host, parsed))
+                    return (matrix.Rows, matrix.Columns);
+        }
+    }
+
     private static Matrix<T> Read<T>(ComputeDevice device, Locator locator) where T : unmanaged, IFloatingPointIeee754<T>
     {
         switch (locator.Kind)

@@ -54,11 +54,17 @@ public static class AnnDataFile
         AtomicFile.Write(path, stream => PureHdfWriter.Write(stream, root, compress));
     }
 
-    /// <summary>Writes a host matrix as X, with observations and variables numbered from 0.</summary>
-    public static void Write<T>(string path, MatrixView<T> x) where T : unmanaged
+    /// <summary>Writes a host matrix as X, with variables numbered from 0.</summary>
+    /// <param name="path">The file to make or replace.</param>
+    /// <param name="x">[observations, variables].</param>
+    /// <param name="observations">Names of the rows; null numbers them from 0.</param>
+    public static void Write<T>(string path, MatrixView<T> x, string[]? observations = null) where T : unmanaged
     {
         MatrixParts<T> parts = new(x);
-        Hdf5Group root = AnnDataWriter.Build(new AnnData(DataFrame.OfRows(x.Rows), DataFrame.OfRows(x.Columns)));
+        AnnData frame = new(observations is null ? DataFrame.OfRows(x.Rows) : new DataFrame(observations), DataFrame.OfRows(x.Columns));
+        if (frame.Obs.Rows != x.Rows) throw new ArgumentException($"There are {frame.Obs.Rows} names for {x.Rows} rows.", nameof(observations));
+        frame.Validate(path);
+        Hdf5Group root = AnnDataWriter.Build(frame);
         root.Children["X"] = AnnDataWriter.Mark(new Hdf5Dataset { Rows = new Hdf5Rows(ElementTypes.Of<T>(), x.Rows, x.Columns, parts.CopyRows) }, "array", "0.2.0");
         AtomicFile.Write(path, stream => PureHdfWriter.Write(stream, root, compress: true));
     }
@@ -80,6 +86,21 @@ public static class AnnDataFile
                 return sparse.ToDense<T>(device);
             default: throw new DataException(path, key, $"holds nothing (null); the file has {Listing.Of(reader.MatrixKeys())}");
         }
+    });
+
+    /// <summary>Extents of what <see cref="ReadMatrix"/> reads; only an array of records is read for it.</summary>
+    internal static (int Rows, int Columns) ReadShape(string path, string key) => SourceGuard.Read(path, "h5ad", () =>
+    {
+        using IHdf5File file = PureHdfFile.Open(path);
+        AnnDataReader reader = new(path, file);
+        IReadOnlyList<long> shape = reader.FindMatrix(key) switch
+        {
+            IHdf5Dataset { IsRecord: false, IsNull: false } dataset => dataset.Shape,
+            IHdf5Group group => reader.SparseShape(group),
+            NdArray array => array.Shape,
+            _ => throw new DataException(path, key, $"holds no matrix; the file has {Listing.Of(reader.MatrixKeys())}"),
+        };
+        return MatrixLoader.MatrixShape(shape, $"{path}:{key}");
     });
 
     internal static void RequireDensifiable(SparseMatrix sparse, string locator, int elementBytes)

@@ -159,10 +159,18 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
         return dataset.Read();
     }
 
+    /// <summary>Rows and columns of a sparse matrix.</summary>
+    public long[] SparseShape(IHdf5Group group) => SparseShape(group, group.HasAttribute("h5sparse_shape") ? "h5sparse_shape" : "shape");
+
+    private long[] SparseShape(IHdf5Group group, string attribute)
+    {
+        long[] shape = Integers(group, group.ReadAttribute(attribute));
+        return shape.Length == 2 && !shape.Any(extent => extent is < 0 or > int.MaxValue) ? shape : throw Error(group, $"'{attribute}' is not two extents");
+    }
+
     private SparseMatrix ReadSparse(IHdf5Group group, SparseLayout layout, string shapeAttribute)
     {
-        long[] shape = Integers(group, group.ReadAttribute(shapeAttribute));
-        if (shape.Length != 2 || shape.Any(extent => extent is < 0 or > int.MaxValue)) throw Error(group, $"'{shapeAttribute}' is not two extents");
+        long[] shape = SparseShape(group, shapeAttribute);
         NdArray data = Child(group, "data").Read();
         long[] pointers = Integers(group, Child(group, "indptr").Read());
         NdArray indices = Child(group, "indices").Read();

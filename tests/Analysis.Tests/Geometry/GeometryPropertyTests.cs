@@ -8,6 +8,33 @@ public sealed class GeometryPropertyTests : IDisposable
     private readonly CpuDevice _device = new(2);
 
     [Fact]
+    public void Permutations_that_tie_with_the_observed_value_count_as_extreme()
+    {
+        // Where every row is a neighbour of every other, no permutation changes anything.
+        using Matrix<double> x = Normal(7, 3, 1);
+        using NeighbourTable neighbours = NeighbourTable.Build(x, 6);
+        LocalLinearityResult local = LocalLinearity.Measure(neighbours, Column(7, 3), 6, permutations: 50);
+        Assert.Equal((1.0, 1.0), (local.PermutationP!.Value, local.Moran.PermutationP!.Value));
+    }
+
+    [Fact]
+    public void The_spectrum_leaves_rounding_out_and_its_variance_is_that_of_squares()
+    {
+        using Matrix<double> diagonal = _device.AllocateMatrix<double>(2, 2);
+        (diagonal.Row(0)[0], diagonal.Row(1)[1]) = (3, 1);
+        EffectiveRankResult two = EffectiveRank.Measure(diagonal, centre: false);
+        Assert.Equal([0.9, 1], two.CumulativeVariance.Select(v => Math.Round(v, 12)));
+        Assert.Equal(Math.Exp(-(0.75 * Math.Log(0.75) + 0.25 * Math.Log(0.25))), two.Value, 1e-12);
+        // Every column a multiple of the first: what the Gram matrix has beside one value is rounding.
+        using Matrix<double> line = Normal(50, 6, 4);
+        for (int i = 0; i < 50; i++)
+            for (int j = 1; j < 6; j++) line.Row(i)[j] = line.Row(i)[0] * Math.Sqrt(j + 1);
+        EffectiveRankResult one = EffectiveRank.Measure(line, centre: true);
+        Assert.Single(one.SingularValues);
+        Assert.Equal(1, one.Value, 1e-12);
+    }
+
+    [Fact]
     public void Permutation_p_values_are_uniform_under_the_null()
     {
         const int Trials = 60, Permutations = 39;

@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using BioSup.Analysis.Sae;
 using BioSup.Data;
 using BioSup.Runtime;
@@ -85,6 +86,17 @@ public sealed class SaeOutputTests : IDisposable
         Assert.Equal(active.Max(), e.MaxConcepts);
         double gini = (2 * active.Select((c, i) => (i + 1.0) * c).Sum() - (active.Length + 1.0) * active.Sum()) / (active.Length * (double)active.Sum());
         Assert.Equal(gini, e.Gini, 1e-9);
+        Assert.Equal(Math.Sqrt(active.Sum(c => Math.Pow(c - active.Average(), 2)) / (active.Length - 1)), e.ConceptDeviation, 1e-9);
+        Assert.Equal(active.Count(c => c == 1) / (double)active.Length, e.SingleConceptShare, 1e-12);
+        Assert.Equal(active.Length / 700.0, e.ActiveTokenRatio, 1e-12);
+        // One chunk holds all tokens.
+        Assert.Equal(e.Fvu, e.ChunkedFvu, 1e-9);
+        long positive = 0;
+        for (int t = 0; t < 700; t++)
+            for (int j = 0; j < 60; j++)
+                if (_model.Parameters.MagnitudeBias.Host[j] + Enumerable.Range(0, 20).Sum(i => (double)normalised.Row(t)[i] * _model.Parameters.Magnitude.Row(i)[j]) > 0) positive++;
+        Assert.True(positive > counts.Sum(), "no latent is closed by its gate alone: the two shares could not be told apart");
+        Assert.Equal(positive / (700.0 * 60), e.MagnitudePositive, 2.0 / (700 * 60));
         double cosines = 0;
         int[] alive = [.. Enumerable.Range(0, 60).Where(j => _model.Usage.View.Host[j] >= 1e-5)];
         for (int a = 0; a < alive.Length; a++)
@@ -93,7 +105,12 @@ public sealed class SaeOutputTests : IDisposable
         Assert.InRange(e.DecoderEffectiveRank, 10, 20.0001);
         double[] totals = [.. Enumerable.Range(0, 60).Select(j => Enumerable.Range(0, 700).Sum(t => (double)latents.Row(t)[j]))];
         Assert.Equal(totals.Count(v => v >= 5), e.Purity!.Latents);
-        Assert.InRange(e.Purity.MeanPurity, 0.5, 1);
+        double[] shares = [.. Enumerable.Range(0, 60).Where(j => totals[j] >= 5).Select(j => Enumerable.Range(0, 700).Where(t => t % 3 == 0).Sum(t => (double)latents.Row(t)[j]) / totals[j])];
+        Assert.Equal(shares.Average(p => Math.Max(p, 1 - p)), e.Purity.MeanPurity, 1e-6);
+        // Bits: a latent that both classes share equally has an entropy of 1.
+        double[] bits = [.. shares.Select(p => (p > 0 ? -p * Math.Log2(p) : 0) + (p < 1 ? -(1 - p) * Math.Log2(1 - p) : 0))];
+        Assert.Equal(bits.Average(), e.Purity.MeanEntropy, 1e-6);
+        Assert.Equal((shares.Count(p => Math.Max(p, 1 - p) > 0.9), bits.Count(b => b < 1), bits.Count(b => b < 0.5)), (e.Purity.PurityAbove09, e.Purity.EntropyBelow1, e.Purity.EntropyBelow05));
     }
 
     [Fact]
@@ -115,6 +132,47 @@ public sealed class SaeOutputTests : IDisposable
                 for (int i = 0; i < 20; i++) m += (double)x.Row(t)[i] * weights[i * 60 + j];
                 if (Math.Abs(m - threshold[j]) > 1e-6) Assert.Equal(m > threshold[j] ? m : 0, latents.Row(t)[j], 2e-6);
             }
+    }
+
+    /// <summary>The names, shapes and fields that SAELens 6 reads (sae_lens/saes/sae.py and jumprelu_sae.py, loading/pretrained_sae_loaders.py).</summary>
+    [Fact]
+    public void The_saelens_export_is_a_jumprelu_folder_of_its_version_6()
+    {
+        using ITokenSource source = new Borrowed(_tokens);
+        using Matrix<float> latents = SaeEncoder.EncodeAll(_model, source);
+        string folder = Path.Combine(_folder, "lens");
+        SaeExport.Write(_model, SaeExportFormat.SaeLens, folder);
+        Assert.Equal(["cfg.json", "sae_weights.safetensors"], Directory.GetFiles(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+
+        JsonObject config = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "cfg.json")))!.AsObject();
+        // SAEConfig's fields and the architecture, which chooses the class; anything else would be dropped when it is loaded.
+        Assert.Equal(["apply_b_dec_to_input", "architecture", "d_in", "d_sae", "device", "dtype", "metadata", "normalize_activations", "reshape_activations"], config.Select(p => p.Key).Order(StringComparer.Ordinal));
+        Assert.Equal(("jumprelu", "float32", "cpu", "none", "none"), ((string?)config["architecture"], (string?)config["dtype"], (string?)config["device"], (string?)config["normalize_activations"], (string?)config["reshape_activations"]));
+        Assert.Equal((20, 60, false), ((int)config["d_in"]!, (int)config["d_sae"]!, (bool)config["apply_b_dec_to_input"]!));
+        // A configuration without a version from 6.0.0 on is converted as an old one, and its metadata are lost.
+        Assert.True(Version.Parse((string)config["metadata"]!["sae_lens_version"]!) >= new Version(6, 0, 0));
+        Assert.Equal(20, config["metadata"]!["normaliser"]!["mean"]!.AsArray().Count);
+
+        using SafetensorsFile file = SafetensorsFile.Open(Path.Combine(folder, "sae_weights.safetensors"));
+        Dictionary<string, long[]> expected = new() { ["W_enc"] = [20, 60], ["b_enc"] = [60], ["threshold"] = [60], ["W_dec"] = [60, 20], ["b_dec"] = [20] };
+        Assert.Equal(expected.Keys.Order(StringComparer.Ordinal), file.Names.Order(StringComparer.Ordinal));
+        Assert.All(expected, pair => Assert.Equal(pair.Value, file.Entry(pair.Key).Shape));
+        Assert.All(file.Names, name => Assert.Equal("F32", file.Entry(name).TypeName));
+        // JumpReLUSAE.encode: relu(p) (p > threshold) with p = x W_enc + b_enc; its thresholds are never negative.
+        float[] weights = file.ReadVector("W_enc", 20, 60), bias = file.ReadVector("b_enc", 60), threshold = file.ReadVector("threshold", 60);
+        Assert.All(threshold, t => Assert.True(t >= 0));
+        Assert.Contains(threshold, t => t > 0);
+        using Matrix<float> x = _device.AllocateMatrix<float>(700, 20);
+        x.Buffer.CopyFrom(_tokens.Buffer.View.Host);
+        _model.Normaliser.Apply(x.View);
+        for (int t = 0; t < 700; t += 29)
+            for (int j = 0; j < 60; j++)
+            {
+                double p = bias[j];
+                for (int i = 0; i < 20; i++) p += (double)x.Row(t)[i] * weights[i * 60 + j];
+                if (Math.Abs(p - threshold[j]) > 1e-6) Assert.Equal(p > threshold[j] ? Math.Max(p, 0) : 0, latents.Row(t)[j], 2e-6);
+            }
+        Assert.Equal(_model.Decoder.Row(7).ToArray(), file.ReadVector("W_dec", 60, 20)[(7 * 20)..(8 * 20)]);
     }
 
     [Fact]

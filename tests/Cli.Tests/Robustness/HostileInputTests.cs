@@ -83,6 +83,8 @@ public sealed class HostileInputTests(BrokenInputs inputs) : IClassFixture<Broke
     [InlineData(3, "has 5 columns, but", "distance --x {x.npy} --y {y.npy} --out OUT.npy")]
     [InlineData(3, "row 4, counted from 0", Geometry + " --value {hole.csv}:v")]
     [InlineData(3, "there are 30 rows, but 24 values", Geometry + " --value {short.csv}:v")]
+    [InlineData(2, "k = 30 needs at least 31 rows; group 'all' has 30", "geometry --x {x.npy} --out OUT --value {num.csv}:v --k 5,30")]
+    [InlineData(2, "k = 15 needs at least 16 rows; group 'A' has 15", "geometry --x {x.npy} --out OUT --value {num.csv}:v --group {lx.csv}:lab --k 5,15")]
     [InlineData(2, "'0' is not a neighbourhood size", Geometry + " --value {num.csv}:v --k 0")]
     // Places to write
     [InlineData(2, "it is a file", AlignX + " --out {x.npy}")]
@@ -107,6 +109,12 @@ public sealed class HostileInputTests(BrokenInputs inputs) : IClassFixture<Broke
     [InlineData("Duplicate", """{ "title": "a", "title": "b" }""")]
     [InlineData("align.epsilon is 0", """{ "align": { "x": "x.npy", "y": "y.npy", "epsilon": 0 } }""")]
     [InlineData("align.cost manhattan: expected geodesic", """{ "align": { "x": "x.npy", "y": "y.npy", "cost": "manhattan" } }""")]
+    [InlineData("knn is 24, but there are only 24 points in align.y", """{ "align": { "x": "x.npy", "y": "y.npy", "knn": 24 } }""")]
+    [InlineData("knn is 30, but there are only 30 points in align.x", """{ "align": { "x": "x.h5ad", "y": "y.npy", "knn": 30 } }""")]
+    [InlineData("knn is 40, but there are only 30 points in align.x", """{ "align": { "x": "x.npz:x", "y": "y.npy", "knn": 40 } }""")]
+    [InlineData("knn is 40, but there are only 24 points in align.y", """{ "align": { "y": "y.npy", "knn": 40 }, "images": { "path": "images", "encoder": "dictionary" }, "sae": { "d_sae": 4 } }""")]
+    [InlineData("align.truth cannot be identity: the domains have 30 and 24 rows", """{ "align": { "x": "x.npy", "y": "y.npy", "knn": 5, "truth": "identity" } }""")]
+    [InlineData("k = 30 needs at least 31 rows; group 'all' has 30", """{ "images": { "path": "images", "encoder": "dictionary" }, "sae": { "d_sae": 4 }, "geometry": { "value": "num.csv:v", "k": [30] } }""")]
     [InlineData("align.y is missing", """{ "align": { "x": "x.npy" } }""")]
     [InlineData("sae: 'd_sae' is 0", """{ "images": { "path": "images", "encoder": "dictionary" }, "sae": { "d_sae": 0 } }""")]
     [InlineData("sae: there is no key 'batsh'", """{ "images": { "path": "images", "encoder": "dictionary" }, "sae": { "batsh": 0 } }""")]
@@ -117,9 +125,10 @@ public sealed class HostileInputTests(BrokenInputs inputs) : IClassFixture<Broke
     }
 
     [Theory]
+    [InlineData("lx.csv:lab (align.labels_y): 30 labels were given for 24 rows", """{ "align": { "x": "x.npy", "y": "y.npy", "knn": 5, "labels_x": "lx.csv:lab", "labels_y": "lx.csv:lab" } }""")]
     [InlineData("(images.path)", """{ "images": { "path": "nowhere", "encoder": "dictionary" } }""")]
     [InlineData("(align.labels_y)", """{ "align": { "x": "x.npy", "y": "y.npy", "labels_x": "lx.csv:lab", "labels_y": "nowhere.csv:lab" } }""")]
-    [InlineData("row 7, column 3", """{ "align": { "x": "nan.npy", "y": "y.npy" } }""")]
+    [InlineData("row 7, column 3", """{ "align": { "x": "nan.npy", "y": "y.npy", "knn": 5 } }""")]
     public void A_run_on_wrong_data_is_named_by_key_or_row(string message, string config)
     {
         inputs.Text("run.json", config);

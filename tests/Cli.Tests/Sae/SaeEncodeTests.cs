@@ -1,0 +1,109 @@
+using System.Diagnostics;
+using System.Globalization;
+using BioSup.Cli.Tests.CommandLine;
+using BioSup.Data;
+using BioSup.Runtime;
+
+namespace BioSup.Cli.Tests.Sae;
+
+/// <summary>`biosup sae encode` on a folder of token shards: pooled and not, as npz and as h5ad, which anndata opens.</summary>
+public sealed class SaeEncodeTests : IDisposable
+{
+    private static readonly (string Id, int Tokens)[] s_images = [("well B7, x 0", 4), ("µ-plate/2", 9), ("third", 1), ("fourth", 6)];
+    private readonly string _folder = Directory.CreateTempSubdirectory("biosup-encode-").FullName;
+
+    public SaeEncodeTests()
+    {
+        using CpuDevice device = new(1);
+        CounterRandom random = new(11);
+        // Seven rows a shard: images lie across shards.
+        using (TokenShardWriter writer = new(At("tokens"), 8, rowsPerShard: 7))
+        {
+            foreach ((string id, int tokens) in s_images)
+            {
+                using Matrix<float> image = device.AllocateMatrix<float>(tokens, 8);
+                foreach (ref float v in image.Buffer.View.Host) v = (float)(0.35 * random.NextNormal());
+                writer.AppendImage(id, image.View);
+            }
+            writer.Complete();
+        }
+        File.WriteAllText(At("sae.json"), """{ "d_sae": 12, "batch": 10, "log_every": 1, "sparsity_coeff": 0.01 }""");
+        Run("train", "--tokens", At("tokens"), "--config", At("sae.json"), "--steps", "20", "--out", At("model"));
+    }
+
+    public void Dispose() => Directory.Delete(_folder, recursive: true);
+
+    [Fact]
+    public void Pooled_latents_are_the_means_over_the_tokens_of_each_image_under_its_id()
+    {
+        Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--pool", "none", "--out", At("all.npz"));
+        Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--pool", "mean", "--out", At("mean.npz"));
+        Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--out", At("default.npz"));
+        NdArray all = NpzFile.Read(At("all.npz"), "X"), mean = NpzFile.Read(At("mean.npz"), "X");
+        Assert.Equal([20, 12], all.Shape);
+        Assert.Equal([4, 12], mean.Shape);
+        Assert.Equal(s_images.Select(image => image.Id), NpzFile.Read(At("mean.npz"), "ids").As<string>());
+        using (NpzFile file = NpzFile.Open(At("all.npz"))) Assert.Equal(["X"], file.Members);
+        Assert.Equal(mean.As<float>(), NpzFile.Read(At("default.npz"), "X").As<float>());
+        float[] tokens = all.As<float>(), pooled = mean.As<float>();
+        Assert.Contains(tokens, v => v > 0);
+        int row = 0;
+        for (int image = 0; image < s_images.Length; row += s_images[image++].Tokens)
+            for (int j = 0; j < 12; j++)
+                Assert.Equal(Enumerable.Range(row, s_images[image].Tokens).Average(t => (double)tokens[t * 12 + j]), pooled[image * 12 + j], 1e-6);
+    }
+
+    [Fact]
+    public void The_h5ad_holds_the_same_latents_with_the_images_as_names_of_obs()
+    {
+        Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--out", At("mean.npz"));
+        Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--out", At("mean.h5ad"));
+        Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--pool", "none", "--out", At("all.h5ad"));
+        AnnData data = AnnDataFile.Read(At("mean.h5ad"));
+        Assert.Equal(s_images.Select(image => image.Id), data.Obs.Index);
+        Assert.Equal(NpzFile.Read(At("mean.npz"), "X").As<float>(), Assert.IsType<NdArray>(data.X).As<float>());
+        Assert.Equal(["0", "1", "2"], AnnDataFile.ReadObservationNames(At("all.h5ad"))[..3]);
+        Assert.Equal((20, 12), MatrixReader.ReadShape(At("all.h5ad")));
+    }
+
+    [Fact]
+    public void Anndata_opens_the_h5ad_with_equal_content()
+    {
+        const string Script = """
+            import sys, numpy, anndata
+            a = anndata.read_h5ad(sys.argv[1])
+            z = numpy.load(sys.argv[2])
+            assert a.shape == (4, 12) and a.X.dtype == numpy.float32, (a.shape, a.X.dtype)
+            assert list(a.obs_names) == list(z["ids"]), list(a.obs_names)
+            assert numpy.array_equal(a.X, z["X"])
+            print("equal")
+            """;
+        string python = Environment.GetEnvironmentVariable("BIOSUP_PYTHON") ?? "/usr/bin/python3";
+        Assert.SkipUnless(File.Exists(python) && Python(python, "-c", "import anndata").Code == 0, $"anndata is not installed in {python}: set BIOSUP_PYTHON to a Python that has it");
+        Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--out", At("mean.npz"));
+        Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--out", At("mean.h5ad"));
+        (int code, string output) = Python(python, "-c", Script, At("mean.h5ad"), At("mean.npz"));
+        Assert.True(code == 0, output);
+        Assert.Contains("equal", output, StringComparison.Ordinal);
+    }
+
+    private string At(string name) => Path.Combine(_folder, name);
+
+    private static void Run(params string[] arguments)
+    {
+        (int code, string output, string error) = CommandFrameTests.Invoke(["sae", .. arguments, "--threads", "1", "--quiet"]);
+        Assert.True(code == 0, string.Create(CultureInfo.InvariantCulture, $"exit code {code}: {output}{error}"));
+    }
+
+    private static (int Code, string Output) Python(string python, params string[] arguments)
+    {
+        ProcessStartInfo start = new(python, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["PYTHONUTF8"] = "1";
+        start.Environment["PYTHONDONTWRITEBYTECODE"] = "1";
+        using Process process = Process.Start(start)!;
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return (process.ExitCode, output + error.Result);
+    }
+}
