@@ -50,7 +50,7 @@ internal static class EpsilonCheck
     {
         string how = double.IsFinite(error) ? Text($"the masses are missed by {error:g3} in L1") : "the iteration became non-finite";
         string hint = SmallestUseful(c1, c2, options, fused, initial, cancellation) is { } useful
-            ? Text($"the smallest power of ten that meets the masses of these data is {useful:g1}")
+            ? Text($"the smallest power of ten whose first iteration meets the masses of these data is {useful:g1}")
             : "no larger power of ten meets the masses of these data either: scale the costs";
         return new ConvergenceException(Text($"epsilon {options.Epsilon:g6} gives no coupling ({how}); {hint}."));
     }

@@ -22,7 +22,7 @@ public sealed class EpsilonCheckTests
         ConvergenceException error = Assert.Throws<ConvergenceException>(() => GromovAlignment.Align(x, y, options));
         Assert.Equal(5, error.ExitCode);
         Assert.Contains(string.Create(CultureInfo.InvariantCulture, $"epsilon {epsilon:g6} gives no coupling"), error.Message, StringComparison.Ordinal);
-        Match named = Regex.Match(error.Message, @"the smallest power of ten that meets the masses of these data is (\S+)\.$");
+        Match named = Regex.Match(error.Message, @"the smallest power of ten whose first iteration meets the masses of these data is (\S+)\.$");
         Assert.True(named.Success, error.Message);
         double useful = double.Parse(named.Groups[1].Value, CultureInfo.InvariantCulture);
         Assert.InRange(useful, 1e-6, 1);

@@ -54,7 +54,7 @@ public sealed class HostileInputTests(BrokenInputs inputs) : IClassFixture<Broke
     [InlineData(3, "every mass is zero", "gw evaluate --coupling {zeros.npy} --labels-x {lx.csv}:lab --labels-y {ly.csv}:lab")]
     [InlineData(3, "masses must not be negative", "gw evaluate --coupling {x.npy} --labels-x {lx.csv}:lab --labels-y {ly.csv}:lab")]
     [InlineData(5, "epsilon 1e-300 gives no coupling", AlignX + " --epsilon 1e-300")]
-    [InlineData(5, "the smallest power of ten that meets the masses of these data is", AlignX + " --epsilon 1e-30 --dtype float32")]
+    [InlineData(5, "the smallest power of ten whose first iteration meets the masses of these data is", AlignX + " --epsilon 1e-30 --dtype float32")]
     [InlineData(3, "(obs): rows 1 and 3 have the same name 'cell1'", Align + " --x {twice.h5ad}:obsm/X_pca")]
     // Autoencoder
     [InlineData(3, "row 7, column 3, counted from 0): the value is NaN", Train + " --tokens {nan.npy}")]
