@@ -33,11 +33,11 @@ public sealed record AlignmentOptions
     };
 
     /// <summary>
-    /// Settings of the extra solves (starts and decoys), which are compared with each other only: warm inner starts and a looser tolerance.
+    /// Settings of the extra solves (starts and decoys), which are compared with each other only: converged inner solves and looser tolerances.
     /// </summary>
     internal GromovOptions Screening => Gromov with
     {
-        InnerStart = InnerStart.Warm,
+        InnerSolve = InnerSolve.Converged,
         Tolerance = Math.Max(Gromov.Tolerance, 1e-6),
         MaxIterations = Math.Min(Gromov.MaxIterations, 200),
         Inner = Gromov.Inner with { MaxIterations = 100, Tolerance = Math.Max(Gromov.Inner.Tolerance, 1e-7) },

@@ -16,6 +16,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     private const int FullProductEvery = 50;
     private readonly ComputeDevice _device;
     private readonly GromovOptions _options;
+    private readonly SinkhornOptions _inner;
     private readonly Matrix<T>? _fused;
     private readonly int _n, _m;
     private readonly List<IDisposable> _owned = [];
@@ -33,6 +34,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     public GromovIteration(Matrix<T> c1, Matrix<T> c2, GromovOptions options, Matrix<T>? fused, Matrix<T>? initial, double[] p, double[] q)
     {
         (_device, _options, _fused, _n, _m) = (c1.Device, options, fused, c1.Rows, c2.Rows);
+        _inner = options.EffectiveInner;
         _p = Own(_device.Allocate<double>(_n));
         _q = Own(_device.Allocate<double>(_m));
         _p.CopyFrom(p);
@@ -83,7 +85,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
         long productEnd = Stopwatch.GetTimestamp();
         UpdateCost();
         long lineariseEnd = Stopwatch.GetTimestamp();
-        if (_options.InnerStart == InnerStart.Cold || iteration == 0) _f.Clear();
+        if (_options.InnerSolve == InnerSolve.PotIterates || iteration == 0) _f.Clear();
         SinkhornResult inner = SolveInner();
         _innerIterations += inner.Iterations;
         if (!inner.Converged) _innerNotConverged++;
@@ -132,8 +134,8 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     private SinkhornResult SolveInner()
     {
         if (typeof(T) == typeof(double))
-            return SinkhornScaling.Solve((SinkhornWorkspace<double>)(object)_sinkhorn, ((Matrix<double>)(object)_cost).View, _p.View, _q.View, _options.Epsilon, _f.View, _g.View, _options.Inner);
-        return SinkhornScaling.Solve((SinkhornWorkspace<float>)(object)_sinkhorn, ((Matrix<float>)(object)_cost).View, _p.View, _q.View, _options.Epsilon, _f.View, _g.View, _options.Inner);
+            return SinkhornScaling.Solve((SinkhornWorkspace<double>)(object)_sinkhorn, ((Matrix<double>)(object)_cost).View, _p.View, _q.View, _options.Epsilon, _f.View, _g.View, _inner);
+        return SinkhornScaling.Solve((SinkhornWorkspace<float>)(object)_sinkhorn, ((Matrix<float>)(object)_cost).View, _p.View, _q.View, _options.Epsilon, _f.View, _g.View, _inner);
     }
 
     private GromovResult Finish(List<double> trace, int iterations, bool converged)

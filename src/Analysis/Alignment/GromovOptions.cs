@@ -20,14 +20,14 @@ public enum GromovSolverKind
     Ppa,
 }
 
-/// <summary>From where each inner Sinkhorn starts.</summary>
-public enum InnerStart
+/// <summary>How each inner transport problem is solved.</summary>
+public enum InnerSolve
 {
-    /// <summary>Zero potentials, as POT. Needed to reproduce POT where its inner solver stops at its iteration limit.</summary>
-    Cold,
+    /// <summary>To its tolerance: from the potentials of the previous outer iteration, with Anderson acceleration. POT's plan wherever POT's inner solver converges.</summary>
+    Converged,
 
-    /// <summary>The potentials of the previous outer iteration: the same plan wherever the inner solver converges, in far fewer iterations.</summary>
-    Warm,
+    /// <summary>POT's own iterates from zero potentials, stopped at its limit whether or not they have converged. Reproduces POT's couplings and traces number by number.</summary>
+    PotIterates,
 }
 
 /// <summary>Element type of costs, kernel and coupling. Potentials, marginals and the objective are double in both.</summary>
@@ -53,7 +53,7 @@ public sealed record GromovOptions
 
     /// <summary>Stopping rule of the inner solver.</summary>
     public SinkhornOptions Inner { get; init; } = SinkhornOptions.Pot with { CompactKernel = true };
-    public InnerStart InnerStart { get; init; } = InnerStart.Cold;
+    public InnerSolve InnerSolve { get; init; } = InnerSolve.Converged;
     public GromovPrecision Precision { get; init; } = GromovPrecision.Double;
 
     /// <summary>Weight of the structure term in a fused problem (POT's alpha); 1 is pure Gromov-Wasserstein.</summary>
@@ -61,6 +61,8 @@ public sealed record GromovOptions
 
     /// <summary>Computes every tensor product in full instead of updating the last one by the (single-precision) product of the change.</summary>
     public bool ExactProducts { get; init; }
+
+    internal SinkhornOptions EffectiveInner => InnerSolve == InnerSolve.Converged ? Inner with { Accelerate = true, CheckEvery = 1 } : Inner;
 
     internal double LinearScale => Convention == EpsilonConvention.Pot ? 2 : 1;
 

@@ -136,7 +136,7 @@ internal static class GwAlignCommand
         ["alpha"] = options.Gromov.Alpha,
         ["tolerance"] = options.Gromov.Tolerance,
         ["max_iterations"] = options.Gromov.MaxIterations,
-        ["inner_start"] = options.Gromov.InnerStart.ToString().ToLowerInvariant(),
+        ["inner"] = options.Gromov.InnerSolve == InnerSolve.Converged ? "converged" : "pot",
         ["dtype"] = options.Gromov.Precision == GromovPrecision.Double ? "float64" : "float32",
         ["starts"] = options.Starts,
         ["null"] = options.Decoys,

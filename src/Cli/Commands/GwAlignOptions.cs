@@ -36,12 +36,12 @@ internal static class GwAlignOptions
     public static readonly Option<double> Tolerance = new("--tol") { Description = "outer tolerance: Frobenius change of the coupling", DefaultValueFactory = _ => 1e-9 };
     public static readonly Option<int> MaxIterations = new("--max-iter") { Description = "most outer iterations", DefaultValueFactory = _ => 1000 };
     public static readonly Option<string> Dtype = new("--dtype") { Description = "float64 or float32", DefaultValueFactory = _ => "float64" };
-    public static readonly Option<string> InnerStart = new("--inner-start") { Description = "cold (as POT) or warm (previous potentials)", DefaultValueFactory = _ => "cold" };
+    public static readonly Option<string> Inner = new("--inner") { Description = "converged (fast) or pot (POT's own iterates, up to its limit of 1000)", DefaultValueFactory = _ => "converged" };
 
     public static IEnumerable<Option> All =>
     [
         X, Y, Out, Preset, Cost, Epsilon, Convention, Knn, GraphMetric, GraphWeights, GraphSelf, RowNorm, ScaleCost, Components, Solver, Loss, LabelsX, LabelsY, Truth,
-        Fused, Alpha, Init, Starts, Rank, Null, Tolerance, MaxIterations, Dtype, InnerStart,
+        Fused, Alpha, Init, Starts, Rank, Null, Tolerance, MaxIterations, Dtype, Inner,
     ];
 
     /// <summary>The options as parameters of the alignment, for domains of the given sizes.</summary>
@@ -65,7 +65,7 @@ internal static class GwAlignOptions
             MaxIterations = parsed.GetValue(MaxIterations),
             Alpha = fused ? parsed.GetValue(Alpha) ?? 0.5 : 1,
             Precision = Choose(parsed.GetValue(Dtype)!, "--dtype", ("float64", GromovPrecision.Double), ("float32", GromovPrecision.Single)),
-            InnerStart = Choose(parsed.GetValue(InnerStart)!, "--inner-start", ("cold", Analysis.Alignment.InnerStart.Cold), ("warm", Analysis.Alignment.InnerStart.Warm)),
+            InnerSolve = Choose(parsed.GetValue(Inner)!, "--inner", ("converged", InnerSolve.Converged), ("pot", InnerSolve.PotIterates)),
         };
         return new AlignmentOptions
         {

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Numerics.Tensors;
 using BioSup.Runtime;
 
 namespace BioSup.Kernels;
@@ -13,6 +14,17 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
 {
     private const double SmallestSingleExponent = -85;
     private const double TightestCompactTolerance = 1e-10;
+    private const int PruneEvery = 10;
+
+    /// <summary>Plain iterations between two mixings: they damp what the mixing excites, and each mixing costs one more reading of the kernel.</summary>
+    private const int MixEvery = 4;
+
+    /// <summary>Largest change of a potential, in units of epsilon, that the first mixing may make; later ones by how the earlier ones went.</summary>
+    private const double FirstRadius = 4;
+    private const double MeritRounding = 1e-12;
+
+    /// <summary>A mixing close to the solution that lets the residual grow by more than this is taken back.</summary>
+    private const double WorstGrowth = 10;
     private readonly SinkhornWorkspace<T> _workspace;
     private readonly SinkhornPointers<T> _pointers;
     private readonly MatrixView<T> _cost;
@@ -23,6 +35,9 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
     private double _drift, _low, _high;
     private int _absorptions;
     private bool _wantCompact, _compact;
+    private double _plainMerit, _plainResidual, _stepLength, _radius;
+    private int _sinceMixing;
+    private bool _mixed, _leftRange;
 
     public ScalingSolver(SinkhornWorkspace<T> workspace, MatrixView<T> cost, double* a, double* b, double epsilon, double* f, double* g)
     {
@@ -43,23 +58,119 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
     public SinkhornResult Solve(in SinkhornOptions options)
     {
         _workspace.FirstPass = _workspace.Pass;
+        double tolerance = options.Accelerate ? Math.Max(options.Tolerance, ReachableError()) : options.Tolerance;
         _wantCompact = options.CompactKernel && sizeof(T) == 8 && options.Tolerance >= TightestCompactTolerance;
         int iteration = 0;
         double error = double.PositiveInfinity;
         bool fresh = !TryStartOnKnownBase();
+        if (options.Accelerate) StartMixing();
         while (iteration < options.MaxIterations)
         {
-            if (fresh || !Iterate()) RestartInLogDomain(iteration);
+            if (fresh || !Iterate())
+            {
+                if (!fresh) StoreF();
+                RestartInLogDomain(iteration);
+            }
             fresh = false;
             if (iteration % options.CheckEvery == 0)
             {
                 error = MarginalError();
-                if (error < options.Tolerance) return Finish(iteration + 1, error, converged: true);
-                PruneIfSettled();
+                if (error < tolerance) return Finish(iteration + 1, error, converged: true);
             }
+            if (iteration % PruneEvery == 0) PruneIfSettled();
             iteration++;
+            if (!options.Accelerate) continue;
+            Accelerate();
+            (fresh, _leftRange) = (_leftRange, false);
         }
         return Finish(iteration, error, converged: false);
+    }
+
+    private void StartMixing()
+    {
+        _workspace.Mixing.Clear();
+        _radius = FirstRadius;
+        for (int i = 0; i < _workspace.Rows; i++) Potential()[i] = _f[_workspace.RowOrder[i]] / _epsilon;
+    }
+
+    /// <summary>After an iteration: remembers it, takes a bad mixing back, and now and then replaces u by the combination of the last iterations.</summary>
+    private void Accelerate()
+    {
+        AndersonMixing mixing = _workspace.Mixing;
+        Potential().CopyTo(PreviousPotential());
+        double merit = UpdatePotential();
+        double residual = mixing.Record(PreviousPotential(), Potential());
+        if (_mixed && !IsImproved(merit, residual))
+        {
+            // Go on from the plain iterate that the mixing had replaced, without the pairs that misled it.
+            _radius = _stepLength / 4;
+            mixing.CopyImageBeforeLast(Potential());
+            mixing.Clear();
+            (_mixed, _sinceMixing) = (false, 0);
+            Restart();
+            return;
+        }
+        if (_mixed && _stepLength == _radius) _radius *= 4;
+        _mixed = false;
+        if (++_sinceMixing < MixEvery) return;
+        _sinceMixing = 0;
+        Span<double> step = PreviousPotential();
+        if (!mixing.Extrapolate(step)) return;
+        TensorPrimitives.Subtract(step, Potential(), step);
+        double length = TensorPrimitives.MaxMagnitude(step), taken = Math.Min(Math.Abs(length), _radius);
+        if (taken == 0) return;
+        TensorPrimitives.MultiplyAdd(step, taken / Math.Abs(length), Potential(), Potential());
+        (_mixed, _plainMerit, _plainResidual, _stepLength) = (true, merit, residual, taken);
+        Restart();
+    }
+
+    /// <summary>
+    /// The dual objective decides, which plain iterations never lower; so close to the solution that its change is rounding, the residual does.
+    /// </summary>
+    private readonly bool IsImproved(double merit, double residual)
+    {
+        double noise = MeritRounding * Math.Max(1, Math.Abs(merit));
+        if (merit > _plainMerit + noise) return true;
+        return merit > _plainMerit - noise && residual <= WorstGrowth * _plainResidual;
+    }
+
+    /// <summary>Row potentials over epsilon in the workspace's order: base and correction together, so that they outlive a change of the base.</summary>
+    private readonly Span<double> Potential() => new(_workspace.LogU, _workspace.Rows);
+    private readonly Span<double> PreviousPotential() => new(_workspace.LogU + _workspace.Rows, _workspace.Rows);
+
+    /// <summary>Reads the potential off u; returns the dual objective over epsilon, up to a constant, at u and v.</summary>
+    private readonly double UpdatePotential()
+    {
+        Span<double> potential = Potential();
+        for (int i = 0; i < potential.Length; i++) potential[i] = double.CreateTruncating(_workspace.U[i]);
+        TensorPrimitives.Log(potential, potential);
+        double merit = 0;
+        for (int i = 0; i < potential.Length; i++)
+        {
+            potential[i] += _workspace.Alpha[i] / _epsilon;
+            merit += potential[i] * double.CreateTruncating(_workspace.RowMass[i]);
+        }
+        Span<double> logarithm = new(_workspace.LogV, _workspace.Columns);
+        for (int j = 0; j < logarithm.Length; j++) logarithm[j] = double.CreateTruncating(_workspace.V[j]);
+        TensorPrimitives.Log(logarithm, logarithm);
+        for (int j = 0; j < logarithm.Length; j++) merit += (logarithm[j] + _workspace.Beta[j] / _epsilon) * double.CreateTruncating(_workspace.ColumnMass[j]);
+        return merit;
+    }
+
+    /// <summary>Goes on from the potential: relative to the base, or, where it is too far from that, through the log domain.</summary>
+    private void Restart()
+    {
+        ReadOnlySpan<double> potential = Potential();
+        bool inside = true;
+        for (int i = 0; i < potential.Length && inside; i++) inside = Math.Abs(potential[i] - _workspace.Alpha[i] / _epsilon) < _drift;
+        if (!inside)
+        {
+            for (int i = 0; i < potential.Length; i++) _f[_workspace.RowOrder[i]] = potential[i] * _epsilon;
+            _leftRange = true;
+            return;
+        }
+        for (int i = 0; i < potential.Length; i++) _workspace.U[i] = T.CreateTruncating(Math.Exp(potential[i] - _workspace.Alpha[i] / _epsilon));
+        RunPass(_workspace.U, PassMode.ColumnSumsOnly);
     }
 
     private void SetMasses()
@@ -143,7 +254,6 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
 
     private void RestartInLogDomain(int iteration)
     {
-        if (_absorptions > 0 || iteration > 0) StoreF();
         LogDomainSolver<TLanes, TVector, T>.Iterate(_workspace, _cost, _a, _b, _epsilon, _f, _g);
         GatherBase(_f, _g);
         for (int i = 0; i < _workspace.Rows; i++) _workspace.U[i] = T.One;
@@ -214,6 +324,14 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
         double threshold = Math.Exp(-_margin);
         if (_compact) SpectralOrder<TLanes, TVector, T, float>.Update(_workspace, threshold);
         else SpectralOrder<TLanes, TVector, T, T>.Update(_workspace, threshold);
+    }
+
+    /// <summary>Rounding of the column sums in T: no iterate of an accelerated solve comes closer, so none is asked to.</summary>
+    private readonly double ReachableError()
+    {
+        double squares = 0;
+        for (int j = 0; j < _workspace.Columns; j++) squares += _b[j] * _b[j];
+        return 4 * (sizeof(T) == 8 ? double.BitIncrement(1) - 1 : MathF.BitIncrement(1) - 1) * Math.Sqrt(squares);
     }
 
     private readonly double MarginalError()

@@ -59,6 +59,10 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
         BlockLastStrip = Allocate<int>(Blocks);
         BlockLow = Allocate<double>(Blocks);
         BlockHigh = Allocate<double>(Blocks);
+        Mixing = new AndersonMixing(device, rows);
+        _owned.Add(Mixing);
+        LogU = Allocate<double>(2L * rows);
+        LogV = Allocate<double>(columns);
         for (int i = 0; i < rows; i++) RowOrder[i] = i;
         for (int j = 0; j < columns; j++) ColumnOrder[j] = j;
     }
@@ -71,7 +75,7 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
 
     /// <summary>Native bytes a workspace of this shape holds.</summary>
     public static long BytesFor(int rows, int columns) =>
-        (long)rows * columns * sizeof(T) + (long)rows * columns * 8 / (PanelRows * StripWidth) + 128L * (rows + columns);
+        (long)rows * columns * sizeof(T) + (long)rows * columns * 8 / (PanelRows * StripWidth) + 128L * (rows + columns) + AndersonMixing.BytesFor(rows);
 
     internal static int StripWidth => 64 / sizeof(T);
     internal CpuDevice Device { get; }
@@ -112,6 +116,11 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
     internal int* BlockLastStrip { get; }
     internal double* BlockLow { get; }
     internal double* BlockHigh { get; }
+    internal AndersonMixing Mixing { get; }
+
+    /// <summary>Row potentials over epsilon, after and before the last iteration.</summary>
+    internal double* LogU { get; }
+    internal double* LogV { get; }
 
     /// <summary>Forgets the support of earlier solves, so that the next one starts as on a fresh workspace.</summary>
     public void Forget()

@@ -20,7 +20,7 @@ public sealed class EntropicGromovWassersteinTests
         using DomainCostResult c1 = DomainCosts.Build(x, s_euclid), c2 = DomainCosts.Build(y, s_euclid);
         using GromovResult result = EntropicGromovWasserstein.Solve(c1.Cost, c2.Cost, new GromovOptions
         {
-            Epsilon = solver == GromovSolverKind.Pgd ? 5e-4 : 1e-2, Solver = solver, MaxIterations = 400, InnerStart = InnerStart.Warm,
+            Epsilon = solver == GromovSolverKind.Pgd ? 5e-4 : 1e-2, Solver = solver, MaxIterations = 400,
         });
         for (int i = 0; i < 40; i++)
         {
@@ -97,7 +97,7 @@ public sealed class EntropicGromovWassersteinTests
         using (y)
         using (DomainCostResult c1 = DomainCosts.Build(x, s_euclid), c2 = DomainCosts.Build(y, s_euclid))
         {
-            GromovOptions options = new() { Epsilon = 5e-3, InnerStart = InnerStart.Warm, Inner = SinkhornOptions.Pot with { MaxIterations = 20_000, Tolerance = 1e-12 } };
+            GromovOptions options = new() { Epsilon = 5e-3, Inner = SinkhornOptions.Pot with { MaxIterations = 20_000, Tolerance = 1e-12 } };
             using GromovResult full = EntropicGromovWasserstein.Solve(c1.Cost, c2.Cost, options with { ExactProducts = true });
             using GromovResult updated = EntropicGromovWasserstein.Solve(c1.Cost, c2.Cost, options);
             using GromovResult single = EntropicGromovWasserstein.Solve(c1.Cost, c2.Cost, options with { Precision = GromovPrecision.Single, Tolerance = 1e-6, Inner = options.Inner with { Tolerance = 1e-6, MaxIterations = 2000 } });

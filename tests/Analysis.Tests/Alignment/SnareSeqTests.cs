@@ -28,7 +28,7 @@ public sealed class SnareSeqTests
         Assert.Equal(6, c1.Divisor);
         Assert.Equal(4, c2.Divisor);
 
-        using GromovResult result = EntropicGromovWasserstein.Solve(c1.Cost, c2.Cost, new GromovOptions { Epsilon = 1e-3 });
+        using GromovResult result = EntropicGromovWasserstein.Solve(c1.Cost, c2.Cost, new GromovOptions { Epsilon = 1e-3, InnerSolve = InnerSolve.PotIterates });
 
         TestContext.Current.TestOutputHelper?.WriteLine($"{result.Timing} total {result.Timing.Total:F2} s, inner {result.InnerIterations}, fill {result.KernelFill:F3}, loss {result.Loss:R}");
         TestContext.Current.TestOutputHelper?.WriteLine(string.Join(" ", result.ErrorTrace.Select(e => e.ToString("e6"))));

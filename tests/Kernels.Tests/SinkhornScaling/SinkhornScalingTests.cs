@@ -82,6 +82,38 @@ public sealed class SinkhornScalingTests
         Assert.True(problem.Workspace.Fill < 0.6, $"the kernel of three clusters is {problem.Workspace.Fill:P0} full");
     }
 
+    [Theory]
+    [InlineData(0.02)]
+    [InlineData(0.004)]
+    public void Acceleration_reaches_the_same_plan_in_far_fewer_iterations(double epsilon)
+    {
+        // Mass moves between the clusters only through the few entries that join them: plain Sinkhorn takes thousands of iterations.
+        using CpuDevice device = new(2);
+        using Problem<double> problem = new(device, 150, 170, seed: 11, clusters: 3);
+        SinkhornOptions plain = SinkhornOptions.Pot with { MaxIterations = 200_000, Tolerance = 1e-11 };
+        SinkhornResult slow = problem.Run(KernelVariant.Avx2, epsilon, plain);
+        double[] expected = problem.Plan(epsilon);
+        foreach (KernelVariant variant in new[] { KernelVariant.Avx512, KernelVariant.Avx2, KernelVariant.Portable })
+        {
+            problem.Workspace.Forget();
+            SinkhornResult fast = problem.Run(variant, epsilon, plain with { Accelerate = true, CheckEvery = 1 });
+            Assert.True(slow.Converged && fast.Converged);
+            Assert.True(fast.MarginalError < 1e-11);
+            Assert.True(fast.Iterations * 5 < slow.Iterations, $"{variant}: {fast.Iterations} accelerated iterations, {slow.Iterations} plain ones");
+            AssertClose(expected, problem.Plan(epsilon), 1e-6, $"{variant}");
+        }
+    }
+
+    [Fact]
+    public void Accelerated_single_precision_stops_at_what_it_can_reach()
+    {
+        using CpuDevice device = new(2);
+        using Problem<float> problem = new(device, 150, 170, seed: 11, clusters: 3);
+        SinkhornResult result = problem.Run(KernelVariant.Avx2, 0.02, SinkhornOptions.Pot with { Accelerate = true, CheckEvery = 1 });
+        Assert.True(result.Converged && result.Iterations < 300, $"{result}");
+        Assert.InRange(result.MarginalError, 0, 1e-7);
+    }
+
     [Fact]
     public void Bytes_do_not_depend_on_the_number_of_threads()
     {
@@ -90,7 +122,7 @@ public sealed class SinkhornScalingTests
         {
             using CpuDevice device = new(threads);
             using Problem<double> problem = new(device, 700, 600, seed: 13, clusters: 4);
-            SinkhornOptions options = SinkhornOptions.Pot with { MaxIterations = 50, CompactKernel = true };
+            SinkhornOptions options = SinkhornOptions.Pot with { MaxIterations = 50, CompactKernel = true, Accelerate = true };
             problem.Solve(KernelVariant.Avx2, 0.01, options);
             double[] plan = problem.Solve(KernelVariant.Avx2, 0.01, options);
             first ??= plan;
@@ -103,7 +135,7 @@ public sealed class SinkhornScalingTests
     {
         using CpuDevice device = new(1);
         using Problem<double> problem = new(device, 90, 80, seed: 17);
-        SinkhornOptions options = SinkhornOptions.Pot with { CompactKernel = true };
+        SinkhornOptions options = SinkhornOptions.Pot with { CompactKernel = true, Accelerate = true };
         for (int i = 0; i < 3; i++) problem.Run(KernelVariant.Avx2, 0.01, options);
         long before = GC.GetAllocatedBytesForCurrentThread();
         for (int i = 0; i < 4; i++) problem.Run(KernelVariant.Avx2, 0.01, options);
@@ -164,6 +196,11 @@ public sealed class SinkhornScalingTests
         public double[] Solve(KernelVariant variant, double epsilon, SinkhornOptions options)
         {
             Run(variant, epsilon, options);
+            return Plan(epsilon);
+        }
+
+        public double[] Plan(double epsilon)
+        {
             double[] plan = new double[_cost.Rows * _cost.Columns];
             for (int i = 0; i < _cost.Rows; i++)
                 for (int j = 0; j < _cost.Columns; j++)
