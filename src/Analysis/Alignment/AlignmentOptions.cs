@@ -52,13 +52,14 @@ public sealed record AlignmentOptions
 /// <param name="BarycentricAccuracy">Label accuracy where labels are known.</param>
 public sealed record StartOutcome(string Kind, double Loss, bool Converged, double Displacement, double? BarycentricAccuracy);
 
-/// <summary>Losses against decoy targets.</summary>
-/// <param name="ObservedLoss">Loss against the real target with the same screening settings.</param>
-/// <param name="DecoyLosses">Loss against each cluster-permuted decoy.</param>
-public sealed record NullDistribution(double ObservedLoss, IReadOnlyList<double> DecoyLosses)
+/// <summary>Correlations of matched distances against decoy targets.</summary>
+/// <param name="Observed">Correlation against the real target, with the same screening settings.</param>
+/// <param name="Decoys">Correlation against each cluster-permuted decoy; fewer than asked for where no arrangement differs enough from the target.</param>
+/// <param name="Rejected">Arrangements drawn but not used because the target itself fits them about as well as the first domain fits the target.</param>
+public sealed record NullDistribution(double Observed, IReadOnlyList<double> Decoys, int Rejected)
 {
-    /// <summary>(1 + decoys with a loss at or below the observed) / (1 + decoys).</summary>
-    public double P => (1 + DecoyLosses.Count(loss => loss <= ObservedLoss)) / (1.0 + DecoyLosses.Count);
+    /// <summary>(1 + decoys with a correlation at or above the observed) / (1 + decoys).</summary>
+    public double P => (1 + Decoys.Count(correlation => correlation >= Observed)) / (1.0 + Decoys.Count);
 }
 
 /// <summary>A finished alignment. Owns its coupling.</summary>

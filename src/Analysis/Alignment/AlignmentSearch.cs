@@ -8,6 +8,11 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
 {
     /// <summary>A start must beat the main one by more than the screening tolerance to replace it.</summary>
     private const double WorthwhileGain = 1e-4;
+    private const int DrawsPerDecoy = 4;
+
+    /// <summary>A decoy is at least this many times as far from the target (one minus the correlation) as the first domain is.</summary>
+    private const double DecoyDistance = 1.1;
+    private double _selectedCorrelation;
 
     public string Selected { get; private set; } = "product";
     public IReadOnlyList<StartOutcome> Outcomes { get; private set; } = [];
@@ -19,16 +24,17 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
     public GromovResult Run()
     {
         Selected = initial is null ? "product" : "given";
-        GromovResult result = Solve(c2, options.Gromov, initial);
+        GromovResult result = Solve(options.Gromov, initial);
         if (options.Starts == 1 && options.Decoys == 0) return result;
         // The main solve's coupling under the screening settings: starts and decoys are compared like with like.
         bool same = options.Screening == options.Gromov;
-        GromovResult reference = same ? result : Solve(c2, options.Screening, initial);
+        GromovResult reference = same ? result : Solve(options.Screening, initial);
         try
         {
             SelectedScreeningLoss = reference.FusedLoss;
+            _selectedCorrelation = DistanceCorrelation.Of(c1, c2, reference.Coupling);
             if (options.Starts > 1) result = SearchStarts(result, reference);
-            if (options.Decoys > 0) RunDecoys();
+            if (options.Decoys > 0) RunDecoys(_selectedCorrelation);
             return result;
         }
         finally
@@ -48,14 +54,15 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
                 progress.Report("trying other starts", start, options.Starts);
                 bool mirrored = start == 1;
                 using Matrix<double> from = mirrored ? StartingCouplings.Mirrored(c1, c2, main.Coupling) : StartingCouplings.Random(c1, c2, options.Seed, start);
-                others.Add((mirrored ? "mirrored" : "random", Solve(c2, options.Screening, from)));
+                others.Add((mirrored ? "mirrored" : "random", Solve(options.Screening, from)));
             }
             (string Kind, GromovResult Result) best = others.MinBy(o => o.Result.FusedLoss);
             if (best.Result.FusedLoss < reference.FusedLoss * (1 - WorthwhileGain))
             {
                 Selected = best.Kind;
                 SelectedScreeningLoss = best.Result.FusedLoss;
-                chosen = Solve(c2, options.Gromov, best.Result.Coupling);
+                _selectedCorrelation = DistanceCorrelation.Of(c1, c2, best.Result.Coupling);
+                chosen = Solve(options.Gromov, best.Result.Coupling);
             }
             List<StartOutcome> outcomes = [Describe(initial is null ? "product" : "given", reference, chosen.Coupling)];
             outcomes.AddRange(others.Select(o => Describe(o.Kind, o.Result, chosen.Coupling)));
@@ -69,21 +76,30 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
         }
     }
 
-    private void RunDecoys()
+    private void RunDecoys(double observed)
     {
-        double[] losses = new double[options.Decoys];
-        for (int decoy = 0; decoy < losses.Length; decoy++)
+        List<double> correlations = [];
+        int drawn = 0;
+        for (; correlations.Count < options.Decoys && drawn < DrawsPerDecoy * options.Decoys; drawn++)
         {
-            progress.Report("aligning to decoys", decoy, losses.Length);
-            using Matrix<double> target = DecoyTargets.ClusterPermuted(c2, options.Seed, decoy);
-            using GromovResult result = Solve(target, options.Screening, null);
-            losses[decoy] = result.FusedLoss;
+            progress.Report("aligning to decoys", correlations.Count, options.Decoys);
+            using Matrix<double> decoy = DecoyTargets.ClusterPermuted(c2, options.Seed, drawn);
+            // Where clusters are alike, rearranging them gives the target back: whatever fits the target fits such a decoy, and that says nothing.
+            if (1 - Correlation(c2, decoy, null) < DecoyDistance * (1 - observed)) continue;
+            correlations.Add(Correlation(c1, decoy, fused));
         }
-        Null = new NullDistribution(SelectedScreeningLoss!.Value, losses);
+        Null = new NullDistribution(observed, correlations, drawn - correlations.Count);
     }
 
-    private GromovResult Solve(Matrix<double> target, GromovOptions settings, Matrix<double>? from) =>
-        EntropicGromovWasserstein.Solve(c1, target, settings, fused, from, progress: progress, cancellation: cancellation);
+    private double Correlation(Matrix<double> source, Matrix<double> target, Matrix<double>? between)
+    {
+        GromovOptions settings = between is null ? options.Screening with { Alpha = 1 } : options.Screening;
+        using GromovResult result = EntropicGromovWasserstein.Solve(source, target, settings, between, progress: progress, cancellation: cancellation);
+        return DistanceCorrelation.Of(source, target, result.Coupling);
+    }
+
+    private GromovResult Solve(GromovOptions settings, Matrix<double>? from) =>
+        EntropicGromovWasserstein.Solve(c1, c2, settings, fused, from, progress: progress, cancellation: cancellation);
 
     private StartOutcome Describe(string kind, GromovResult result, Matrix<double> chosen)
     {

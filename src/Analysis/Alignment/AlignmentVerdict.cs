@@ -107,14 +107,14 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
 
     private static bool JudgeDecoys(NullDistribution? decoys, List<string> against, List<string> supporting)
     {
-        if (decoys is null || decoys.DecoyLosses.Count == 0) return false;
-        double lowest = decoys.DecoyLosses.Min();
-        if (decoys.ObservedLoss >= lowest)
+        if (decoys is null || decoys.Decoys.Count == 0) return false;
+        double highest = decoys.Decoys.Max();
+        if (decoys.Observed <= highest)
         {
-            against.Add(Text($"The loss ({decoys.ObservedLoss:g4}) is not below that against decoy targets with rearranged clusters (lowest of {decoys.DecoyLosses.Count}: {lowest:g4})."));
+            against.Add(Text($"Matched distances correlate with {decoys.Observed:F3}, no better than against decoy targets with rearranged clusters (highest of {decoys.Decoys.Count}: {highest:F3})."));
             return false;
         }
-        supporting.Add(Text($"The loss ({decoys.ObservedLoss:g4}) is below that against all {decoys.DecoyLosses.Count} decoy targets (lowest {lowest:g4}, p = {decoys.P:g2})."));
+        supporting.Add(Text($"Matched distances correlate with {decoys.Observed:F3}, better than against all {decoys.Decoys.Count} decoy targets with rearranged clusters (highest {highest:F3}, p = {decoys.P:g2})."));
         return true;
     }
 

@@ -108,8 +108,10 @@ internal static class GwAlignCommand
         ["null"] = result.Null is not { } decoys ? null : new JsonObject
         {
             ["kind"] = "targets with rearranged clusters",
-            ["observed_loss"] = JsonText.Number(decoys.ObservedLoss),
-            ["decoy_losses"] = JsonText.Numbers(decoys.DecoyLosses),
+            ["statistic"] = "correlation of matched distances",
+            ["observed"] = JsonText.Number(decoys.Observed),
+            ["decoys"] = JsonText.Numbers(decoys.Decoys),
+            ["rejected_arrangements"] = decoys.Rejected,
             ["p"] = JsonText.Number(decoys.P),
         },
     };

@@ -25,7 +25,7 @@ public sealed class AlignmentVerdictTests
             using AlignmentResult blind = GromovAlignment.Align(x, y, s_options with { Starts = 4, Decoys = 4 });
             Assert.True(blind.Verdict.Trust == Trust.Reliable, string.Join(" ", blind.Verdict.Against));
             Assert.Equal(4, blind.Starts.Count);
-            Assert.Equal(4, blind.Null!.DecoyLosses.Count);
+            Assert.Equal(4, blind.Null!.Decoys.Count);
             using AlignmentResult unknown = GromovAlignment.Align(x, y, s_options);
             Assert.Equal(Trust.NotAssessed, unknown.Verdict.Trust);
         }
@@ -46,6 +46,54 @@ public sealed class AlignmentVerdictTests
         using AlignmentResult result = GromovAlignment.Align(x, y, s_options with { Starts = 3 });
         Assert.Equal(Trust.NotReliable, result.Verdict.Trust);
         Assert.Contains(result.Verdict.Against, reason => reason.Contains("does not single one out"));
+    }
+
+    [Fact]
+    public void Decoys_that_are_the_target_again_are_not_used()
+    {
+        // Eight lumps of different size at the corners of a simplex: however their distances are dealt out, the shape is the same.
+        using CpuDevice device = new(2);
+        using Matrix<double> x = Clouds.Normal(device, 80, 8, 5), y = Clouds.Normal(device, 80, 8, 6);
+        foreach (Matrix<double> cloud in new[] { x, y })
+            for (int i = 0; i < 80; i++)
+                for (int j = 0; j < 8; j++) cloud.Row(i)[j] = 0.1 * cloud.Row(i)[j] + ((int)Math.Sqrt(0.8 * i) == j ? 1 : 0);
+        using AlignmentResult result = GromovAlignment.Align(x, y, s_options with { Decoys = 2 });
+        TestContext.Current.TestOutputHelper?.WriteLine($"{result.Null!.Observed:F4} against {string.Join(" ", result.Null.Decoys)}, {result.Null.Rejected} rejected");
+        Assert.DoesNotContain(result.Verdict.Against, reason => reason.Contains("decoy"));
+        Assert.True(result.Null!.Rejected > 0);
+    }
+
+    [Fact]
+    public void Correlation_of_matched_distances_is_one_for_an_isometry_and_blind_to_scale()
+    {
+        using CpuDevice device = new(1);
+        using Matrix<double> x = Clouds.Normal(device, 30, 3, 9), identity = device.AllocateMatrix<double>(30, 30), product = device.AllocateMatrix<double>(30, 30);
+        using DomainCostResult cost = DomainCosts.Build(x, s_euclid);
+        using Matrix<double> doubled = DomainCosts.Copy(cost.Cost);
+        for (int i = 0; i < 30; i++)
+        {
+            identity.Row(i)[i] = 1.0 / 30;
+            product.Row(i).Fill(1.0 / 900);
+            foreach (ref double c in doubled.Row(i)) c *= 2;
+        }
+        Assert.Equal(1, DistanceCorrelation.Of(cost.Cost, doubled, identity), 1e-12);
+        Assert.Equal(0, DistanceCorrelation.Of(cost.Cost, doubled, product), 1e-12);
+        double direct = 0, mean = 0;
+        foreach (int i in Enumerable.Range(0, 30))
+            foreach (double c in cost.Cost.Row(i)) (direct, mean) = (direct + c * c / 900, mean + c / 900);
+        using Matrix<double> mixed = device.AllocateMatrix<double>(30, 30);
+        for (int i = 0; i < 30; i++)
+            for (int j = 0; j < 30; j++) mixed.Row(i)[j] = 0.5 * (identity.Row(i)[j] + product.Row(i)[j]);
+        // Half of the mass is matched, half spread: the cross moment mixes E[c²], twice E[c_i.]²-like terms and E[c]².
+        double rows = 0;
+        for (int i = 0; i < 30; i++)
+        {
+            double row = 0;
+            foreach (double c in cost.Cost.Row(i)) row += c / 30;
+            rows += row * row / 30;
+        }
+        double expected = (0.25 * direct + 0.5 * rows + 0.25 * mean * mean - mean * mean) / (direct - mean * mean);
+        Assert.Equal(expected, DistanceCorrelation.Of(cost.Cost, doubled, mixed), 1e-12);
     }
 
     [Fact]

@@ -1,0 +1,60 @@
+using BioSup.Kernels;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>
+/// How well a coupling T carries the distances of one domain onto those of the other: Pearson's correlation of C1_ik and C2_jl over the pairs of pairs
+/// weighted by T_ij T_kl. 1 for an isometry, 0 for unrelated distances.
+/// </summary>
+/// <remarks>
+/// The loss is mean squares of both costs minus twice the cross term, so it also falls when a target merely has less spread; losses against different
+/// targets cannot be compared, correlations can.
+/// </remarks>
+internal static class DistanceCorrelation
+{
+    /// <param name="c1">Cost within the first domain [n, n].</param>
+    /// <param name="c2">Cost within the second domain [m, m].</param>
+    /// <param name="coupling">[n, m], of total mass one.</param>
+    /// <returns>In [-1, 1]; 0 where a domain has no spread of distances.</returns>
+    public static double Of(Matrix<double> c1, Matrix<double> c2, Matrix<double> coupling)
+    {
+        using Matrix<double> left = c1.Device.AllocateMatrix<double>(c1.Rows, c2.Rows), both = c1.Device.AllocateMatrix<double>(c1.Rows, c2.Rows);
+        Gemm.Multiply(Transpose.No, Transpose.No, 1, c1.View, coupling.View, 0, left.View);
+        Gemm.Multiply(Transpose.No, Transpose.Yes, 1, left.View, c2.View, 0, both.View);
+        double cross = 0;
+        double[] p = new double[c1.Rows], q = new double[c2.Rows];
+        for (int i = 0; i < p.Length; i++)
+        {
+            ReadOnlySpan<double> mass = coupling.Row(i), product = both.Row(i);
+            for (int j = 0; j < q.Length; j++)
+            {
+                cross += mass[j] * product[j];
+                p[i] += mass[j];
+                q[j] += mass[j];
+            }
+        }
+        (double mean1, double variance1) = Moments(c1, p);
+        (double mean2, double variance2) = Moments(c2, q);
+        double spread = Math.Sqrt(variance1 * variance2);
+        return spread > 0 ? Math.Clamp((cross - mean1 * mean2) / spread, -1, 1) : 0;
+    }
+
+    private static (double Mean, double Variance) Moments(Matrix<double> cost, double[] mass)
+    {
+        double mean = 0, square = 0;
+        for (int i = 0; i < mass.Length; i++)
+        {
+            ReadOnlySpan<double> row = cost.Row(i);
+            double rowMean = 0, rowSquare = 0;
+            for (int j = 0; j < mass.Length; j++)
+            {
+                rowMean += mass[j] * row[j];
+                rowSquare += mass[j] * row[j] * row[j];
+            }
+            mean += mass[i] * rowMean;
+            square += mass[i] * rowSquare;
+        }
+        return (mean, Math.Max(0, square - mean * mean));
+    }
+}
