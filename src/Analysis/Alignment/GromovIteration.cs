@@ -148,7 +148,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
         double ticks = Stopwatch.Frequency;
         GromovResult result = new()
         {
-            Coupling = ToDouble(_coupling),
+            Coupling = _coupling.ToDouble(),
             Loss = loss,
             FusedLoss = total,
             Entropy = sums.Entropy,
@@ -180,28 +180,8 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
 
     private GromovOperands<float> PrepareSingle(Matrix<T> c1, Matrix<T> c2)
     {
-        using Matrix<float> first = ToSingle(c1), second = ToSingle(c2);
+        using Matrix<float> first = c1.ToSingle(), second = c2.ToSingle();
         return GromovProduct.Prepare(_options.Loss, first.View, second.View, _p.View, _q.View);
-    }
-
-    private static Matrix<float> ToSingle(Matrix<T> source)
-    {
-        Matrix<float> result = source.Device.AllocateMatrix<float>(source.Rows, source.Columns);
-        for (int i = 0; i < source.Rows; i++)
-            for (int j = 0; j < source.Columns; j++) result.Row(i)[j] = float.CreateTruncating(source.Row(i)[j]);
-        return result;
-    }
-
-    private static Matrix<double> ToDouble(Matrix<T> source)
-    {
-        Matrix<double> result = source.Device.AllocateMatrix<double>(source.Rows, source.Columns);
-        for (int i = 0; i < source.Rows; i++)
-        {
-            ReadOnlySpan<T> from = source.Row(i);
-            Span<double> to = result.Row(i);
-            for (int j = 0; j < to.Length; j++) to[j] = double.CreateTruncating(from[j]);
-        }
-        return result;
     }
 
     private TOwned Own<TOwned>(TOwned item) where TOwned : IDisposable

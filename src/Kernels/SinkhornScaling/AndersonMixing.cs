@@ -24,8 +24,6 @@ internal sealed unsafe class AndersonMixing : IDisposable
         _memory = device.Allocate<double>((long)length * (3 * Depth + 2));
     }
 
-    public static long BytesFor(int length) => 8L * length * (3 * Depth + 2);
-
     /// <summary>Number of pairs kept.</summary>
     public int Count => _count;
 

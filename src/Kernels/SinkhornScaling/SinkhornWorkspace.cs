@@ -73,10 +73,6 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
     /// <summary>Share of the kernel's strips that the last pass touched; 1 when nothing could be skipped.</summary>
     public double Fill { get; internal set; } = 1;
 
-    /// <summary>Native bytes a workspace of this shape holds.</summary>
-    public static long BytesFor(int rows, int columns) =>
-        (long)rows * columns * sizeof(T) + (long)rows * columns * 8 / (PanelRows * StripWidth) + 128L * (rows + columns) + AndersonMixing.BytesFor(rows);
-
     internal static int StripWidth => 64 / sizeof(T);
     internal CpuDevice Device { get; }
     internal int Panels { get; }
