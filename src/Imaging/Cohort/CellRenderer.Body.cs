@@ -25,10 +25,10 @@ internal sealed partial class CellRenderer
                 double gap = loss * (0.35 + 0.65 * Canvas.Edge(Math.Cos(3 * angle + gapPhase), 0.8));
                 double rim = 0.50 * Math.Exp(-0.5 * edge * edge) * (1 - gap), shadow = 0.10 * Canvas.Edge(_nuclearRadius - r, 2 * softness);
                 int pixel = row * Size + column;
-                double body = inside * (0.20 + 0.16 * dome - shadow + 0.95 * _strokes.Pixels[pixel]) * (1 - 0.25 * loss);
+                double body = inside * (0.20 + 0.16 * dome - shadow + 2.6 * _strokes.Pixels[pixel]) * (1 - 0.25 * loss);
                 // Body and neurites share one membrane: the brighter wins, so that their joint is smooth.
                 _membrane.Pixels[pixel] = Math.Max(_membrane.Pixels[pixel], (float)body) + (float)(rim * (1 - _membrane.Pixels[pixel]));
-                _mitochondria.Pixels[pixel] += (float)(inside * (0.05 + 0.72 * calcium) * (0.55 + 0.45 * dome));
+                _mitochondria.Pixels[pixel] += (float)(inside * (0.05 + 0.42 * calcium) * (0.55 + 0.45 * dome));
             }
         }
     }
@@ -76,7 +76,7 @@ internal sealed partial class CellRenderer
         CounterRandom random = Stream(CohortStream.Vacuoles);
         for (int i = 0; i < VacuoleCount; i++)
         {
-            double angle = 2 * Math.PI * random.NextDouble(), position = 0.66 + 0.16 * random.NextDouble(), size = _unit * (1.2 + 0.9 * random.NextDouble());
+            double angle = 2 * Math.PI * random.NextDouble(), position = 0.66 + 0.16 * random.NextDouble(), size = _unit * (1.9 + 1.1 * random.NextDouble());
             double presence = Presence(vacuoles, i, VacuoleCount);
             if (presence <= 0) continue;
             (double x, double y) = _soma.At(angle, position);
@@ -107,7 +107,7 @@ internal sealed partial class CellRenderer
             double angle = cap + 1.9 * (random.NextDouble() + random.NextDouble() - 1), position = 0.48 + 0.42 * random.NextDouble();
             (double x, double y) = _soma.At(angle, position);
             double presence = Presence(0.06 + 0.94 * lysosomes, i, Lysosomes);
-            if (presence > 0) _membrane.AddSpot(x, y, 0.55 * _unit, 0.85 * presence);
+            if (presence > 0) _membrane.AddSpot(x, y, 0.75 * _unit, 1.9 * presence);
         }
     }
 }

@@ -42,18 +42,18 @@ internal sealed partial class CellRenderer
         for (int i = 0; i < ChromatinSpots; i++)
         {
             double angle = 2 * Math.PI * random.NextDouble(), r = radius * 0.85 * Math.Sqrt(random.NextDouble());
-            double sigma = _unit * (0.6 + 0.35 * random.NextDouble()), sign = i % 3 == 2 ? -0.5 : 1;
-            _nucleus.AddSpot(x + r * Math.Cos(angle), y + r * Math.Sin(angle), sigma, sign * brightness * (0.08 + 0.62 * texture));
+            double sigma = _unit * (0.7 + 0.35 * random.NextDouble()), sign = i % 3 == 2 ? -0.5 : 1;
+            _nucleus.AddSpot(x + r * Math.Cos(angle), y + r * Math.Sin(angle), sigma, sign * brightness * (0.05 + 1.00 * texture));
         }
     }
 
     private void DrawNucleoli(ref CounterRandom random, double prominence, double x, double y, double radius)
     {
-        int count = 1 + random.NextInt32(2);
+        int count = 2 + random.NextInt32(2);
         for (int i = 0; i < count; i++)
         {
-            double angle = 2 * Math.PI * random.NextDouble(), r = radius * (0.2 + 0.3 * random.NextDouble());
-            _nucleus.CarveDisc(x + r * Math.Cos(angle), y + r * Math.Sin(angle), _unit * (1.0 + 0.9 * prominence), 0.10 + 0.85 * prominence, 0.7 * _unit);
+            double angle = 2 * Math.PI * random.NextDouble(), r = radius * (0.25 + 0.30 * random.NextDouble());
+            _nucleus.CarveDisc(x + r * Math.Cos(angle), y + r * Math.Sin(angle), _unit * (0.9 + 1.3 * prominence), 0.08 + 0.88 * prominence, 0.7 * _unit);
         }
     }
 

@@ -19,7 +19,7 @@ internal sealed partial class CellRenderer
                 double a = Width(path, i, phase, beading), b = Width(path, i + 1, phase, beading);
                 double brightness = 0.52 * (1 - 0.30 * i / 40) * (1 + 0.9 * beading * Bead(i, phase));
                 _membrane.RaiseCapsule(path.X[i], path.Y[i], a, path.X[i + 1], path.Y[i + 1], b, brightness, EdgeSoftness * _unit);
-                _strokes.RaiseCapsule(path.X[i], path.Y[i], 0.6 * a, path.X[i + 1], path.Y[i + 1], 0.6 * b, (0.03 + 0.32 * calcium) * (1 - 0.5 * i / 40), EdgeSoftness * _unit);
+                _strokes.RaiseCapsule(path.X[i], path.Y[i], 0.6 * a, path.X[i + 1], path.Y[i + 1], 0.6 * b, (0.03 + 0.20 * calcium) * (1 - 0.5 * i / 40), EdgeSoftness * _unit);
             }
         }
         for (int i = 0; i < _strokes.Pixels.Length; i++) _mitochondria.Pixels[i] += _strokes.Pixels[i];
@@ -50,11 +50,11 @@ internal sealed partial class CellRenderer
             int tip = path.Count - 1;
             for (int i = 0; i < FilopodiaPerTip; i++)
             {
-                double spread = ((i + 1) / 2 * (i % 2 == 0 ? 1 : -1) * 0.5) + 0.25 * (random.NextDouble() - 0.5), length = _unit * (3.4 + 2.6 * random.NextDouble());
+                double spread = ((i + 1) / 2 * (i % 2 == 0 ? 1 : -1) * 0.5) + 0.25 * (random.NextDouble() - 0.5), length = _unit * (4.6 + 3.0 * random.NextDouble());
                 double presence = Presence(filopodia, i, FilopodiaPerTip), heading = path.Heading[tip] + spread;
                 if (presence <= 0) continue;
                 _membrane.RaiseCapsule(path.X[tip], path.Y[tip], 0.25 * _unit, path.X[tip] + presence * length * Math.Cos(heading),
-                    path.Y[tip] + presence * length * Math.Sin(heading), -0.1 * _unit, 0.62, 0.62 * _unit);
+                    path.Y[tip] + presence * length * Math.Sin(heading), -0.1 * _unit, 0.95, 0.70 * _unit);
             }
             if (filopodia > 0 && !path.IsBranch) _membrane.AddSpot(path.X[tip], path.Y[tip], 1.1 * _unit, 0.30 * filopodia);
         }
@@ -72,7 +72,7 @@ internal sealed partial class CellRenderer
                 if (presence <= 0 || path.Count < 3) continue;
                 int at = 1 + (int)(position * (path.Count - 2));
                 double normal = path.Heading[at] + Math.PI / 2;
-                _membrane.AddSpot(path.X[at] + side * _unit * Math.Cos(normal), path.Y[at] + side * _unit * Math.Sin(normal), 0.48 * _unit, 1.0 * presence);
+                _membrane.AddSpot(path.X[at] + side * _unit * Math.Cos(normal), path.Y[at] + side * _unit * Math.Sin(normal), 0.48 * _unit, 0.8 * presence);
             }
         }
     }

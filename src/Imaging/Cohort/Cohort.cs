@@ -10,6 +10,7 @@ public sealed class CohortCells : IDisposable
         Ids = [.. Enumerable.Range(0, count).Select(i => $"{prefix}{i:D5}")];
         Labels = new int[count];
         DeathRate = new double[count];
+        Stage = new double[count];
         Concepts = device.AllocateMatrix<double>(count, CohortNames.ConceptCount);
     }
 
@@ -26,6 +27,9 @@ public sealed class CohortCells : IDisposable
 
     /// <summary>Death rate in (0, 1), noise included.</summary>
     public double[] DeathRate { get; }
+
+    /// <summary>How far each cell is along the course of its class, 0 (resting) to 1.</summary>
+    public double[] Stage { get; }
 
     /// <summary>[cells, concepts] intensities in [0, 1]; exactly 0 where the concept is absent.</summary>
     public Matrix<double> Concepts { get; }
@@ -139,7 +143,7 @@ public sealed class Cohort : IDisposable
     {
         Span<double> concepts = cells.Concepts.Row(cell);
         cells.Labels[cell] = CohortModel.DrawClass(Options.Seed, modality, cell);
-        CohortModel.DrawConcepts(Options.Seed, modality, cell, cells.Labels[cell], concepts);
+        cells.Stage[cell] = CohortModel.DrawConcepts(Options.Seed, modality, cell, cells.Labels[cell], concepts);
         cells.DeathRate[cell] = CohortModel.DrawDeathRate(Options.Seed, modality, cell, concepts);
     }
 

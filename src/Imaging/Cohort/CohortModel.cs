@@ -9,18 +9,22 @@ internal enum CohortStream
     Fragments, Blebs, Vacuoles, Aggregates, Lysosomes, Actin, Synapses, Filopodia, Camera, Library, Counts,
 }
 
+/// <summary>A turn in the course of a class: from <paramref name="Onset"/> on, cells carry the concept with another probability than resting ones.</summary>
+/// <param name="Concept">What changes.</param>
+/// <param name="Probability">Probability of carrying the concept once the change is complete.</param>
+/// <param name="Onset">Stage at which it begins, 0 to 1; it is complete <see cref="CohortModel.EventWidth"/> later.</param>
+public sealed record CohortEvent(CohortConcept Concept, double Probability, double Onset);
+
 /// <summary>
-/// The generative truth of the cohort: how classes draw concepts, and how concepts drive death. Concept j of a cell of class c is
-/// active with probability p[c, j]; an active intensity is s[c, j] (0.25 + 0.75 q) with q uniform on (0, 1), so its mean is 0.625 p s.
-/// A Gaussian copula with three factors (degeneration, maturation, bioenergetics) ties the concepts of one cell together.
+/// The generative truth of the cohort: how classes draw concepts, and how concepts drive death. Every cell stands at a stage t in [0, 1] of the course
+/// of its class; stage 0 is the resting, mature cell, and is the same for all classes. Along a course concepts appear or vanish one after another
+/// (<see cref="CohortEvent"/>), so that the cells of the four classes form one tree of four branches. Given class and stage, concepts are independent:
+/// concept j is active with probability p[c, j](t); an active intensity is (0.55 + 0.45 p / max p) (0.5 + 0.5 q) with q uniform on (0, 1).
 /// </summary>
 public static class CohortModel
 {
     /// <summary>Share of each class among the cells.</summary>
     public static IReadOnlyList<double> ClassShares { get; } = [0.34, 0.28, 0.21, 0.17];
-
-    /// <summary>Names of the copula's factors.</summary>
-    public static IReadOnlyList<string> Factors { get; } = ["degeneration", "maturation", "bioenergetics"];
 
     /// <summary>Standard deviation of the noise on the logit of the death rate.</summary>
     public const double DeathNoise = 0.35;
@@ -28,51 +32,99 @@ public static class CohortModel
     /// <summary>Logit of the death rate of a cell that carries no concept.</summary>
     public const double DeathIntercept = -2.6;
 
-    internal const double LowestActive = 0.25;
+    /// <summary>Span of stages that a change of probability takes.</summary>
+    public const double EventWidth = 0.22;
+
+    internal const double LowestActive = 0.5;
     private const double GoldenRatio = 0.61803398874989484820;
+    private const int StagesOfMean = 512;
 
-    // Rows: concepts; columns: Control, SNCA, GBA, LRRK2. Each mutant has traits of its own (aggregates; lysosomes and vacuoles; actin and
-    // clustered mitochondria), shares others, and every pair of classes lies at its own distance (0.51 Control-LRRK2 to 0.96 Control-SNCA
-    // between expected intensities): no relabelling of the classes keeps all distances, so a mirrored alignment cannot fit.
-    private static readonly double[,] s_activation =
-    {
-        { .45, .35, .40, .60 }, { .75, .32, .40, .66 }, { .55, .30, .42, .22 }, { .08, .50, .28, .16 }, { .30, .50, .44, .52 },
-        { .62, .18, .28, .44 }, { .10, .32, .20, .42 }, { .16, .62, .36, .20 }, { .35, .28, .35, .30 }, { .07, .42, .26, .10 },
-        { .04, .25, .14, .06 }, { .46, .26, .35, .42 }, { .35, .40, .35, .35 }, { .06, .35, .22, .09 }, { .08, .18, .58, .18 },
-        { .04, .74, .34, .08 }, { .18, .30, .84, .34 }, { .32, .22, .18, .60 }, { .66, .28, .34, .56 }, { .40, .18, .30, .28 },
-    };
+    // By concept: probability in a resting, mature cell of any class.
+    private static readonly double[] s_resting = [.08, .96, .94, .05, .08, .94, .04, .06, .10, .03, .02, .10, .08, .04, .04, .04, .05, .05, .94, .06];
 
-    // Rows: concepts; columns: degeneration, maturation, bioenergetics. Squares of a row sum to less than one.
-    private static readonly double[,] s_loadings =
-    {
-        { 0, .35, 0 }, { -.45, .50, 0 }, { -.20, .60, 0 }, { .50, 0, 0 }, { 0, 0, .50 },
-        { -.35, 0, .60 }, { 0, 0, -.50 }, { .55, 0, -.30 }, { 0, -.30, 0 }, { .75, 0, 0 },
-        { .70, 0, 0 }, { 0, .30, .20 }, { .15, 0, 0 }, { .65, 0, 0 }, { .30, 0, -.35 },
-        { .25, 0, -.35 }, { 0, 0, -.45 }, { 0, .20, .15 }, { -.40, .60, 0 }, { 0, -.40, .15 },
-    };
+    // The branches differ in length (SNCA eleven changes, LRRK2 six, GBA five, Control five towards immature cells) and in how cells spread over them
+    // (stage exponents below): a tree with no symmetry, so that no mirrored alignment keeps the distances as well as the true one. LRRK2 and SNCA share
+    // fragmented mitochondria and poor branching, GBA shares the latter.
+    private static readonly CohortEvent[][] s_courses =
+    [
+        [
+            new(CohortConcept.NeuriteBranching, .10, .35), new(CohortConcept.SynapticPuncta, .06, .45), new(CohortConcept.Filopodia, .90, .55),
+            new(CohortConcept.NucleolarProminence, .75, .62), new(CohortConcept.NuclearSize, .80, .70),
+        ],
+        [
+            new(CohortConcept.Aggregates, .97, .02), new(CohortConcept.Calcium, .95, .12), new(CohortConcept.SynapticPuncta, .04, .22),
+            new(CohortConcept.MitochondrialNetwork, .05, .30), new(CohortConcept.MitochondrialPuncta, .75, .36), new(CohortConcept.NeuriteBeading, .90, .42),
+            new(CohortConcept.NeuriteBranching, .04, .48), new(CohortConcept.NeuriteLength, .06, .55), new(CohortConcept.NuclearCondensation, .95, .62),
+            new(CohortConcept.MembraneBlebbing, .90, .70), new(CohortConcept.NuclearFragmentation, .85, .78),
+        ],
+        [
+            new(CohortConcept.LysosomalPuncta, .97, 0), new(CohortConcept.Vacuoles, .95, .08), new(CohortConcept.SomaSize, .90, .16), new(CohortConcept.ChromatinTexture, .90, .26),
+            new(CohortConcept.NeuriteBranching, .15, .36),
+        ],
+        [
+            new(CohortConcept.ActinBundles, .96, 0), new(CohortConcept.MitochondrialClustering, .95, .05), new(CohortConcept.MitochondrialNetwork, .08, .20),
+            new(CohortConcept.MitochondrialPuncta, .85, .30), new(CohortConcept.NeuriteBranching, .05, .40), new(CohortConcept.Filopodia, .55, .50),
+        ],
+    ];
+
+    // Stage = u^(1/a) for mutants, crowded towards the end of their course; 1 - u^(1/a) for Control, crowded at rest. u uniform.
+    private static readonly double[] s_stageExponent = [2.2, 1.15, 2.0, 1.4];
+
+    private static readonly double[] s_highest = [.. Enumerable.Range(0, CohortNames.ConceptCount).Select(j =>
+        s_courses.SelectMany(course => course).Where(e => (int)e.Concept == j).Select(e => e.Probability).Append(s_resting[j]).Max())];
 
     private static readonly double[] s_death = BuildDeathWeights();
 
     /// <summary>Weight of each concept in the logit of the death rate.</summary>
     public static IReadOnlyList<double> DeathWeights => s_death;
 
-    /// <summary>Probability that a cell of this class carries this concept.</summary>
-    public static double Activation(int cellClass, int concept) => s_activation[concept, cellClass];
+    /// <summary>What changes along the course of a class.</summary>
+    public static IReadOnlyList<CohortEvent> Course(int cellClass) => s_courses[cellClass];
 
-    /// <summary>Largest intensity of this concept in this class, 0.55 to 1: traits are strongest where they are most frequent.</summary>
-    public static double Strength(int cellClass, int concept)
+    /// <summary>Probability that a resting cell, of any class, carries this concept.</summary>
+    public static double RestingProbability(int concept) => s_resting[concept];
+
+    /// <summary>Exponent a of the stages of a class: t = u^(1/a) for the mutants, 1 - u^(1/a) for Control, u uniform on (0, 1).</summary>
+    public static double StageExponent(int cellClass) => s_stageExponent[cellClass];
+
+    /// <summary>Probability that a cell of this class at this stage carries this concept.</summary>
+    public static double Probability(int cellClass, int concept, double stage)
     {
-        double highest = 0;
-        for (int c = 0; c < ClassShares.Count; c++) highest = Math.Max(highest, s_activation[concept, c]);
-        return 0.55 + 0.45 * s_activation[concept, cellClass] / highest;
+        double p = s_resting[concept];
+        foreach (CohortEvent change in s_courses[cellClass])
+        {
+            if ((int)change.Concept != concept) continue;
+            double s = Math.Clamp((stage - change.Onset) / EventWidth, 0, 1);
+            p += (change.Probability - p) * s * s * (3 - 2 * s);
+        }
+        return p;
     }
 
-    /// <summary>Expected intensity of this concept in this class.</summary>
-    public static double ExpectedIntensity(int cellClass, int concept) =>
-        Activation(cellClass, concept) * Strength(cellClass, concept) * (LowestActive + (1 - LowestActive) / 2);
+    /// <summary>Share of the cells of this class that carry this concept.</summary>
+    public static double Activation(int cellClass, int concept) => MeanOverStages(cellClass, stage => Probability(cellClass, concept, stage));
 
-    /// <summary>Loading of a concept on a factor of the copula.</summary>
-    public static double Loading(int concept, int factor) => s_loadings[concept, factor];
+    /// <summary>Expected intensity of this concept in this class.</summary>
+    public static double ExpectedIntensity(int cellClass, int concept) => MeanOverStages(cellClass, stage =>
+    {
+        double p = Probability(cellClass, concept, stage);
+        return p * Strength(concept, p) * (LowestActive + (1 - LowestActive) / 2);
+    });
+
+    /// <summary>Largest intensity of a concept that is carried with probability p: traits are strongest where they are most frequent.</summary>
+    private static double Strength(int concept, double p) => 0.55 + 0.45 * p / s_highest[concept];
+
+    private static double Stage(int cellClass, double u)
+    {
+        double power = Math.Pow(u, 1 / s_stageExponent[cellClass]);
+        return cellClass == 0 ? 1 - power : power;
+    }
+
+    private static double MeanOverStages(int cellClass, Func<double, double> f)
+    {
+        double sum = 0;
+        for (int i = 0; i < StagesOfMean; i++) sum += f(Stage(cellClass, (i + 0.5) / StagesOfMean));
+        return sum / StagesOfMean;
+    }
 
     /// <summary>Death rate without noise: 1 / (1 + exp(-(intercept + Σ weight · intensity))).</summary>
     public static double ExpectedDeathRate(ReadOnlySpan<double> concepts) => Logistic(DeathLogit(concepts));
@@ -96,23 +148,17 @@ public static class CohortModel
         return label;
     }
 
-    internal static void DrawConcepts(ulong seed, CohortModality modality, int cell, int cellClass, Span<double> concepts)
+    /// <summary>Draws the concepts of a cell and returns its stage.</summary>
+    internal static double DrawConcepts(ulong seed, CohortModality modality, int cell, int cellClass, Span<double> concepts)
     {
         CounterRandom random = Stream(seed, modality, cell, CohortStream.Concepts);
-        Span<double> factors = [random.NextNormal(), random.NextNormal(), random.NextNormal()];
+        double stage = Stage(cellClass, random.NextDouble());
         for (int j = 0; j < concepts.Length; j++)
         {
-            double z = 0, common = 0;
-            for (int f = 0; f < factors.Length; f++)
-            {
-                z += s_loadings[j, f] * factors[f];
-                common += s_loadings[j, f] * s_loadings[j, f];
-            }
-            z += Math.Sqrt(1 - common) * random.NextNormal();
-            double p = Activation(cellClass, j), u = NormalCdf(z);
-            double q = (u - (1 - p)) / p;
-            concepts[j] = q <= 0 ? 0 : Strength(cellClass, j) * (LowestActive + (1 - LowestActive) * Math.Min(q, 1));
+            double p = Probability(cellClass, j, stage), q = (random.NextDouble() - (1 - p)) / p;
+            concepts[j] = q <= 0 ? 0 : Strength(j, p) * (LowestActive + (1 - LowestActive) * Math.Min(q, 1));
         }
+        return stage;
     }
 
     internal static double DrawDeathRate(ulong seed, CohortModality modality, int cell, ReadOnlySpan<double> concepts)
@@ -123,14 +169,6 @@ public static class CohortModel
 
     internal static CounterRandom Stream(ulong seed, CohortModality modality, int cell, CohortStream purpose) =>
         new(seed, (ulong)modality << 60 | (ulong)purpose << 40 | (uint)cell);
-
-    /// <summary>Φ(z) by Abramowitz and Stegun 7.1.26, absolute error below 1e-7.</summary>
-    internal static double NormalCdf(double z)
-    {
-        double x = Math.Abs(z) / Math.Sqrt(2), t = 1 / (1 + 0.3275911 * x);
-        double tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * Math.Exp(-x * x) / 2;
-        return z >= 0 ? 1 - tail : tail;
-    }
 
     private static double[] BuildDeathWeights()
     {

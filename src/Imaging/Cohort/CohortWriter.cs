@@ -11,7 +11,7 @@ public static class CohortWriter
     private static readonly JsonSerializerOptions s_readable = new() { WriteIndented = true };
 
     /// <summary>
-    /// Writes into an existing folder: image_cells.csv and rna_cells.csv (id, class, death rate, one column per concept), rna.h5ad
+    /// Writes into an existing folder: image_cells.csv and rna_cells.csv (id, class, death rate, stage, one column per concept), rna.h5ad
     /// (counts, cells as observations, genes as variables), programmes.gmt and truth.json (the generative model).
     /// </summary>
     public static void Write(Cohort cohort, string folder)
@@ -34,10 +34,10 @@ public static class CohortWriter
         return new AnnData(cells, new DataFrame([.. cohort.Genes])) { X = NdArray.FromMatrix(cohort.Counts.View) };
     }
 
-    /// <summary>One row per cell: cell, class, death_rate, then the concepts.</summary>
+    /// <summary>One row per cell: cell, class, death_rate, stage, then the concepts.</summary>
     public static Table CellTable(CohortCells cells, params Column[] extra)
     {
-        List<Column> columns = [new Column("cell", (string[])cells.Ids.Clone()), new Column("class", cells.ClassNames), new Column("death_rate", cells.DeathRate), .. extra];
+        List<Column> columns = [new Column("cell", (string[])cells.Ids.Clone()), new Column("class", cells.ClassNames), new Column("death_rate", cells.DeathRate), new Column("stage", cells.Stage), .. extra];
         for (int j = 0; j < CohortNames.ConceptCount; j++)
         {
             double[] values = new double[cells.Count];
@@ -58,7 +58,9 @@ public static class CohortWriter
         ["channels"] = Strings(CohortNames.Channels),
         ["classes"] = Strings(CohortNames.Classes),
         ["class_shares"] = Numbers(CohortModel.ClassShares),
-        ["factors"] = Strings(CohortModel.Factors),
+        ["stage_exponents"] = Numbers(Enumerable.Range(0, CohortNames.Classes.Count).Select(CohortModel.StageExponent)),
+        ["event_width"] = CohortModel.EventWidth,
+        ["courses"] = new JsonArray([.. Enumerable.Range(0, CohortNames.Classes.Count).Select(CourseTruth)]),
         ["death_rate"] = new JsonObject
         {
             ["formula"] = "logit(death_rate) = intercept + sum(weight * intensity) + noise * N(0, 1)",
@@ -75,14 +77,21 @@ public static class CohortWriter
         return new JsonObject
         {
             ["name"] = CohortNames.Concepts[concept],
-            ["activation_by_class"] = Numbers(classes.Select(c => CohortModel.Activation(c, concept))),
+            ["resting_probability"] = CohortModel.RestingProbability(concept),
+            ["activation_by_class"] = Numbers(classes.Select(c => Math.Round(CohortModel.Activation(c, concept), 6))),
             ["expected_intensity_by_class"] = Numbers(classes.Select(c => Math.Round(CohortModel.ExpectedIntensity(c, concept), 6))),
-            ["factor_loadings"] = Numbers(Enumerable.Range(0, CohortModel.Factors.Count).Select(f => CohortModel.Loading(concept, f))),
             ["death_weight"] = CohortModel.DeathWeights[concept],
             ["programme"] = programme.Name,
             ["genes"] = Strings(programme.Genes),
         };
     }
+
+    private static JsonNode CourseTruth(int cellClass) => new JsonArray([.. CohortModel.Course(cellClass).Select(e => (JsonNode)new JsonObject
+    {
+        ["concept"] = CohortNames.Concepts[(int)e.Concept],
+        ["probability"] = e.Probability,
+        ["onset"] = e.Onset,
+    })]);
 
     private static JsonArray Strings(IEnumerable<string> values) => new([.. values.Select(v => (JsonNode)v)]);
 
