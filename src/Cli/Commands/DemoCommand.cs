@@ -16,8 +16,8 @@ internal static class DemoCommand
         {
             RunConfig config = parsed.GetValue(size) switch
             {
-                "small" => Configure(new CohortSection { ImageCells = 600, RnaCells = 400 }, epochs: 30, decoys: 5),
-                "full" => Configure(new CohortSection { ImageCells = 2000, RnaCells = 1000, ImageSize = 96 }, epochs: 20, decoys: 5),
+                "small" => Configure(new CohortSection { ImageCells = 600, RnaCells = 400 }, epochs: 10, decoys: 5),
+                "full" => Configure(new CohortSection { ImageCells = 2000, RnaCells = 1000, ImageSize = 96 }, epochs: 2, decoys: 5),
                 string other => throw new UsageException($"--size {other}: expected small or full."),
                 null => throw new UsageException("--size: expected small or full."),
             };
@@ -38,13 +38,13 @@ internal static class DemoCommand
             Encoder = TokensStage.LearntEncoder,
             // One channel fewer than the cohort has concepts, and no channel can have a concept to itself: superposition to resolve.
             DictionaryChannels = 19,
-            DictionaryWindow = 12,
-            DictionaryCell = 8,
+            DictionaryWindow = 8,
+            DictionaryCell = 4,
             Patch = cohort.ImageSize,
             Stride = cohort.ImageSize,
             Labels = "cohort/image_cells.csv:class",
         },
-        Sae = new JsonObject { ["preset"] = "default", ["d_sae"] = 256, ["batch"] = 1024, ["epochs"] = epochs, ["lr"] = 2e-3, ["sparsity_coeff"] = 0.03, ["log_every"] = 20 },
+        Sae = new JsonObject { ["preset"] = "default", ["d_sae"] = 256, ["batch"] = 1024, ["epochs"] = epochs, ["lr"] = 2e-3, ["sparsity_coeff"] = 0.1, ["log_every"] = 20 },
         Geometry = new GeometrySection { Value = "cohort/image_cells.csv:death_rate" },
         Align = new AlignSection
         {
@@ -52,9 +52,11 @@ internal static class DemoCommand
             Y = "cohort/rna.h5ad:X",
             PrepareY = "counts",
             Pca = 5,
+            // Calcium fills a picture and is one gene programme of twenty: only directions are comparable, not their lengths.
+            Whiten = true,
             Cost = "euclidean",
             ScaleCost = "mean",
-            Epsilon = 1e-2,
+            Epsilon = 3e-2,
             LabelsX = "cohort/image_cells.csv:class",
             LabelsY = "cohort/rna.h5ad:obs/class",
             Starts = 2,

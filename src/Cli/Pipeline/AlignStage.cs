@@ -17,8 +17,8 @@ internal static class AlignStage
     public static void Run(AlignSection section, Func<string, string> locate, RunFolder folder, CommandContext context)
     {
         string prepareX = section.PrepareX ?? (section.X is null ? Preparation.Latents : Preparation.None);
-        using Matrix<double> x = Preparation.Read(context.Device, section.X is { } own ? locate(own) : $"{folder.Latents}:X", prepareX, section.Pca);
-        using Matrix<double> y = Preparation.Read(context.Device, locate(section.Y!), section.PrepareY, section.Pca);
+        using Matrix<double> x = Preparation.Read(context.Device, section.X is { } own ? locate(own) : $"{folder.Latents}:X", prepareX, section.Pca, section.Whiten);
+        using Matrix<double> y = Preparation.Read(context.Device, locate(section.Y!), section.PrepareY, section.Pca, section.Whiten);
         (string[]? labelsX, string[]? labelsY) = Labels(section, locate);
         AlignmentOptions options = Options(section, context.Seed, x.Rows, y.Rows);
         context.Say($"align: {MemoryPlan.ForDense(x.Rows, y.Rows, options.Gromov.Precision)}");

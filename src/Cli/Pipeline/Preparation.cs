@@ -13,7 +13,8 @@ internal static class Preparation
     /// <summary>Reads a matrix and prepares it.</summary>
     /// <param name="recipe">"none"; "latents": ln(1+x), standardise, unit rows, PCA; "counts": equal totals, ln(1+x), standardise, PCA.</param>
     /// <param name="components">Principal components kept; fewer when there are fewer cells or columns.</param>
-    public static Matrix<double> Read(ComputeDevice device, string locator, string recipe, int components)
+    /// <param name="whiten">Divides every component by its standard deviation (divisor n - 1, as scikit-learn's PCA(whiten=True)).</param>
+    public static Matrix<double> Read(ComputeDevice device, string locator, string recipe, int components, bool whiten = false)
     {
         if (recipe == None) return MatrixReader.ReadDouble(device, locator);
         if (recipe is not (Latents or Counts)) throw new UsageException($"'{recipe}' is no way to prepare a matrix; expected none, latents or counts.");
@@ -25,6 +26,18 @@ internal static class Preparation
         if (recipe == Latents) CellPreprocessing.NormaliseRows(values);
         using Matrix<double> wide = values.ToDouble();
         using Pca pca = Pca.Fit(wide, Math.Min(components, Math.Min(values.Rows - 1, values.Columns)));
-        return pca.Transform(wide);
+        Matrix<double> scores = pca.Transform(wide);
+        if (whiten) Whiten(scores, pca.ExplainedVariance);
+        return scores;
+    }
+
+    private static void Whiten(Matrix<double> scores, double[] variance)
+    {
+        for (int i = 0; i < scores.Rows; i++)
+        {
+            Span<double> row = scores.Row(i);
+            // Components beyond the rank of the data are zero and stay so.
+            for (int j = 0; j < row.Length; j++) row[j] = variance[j] > 0 ? row[j] / Math.Sqrt(variance[j]) : 0;
+        }
     }
 }

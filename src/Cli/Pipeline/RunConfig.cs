@@ -108,6 +108,10 @@ internal sealed record AlignSection
 
     /// <summary>Principal components kept by "latents" and "counts".</summary>
     public int Pca { get; set; } = 30;
+
+    /// <summary>True gives every component kept by "latents" and "counts" unit variance: what two technologies amplify differs, so lengths of components need not agree.</summary>
+    public bool Whiten { get; set; }
+
     public string Cost { get; set; } = "geodesic";
     public double Epsilon { get; set; } = 1e-3;
     public string Convention { get; set; } = "pot";

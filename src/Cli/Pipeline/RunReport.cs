@@ -69,8 +69,8 @@ internal static class RunReport
         }
         if (config.Geometry is not null)
         {
-            (double before, double after) = GeometryReport.LocalRatio(folder);
-            report.KeyFigures.Add(new KeyFigure("Local SD ratio", $"{Numbers.Fixed(before, 3)} → {Numbers.Fixed(after, 3)}", "encoder → latents; lower is better", after < before ? Tone.Good : Tone.Warning));
+            (double before, double after, int k) = GeometryReport.LocalRatio(folder);
+            report.KeyFigures.Add(new KeyFigure("Local SD ratio", $"{Numbers.Fixed(before, 3)} → {Numbers.Fixed(after, 3)}", $"encoder → latents, k = {k}; lower is better", after < before ? Tone.Good : Tone.Warning));
         }
         if (config.Align is not null)
         {

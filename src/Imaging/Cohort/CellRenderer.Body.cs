@@ -28,7 +28,7 @@ internal sealed partial class CellRenderer
                 double body = inside * (0.20 + 0.16 * dome - shadow + 2.6 * _strokes.Pixels[pixel]) * (1 - 0.25 * loss);
                 // Body and neurites share one membrane: the brighter wins, so that their joint is smooth.
                 _membrane.Pixels[pixel] = Math.Max(_membrane.Pixels[pixel], (float)body) + (float)(rim * (1 - _membrane.Pixels[pixel]));
-                _mitochondria.Pixels[pixel] += (float)(inside * (0.05 + 0.42 * calcium) * (0.55 + 0.45 * dome));
+                _mitochondria.Pixels[pixel] += (float)(inside * (0.05 + 0.72 * calcium) * (0.55 + 0.45 * dome));
             }
         }
     }

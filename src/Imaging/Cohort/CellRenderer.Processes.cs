@@ -19,7 +19,7 @@ internal sealed partial class CellRenderer
                 double a = Width(path, i, phase, beading), b = Width(path, i + 1, phase, beading);
                 double brightness = 0.52 * (1 - 0.30 * i / 40) * (1 + 0.9 * beading * Bead(i, phase));
                 _membrane.RaiseCapsule(path.X[i], path.Y[i], a, path.X[i + 1], path.Y[i + 1], b, brightness, EdgeSoftness * _unit);
-                _strokes.RaiseCapsule(path.X[i], path.Y[i], 0.6 * a, path.X[i + 1], path.Y[i + 1], 0.6 * b, (0.03 + 0.20 * calcium) * (1 - 0.5 * i / 40), EdgeSoftness * _unit);
+                _strokes.RaiseCapsule(path.X[i], path.Y[i], 0.6 * a, path.X[i + 1], path.Y[i + 1], 0.6 * b, (0.03 + 0.32 * calcium) * (1 - 0.5 * i / 40), EdgeSoftness * _unit);
             }
         }
         for (int i = 0; i < _strokes.Pixels.Length; i++) _mitochondria.Pixels[i] += _strokes.Pixels[i];

@@ -42,9 +42,9 @@ public static class CohortModel
     // By concept: probability in a resting, mature cell of any class.
     private static readonly double[] s_resting = [.08, .96, .94, .05, .08, .94, .04, .06, .10, .03, .02, .10, .08, .04, .04, .04, .05, .05, .94, .06];
 
-    // The branches differ in length (SNCA eleven changes, LRRK2 six, GBA five, Control five towards immature cells) and in how cells spread over them
+    // The branches differ in length (SNCA eleven changes, GBA and Control five, the latter towards immature cells, LRRK2 four) and in how cells spread over them
     // (stage exponents below): a tree with no symmetry, so that no mirrored alignment keeps the distances as well as the true one. LRRK2 and SNCA share
-    // fragmented mitochondria and poor branching, GBA shares the latter.
+    // the loss of the mitochondrial network, GBA and SNCA that of branching.
     private static readonly CohortEvent[][] s_courses =
     [
         [
@@ -62,8 +62,8 @@ public static class CohortModel
             new(CohortConcept.NeuriteBranching, .15, .36),
         ],
         [
-            new(CohortConcept.ActinBundles, .96, 0), new(CohortConcept.MitochondrialClustering, .95, .05), new(CohortConcept.MitochondrialNetwork, .08, .20),
-            new(CohortConcept.MitochondrialPuncta, .85, .30), new(CohortConcept.NeuriteBranching, .05, .40), new(CohortConcept.Filopodia, .55, .50),
+            new(CohortConcept.ActinBundles, .96, 0), new(CohortConcept.MitochondrialClustering, .95, .05), new(CohortConcept.MitochondrialNetwork, .30, .30),
+            new(CohortConcept.Filopodia, .60, .50),
         ],
     ];
 

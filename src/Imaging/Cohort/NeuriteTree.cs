@@ -8,7 +8,7 @@ namespace BioSup.Imaging;
 /// </summary>
 internal sealed class NeuriteTree
 {
-    private const int Primaries = 4, MaxBranches = 3;
+    private const int MaxBranches = 3;
     private readonly List<Path> _paths = [];
 
     /// <summary>A polyline with points about one unit apart.</summary>
@@ -27,12 +27,13 @@ internal sealed class NeuriteTree
     public void Grow(SomaShape soma, ref CounterRandom random, ref CounterRandom branching, double unit, double length, double branches)
     {
         _paths.Clear();
+        int primaries = 4 + random.NextInt32(2);
         double turn = 2 * Math.PI * random.NextDouble();
-        for (int i = 0; i < Primaries; i++)
+        for (int i = 0; i < primaries; i++)
         {
-            double angle = turn + 2 * Math.PI * (i + 0.55 * (random.NextDouble() - 0.5)) / Primaries;
+            double angle = turn + 2 * Math.PI * (i + 0.55 * (random.NextDouble() - 0.5)) / primaries;
             // One neurite leads, as an axon does.
-            double reach = (i == 0 ? 30 : 21 + 5 * random.NextDouble()) * (0.26 + 0.74 * length);
+            double reach = (i == 0 ? 34 : 18 + 11 * random.NextDouble()) * (0.26 + 0.74 * length);
             (double x, double y) = soma.At(angle, 0.93);
             Path trunk = Walk(ref random, x, y, angle, unit, reach, 0.045);
             trunk.BaseWidth = i == 0 ? 1.25 : 1.0;

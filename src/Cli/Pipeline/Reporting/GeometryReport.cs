@@ -37,16 +37,19 @@ internal static class GeometryReport
         section.Table(table);
         if (geometry["cka"]!.AsArray() is { Count: > 0 } cka)
             section.Paragraph($"Linear CKA between the two representations: {Numbers.Fixed((double)cka[0]!["cka"]!, 3)} (1: the same geometry up to rotation and scale).");
-
-        static int IndexOf15(JsonObject m) => Math.Max(0, Array.IndexOf(Values(m, "k"), 15));
     }
 
-    /// <summary>Local SD ratio of both representations, for the key figures of the report.</summary>
-    public static (double Before, double After) LocalRatio(RunFolder folder)
+    /// <summary>Local SD ratio of both representations, for the key figures of the report: the very numbers of the section's first sentence.</summary>
+    public static (double Before, double After, int K) LocalRatio(RunFolder folder)
     {
         JsonObject[] all = Read(folder).All;
-        return (Values(First(all, GeometryStage.Encoder), "mean_ratio")[^1], Values(First(all, GeometryStage.Latents), "mean_ratio")[^1]);
+        JsonObject encoder = First(all, GeometryStage.Encoder), latents = First(all, GeometryStage.Latents);
+        int at = IndexOf15(encoder);
+        return (Values(encoder, "mean_ratio")[at], Values(latents, "mean_ratio")[at], (int)Values(encoder, "k")[at]);
     }
+
+    /// <summary>The neighbourhood size that sentences and key figures speak of: 15 where it was measured, else the first.</summary>
+    private static int IndexOf15(JsonObject m) => Math.Max(0, Array.IndexOf(Values(m, "k"), 15));
 
     private static (JsonObject Geometry, JsonObject[] All) Read(RunFolder folder)
     {
