@@ -79,7 +79,8 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
             }
             if (iteration % PruneEvery == 0) PruneIfSettled();
             iteration++;
-            if (!options.Accelerate) continue;
+            // The last iterate stays plain: a mixed u has no v yet, and the two together would be no plan.
+            if (!options.Accelerate || iteration == options.MaxIterations) continue;
             Accelerate();
             (fresh, _leftRange) = (_leftRange, false);
         }

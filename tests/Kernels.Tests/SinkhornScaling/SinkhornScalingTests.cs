@@ -105,6 +105,24 @@ public sealed class SinkhornScalingTests
     }
 
     [Fact]
+    public void An_accelerated_solve_that_is_cut_short_ends_on_a_plan_with_exact_row_sums()
+    {
+        using CpuDevice device = new(2);
+        using Problem<double> problem = new(device, 150, 170, seed: 11, clusters: 3);
+        for (int iterations = 1; iterations < 30; iterations++)
+        {
+            problem.Workspace.Forget();
+            double[] plan = problem.Solve(KernelVariant.Avx2, 0.004, SinkhornOptions.Pot with { MaxIterations = iterations, Accelerate = true, CheckEvery = 1 });
+            for (int i = 0; i < 150; i++)
+            {
+                double sum = 0;
+                for (int j = 0; j < 170; j++) sum += plan[i * 170 + j];
+                Assert.Equal(problem.A.View.Host[i], sum, 1e-12);
+            }
+        }
+    }
+
+    [Fact]
     public void Accelerated_single_precision_stops_at_what_it_can_reach()
     {
         using CpuDevice device = new(2);
