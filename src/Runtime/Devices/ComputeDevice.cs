@@ -16,6 +16,10 @@ public abstract class ComputeDevice : IDisposable
     public Matrix<T> AllocateMatrix<T>(int rows, int columns) where T : unmanaged =>
         new(Allocate<T>((long)rows * columns), rows, columns);
 
+    /// <summary>A way for host data to reach this device tile by tile while it works on the tile before.</summary>
+    /// <param name="capacity">Most elements of one tile, up to 2^31-1.</param>
+    public virtual TransferPipeline<T> CreateTransferPipeline<T>(long capacity) where T : unmanaged => new HostTransferPipeline<T>(this, capacity);
+
     /// <summary>Waits until all work given to this device is done.</summary>
     public abstract void Synchronize();
 

@@ -31,7 +31,7 @@ public sealed class DataException : BiosupException
 }
 
 /// <summary>The device cannot do what was asked: none present, too old, out of memory (exit code 4).</summary>
-public sealed class DeviceException(string message, Exception? inner = null) : BiosupException(message, 4, inner);
+public class DeviceException(string message, Exception? inner = null) : BiosupException(message, 4, inner);
 
 /// <summary>An iteration stopped without reaching its tolerance and the caller asked for that to be an error (exit code 5).</summary>
 public sealed class ConvergenceException(string message, Exception? inner = null) : BiosupException(message, 5, inner);
