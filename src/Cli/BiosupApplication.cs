@@ -27,6 +27,7 @@ public static class BiosupApplication
         RootCommand root = new("BioSup.Native: sparse autoencoders, geometry and Gromov-Wasserstein alignment for single-cell images.")
         {
             BenchCommand.Create(),
+            CacheCommand.Create(),
             DemoCommand.Create(),
             DistanceCommand.Create(),
             DoctorCommand.Create(),

@@ -10,8 +10,9 @@ internal static class DeviceChoice
     {
         if (threads is < 0 or > 4096) throw new UsageException($"--threads {threads}: expected 1 to 4096, or 0 for all processors this process may use.");
         if (device is "auto" or "cpu") return new CpuDevice(threads);
-        if (device == "cuda" || (device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(device[5..], NumberStyles.None, CultureInfo.InvariantCulture, out _)))
-            throw new DeviceException($"--device {device}: this version runs on the CPU only; use --device cpu or auto.");
+        if (device == "cuda") return CudaDevice.Open();
+        if (device.StartsWith("cuda:", StringComparison.Ordinal) && int.TryParse(device[5..], NumberStyles.None, CultureInfo.InvariantCulture, out int ordinal))
+            return CudaDevice.Open(ordinal);
         throw new UsageException($"--device {device}: expected auto, cpu or cuda[:N].");
     }
 }
