@@ -1,0 +1,559 @@
+#include "block.h"
+
+#include <bit>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <sched.h>
+#include <sys/mman.h>
+
+extern "C" void* __tls_get_addr(std::size_t* index);
+
+namespace bs_emu {
+
+namespace {
+constexpr unsigned kDynamicCapacity = 256 * 1024;
+constexpr auto kHangLimit = std::chrono::seconds(60);
+
+std::string triple(const Index3& i) {
+    return "(" + std::to_string(i.x) + "," + std::to_string(i.y) + "," + std::to_string(i.z) + ")";
+}
+} // namespace
+
+BlockRunner::BlockRunner() : _by_thread(1024, nullptr) {
+    _dynamic = static_cast<char*>(
+        mmap(nullptr, kDynamicCapacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+}
+
+BlockRunner::~BlockRunner() {
+    munmap(_dynamic, kDynamicCapacity);
+}
+
+BlockRunner& BlockRunner::current() {
+    static thread_local BlockRunner runner;
+    return runner;
+}
+
+Fiber* BlockRunner::new_fiber() {
+    auto* stack = _stacks.get(static_cast<unsigned>(_fibers.size()));
+    auto* fiber = reinterpret_cast<Fiber*>(stack + kStackSize - kThreadRecordSize);
+    std::memset(static_cast<void*>(fiber), 0, sizeof(Fiber));
+    fiber->runner = this;
+    fiber->sp = prepare_stack(reinterpret_cast<char*>(fiber), fiber_entry);
+    _fibers.push_back(fiber);
+    return fiber;
+}
+
+void BlockRunner::prepare_shared(Launch& launch) {
+    const auto& module = *launch.module;
+    _static_size = static_cast<unsigned>(module.tls_size);
+    _static = nullptr;
+    if (_static_size > 0) {
+        std::size_t index[2] = {module.tls_module, 0};
+        _static = static_cast<char*>(__tls_get_addr(index));
+        // Real shared memory starts with what the block before left there; all ones are NaN and -1.
+        std::memset(_static, 0xFF, _static_size);
+    }
+    std::memset(_dynamic, 0xFF, launch.dynamic_shared);
+    _dynamic_offset = (_static_size + 1023) / 1024 * 1024;
+}
+
+void BlockRunner::run(Launch& launch, Index3 block, unsigned cluster_rank, ClusterState* cluster) {
+    _launch = &launch;
+    _block = block;
+    _rank = cluster_rank;
+    _cluster = cluster;
+    _threads = _alive = launch.threads();
+    _next_thread = 0;
+    _start_next = false;
+    _ready_head = _ready_tail = nullptr;
+    _progress++;
+    for (auto& barrier : _barriers)
+        barrier = Barrier{};
+    for (unsigned w = 0; w < (_threads + 31) / 32; w++) {
+        const unsigned lanes = std::min(32u, _threads - w * 32);
+        _warps[w].alive = lanes == 32 ? ~0u : (1u << lanes) - 1;
+        _warps[w].group_count = 0;
+    }
+    for (auto& group : _warpgroups)
+        group.arrived = 0;
+    prepare_shared(launch);
+    if (launch.sanitize)
+        _sanitizer.begin_block(launch, *this, _static, _static_size, _dynamic, launch.dynamic_shared, _threads);
+    if (cluster) {
+        cluster->blocks[cluster_rank].store(this);
+        for (auto& other : cluster->blocks)
+            while (!other.load() && !launch.failed)
+                sched_yield();
+    }
+    bs_emu_switch(&_scheduler_sp, next_runnable()->sp);
+    _sanitizer.end_block();
+    if (_broken)
+        abandon();
+    if (cluster) {
+        cluster->blocks_at_end++;
+        while (cluster->blocks_at_end < cluster->blocks.size())
+            sched_yield();
+    }
+}
+
+// The threads of a block that failed are never resumed: their stacks start afresh.
+void BlockRunner::abandon() {
+    _broken = false;
+    _free = nullptr;
+    for (auto* fiber : _fibers) {
+        fiber->sp = prepare_stack(reinterpret_cast<char*>(fiber), fiber_entry);
+        fiber->running = false;
+        fiber->next = _free;
+        _free = fiber;
+    }
+}
+
+void BlockRunner::fiber_entry() {
+    auto* own = fiber();
+    for (;;)
+        own->runner->run_threads(own);
+}
+
+// Threads that never wait run one after the other on the same fiber, without any switch.
+void BlockRunner::run_threads(Fiber* fiber) {
+    while (_next_thread < _threads && (!_ready_head || _start_next)) {
+        _start_next = false;
+        start_thread(fiber, _next_thread++);
+        _launch->kernel->invoke(_launch->arguments.data());
+        end_thread(fiber);
+    }
+    fiber->next = _free;
+    _free = fiber;
+    auto* next = next_runnable();
+    if (next == fiber)
+        return;
+    if (!next && _alive > 0)
+        fail(CUDA_ERROR_LAUNCH_FAILED, describe_deadlock());
+    if (next)
+        switch_from(fiber, next);
+    else
+        bs_emu_switch(&fiber->sp, _scheduler_sp);
+}
+
+void BlockRunner::start_thread(Fiber* fiber, unsigned linear) {
+    const auto& size = _launch->block;
+    fiber->thread = {linear % size.x, linear / size.x % size.y, linear / (size.x * size.y)};
+    fiber->linear = linear;
+    fiber->lane = linear & 31;
+    fiber->warp = linear >> 5;
+    fiber->block = _block;
+    fiber->block_dim = size;
+    fiber->grid_dim = _launch->grid;
+    fiber->thread_count = _threads;
+    fiber->cluster_rank = _rank;
+    fiber->cluster_size = _launch->cluster_blocks();
+    fiber->cluster_dim = _launch->cluster;
+    fiber->static_shared = _static;
+    fiber->static_shared_size = _static_size;
+    fiber->dynamic_shared = _dynamic;
+    fiber->dynamic_shared_size = _launch->dynamic_shared;
+    fiber->dynamic_offset = _dynamic_offset;
+    fiber->running = true;
+    fiber->wait = Wait::None;
+    _by_thread[linear] = fiber;
+}
+
+void BlockRunner::end_thread(Fiber* fiber) {
+    fiber->running = false;
+    _by_thread[fiber->linear] = nullptr;
+    _progress++;
+    _alive--;
+    _warps[fiber->warp].alive &= ~(1u << fiber->lane);
+    check_after_exit(fiber);
+}
+
+// Those that wait for a thread that has left must not wait for ever.
+void BlockRunner::check_after_exit(Fiber* fiber) {
+    auto& warp = _warps[fiber->warp];
+    for (unsigned i = 0; i < warp.group_count;) {
+        if (!finish_group(warp, i, nullptr))
+            i++;
+    }
+    if (_warpgroups[fiber->warp / 4].arrived > 0)
+        finish_warpgroup(fiber->warp / 4, nullptr);
+    for (unsigned id = 0; id < 16; id++) {
+        if (_barriers[id].arrived > 0 && barrier_complete(_barriers[id]))
+            release_barrier(id);
+    }
+    if (_cluster) {
+        const std::lock_guard guard(_cluster->lock);
+        const unsigned live = --_cluster->live_threads;
+        if (live > 0 && _cluster->arrived == live) {
+            _cluster->arrived = 0;
+            _cluster->generation++;
+        }
+    }
+}
+
+void BlockRunner::make_ready(Fiber* fiber) {
+    fiber->next = nullptr;
+    fiber->wait = Wait::None;
+    if (_ready_tail)
+        _ready_tail->next = fiber;
+    else
+        _ready_head = fiber;
+    _ready_tail = fiber;
+}
+
+// A thread that may go on, or else a fiber that will start the next thread; null when there is neither.
+Fiber* BlockRunner::next_runnable() {
+    if (auto* fiber = _ready_head) {
+        _ready_head = fiber->next;
+        if (!_ready_head)
+            _ready_tail = nullptr;
+        return fiber;
+    }
+    if (_next_thread >= _threads)
+        return nullptr;
+    if (auto* fiber = _free) {
+        _free = fiber->next;
+        return fiber;
+    }
+    return new_fiber();
+}
+
+void BlockRunner::switch_from(Fiber* fiber, Fiber* to) {
+    bs_emu_switch(&fiber->sp, to->sp);
+}
+
+void BlockRunner::suspend(Fiber* fiber) {
+    auto* next = next_runnable();
+    if (!next)
+        fail(CUDA_ERROR_LAUNCH_FAILED, describe_deadlock());
+    switch_from(fiber, next);
+}
+
+bool BlockRunner::barrier_complete(const Barrier& barrier) const {
+    return barrier.expected == 0 ? barrier.arrived == _alive : barrier.arrived >= barrier.expected;
+}
+
+void BlockRunner::release_barrier(unsigned id) {
+    auto& barrier = _barriers[id];
+    const bool whole = barrier.expected == 0;
+    if (_sanitizer.active() && whole) {
+        if (_alive < _threads)
+            fail(CUDA_ERROR_LAUNCH_FAILED, "divergent barrier: " + std::to_string(_threads - _alive) +
+                                               " threads left the kernel while the others wait at __syncthreads");
+        if (barrier.sites_differ)
+            fail(CUDA_ERROR_LAUNCH_FAILED, "divergent barrier: threads of the block wait at different __syncthreads");
+    }
+    _progress++;
+    if (_sanitizer.active() && whole)
+        _sanitizer.acquire_all();
+    // The list is in reverse order of arrival; threads go on in the order in which they came.
+    Fiber *list = barrier.waiting, *ordered = nullptr;
+    while (list) {
+        auto* next = list->next;
+        list->next = ordered;
+        ordered = list;
+        list = next;
+    }
+    const unsigned ones = barrier.ones, participants = barrier.participants;
+    barrier = Barrier{};
+    while (ordered) {
+        auto* next = ordered->next;
+        switch (static_cast<BarrierKind>(ordered->result)) {
+        case BarrierKind::Or:
+            ordered->result = ones > 0;
+            break;
+        case BarrierKind::And:
+            ordered->result = ones == participants;
+            break;
+        default:
+            ordered->result = ones;
+            break;
+        }
+        if (_sanitizer.active() && !whole)
+            _sanitizer.acquire_block(ordered->linear);
+        if (ordered->wait == Wait::Barrier)
+            make_ready(ordered);
+        ordered = next;
+    }
+}
+
+unsigned BlockRunner::barrier(unsigned id, unsigned count, BarrierKind kind, unsigned predicate, const void* site) {
+    auto* own = fiber();
+    auto& barrier = _barriers[id & 15];
+    if (barrier.arrived == 0)
+        barrier.site = site;
+    else if (barrier.site != site)
+        barrier.sites_differ = true;
+    barrier.expected = count;
+    barrier.arrived++;
+    barrier.participants++;
+    barrier.ones += predicate != 0;
+    own->result = static_cast<unsigned>(kind);
+    own->barrier = id;
+    own->site = site;
+    own->next = barrier.waiting;
+    barrier.waiting = own;
+    if (barrier_complete(barrier)) {
+        release_barrier(id & 15); // `own` does not wait: it is passed over there and goes on
+    } else {
+        own->wait = Wait::Barrier;
+        suspend(own);
+    }
+    return own->result;
+}
+
+void BlockRunner::barrier_arrive(unsigned id, unsigned count) {
+    auto& barrier = _barriers[id & 15];
+    barrier.expected = count;
+    barrier.arrived++;
+    if (_sanitizer.active())
+        _sanitizer.tick();
+    if (barrier_complete(barrier))
+        release_barrier(id & 15);
+}
+
+// True when all lanes of the group's mask that are still there have come; `last` is the lane that goes on by itself.
+bool BlockRunner::finish_group(WarpState& warp, unsigned index, Fiber* last) {
+    auto& group = warp.groups[index];
+    if ((group.mask & warp.alive & ~group.arrived) != 0)
+        return false;
+    void* requests[32];
+    Fiber* lanes[32];
+    const unsigned arrived = group.arrived;
+    for (unsigned lane = 0; lane < 32; lane++) {
+        lanes[lane] = arrived >> lane & 1 ? warp.lanes[lane] : nullptr;
+        requests[lane] = lanes[lane] ? lanes[lane]->request : nullptr;
+    }
+    const auto finish = group.finish;
+    group = warp.groups[--warp.group_count];
+    if (finish)
+        finish(requests);
+    _progress++;
+    if (_sanitizer.active())
+        _sanitizer.tick();
+    for (auto* lane : lanes) {
+        if (!lane)
+            continue;
+        if (_sanitizer.active())
+            _sanitizer.acquire_warp(lane->linear);
+        if (lane != last)
+            make_ready(lane);
+    }
+    return true;
+}
+
+bool BlockRunner::finish_warpgroup(unsigned index, Fiber* last) {
+    auto& group = _warpgroups[index];
+    unsigned expected = 0;
+    for (unsigned w = index * 4; w < index * 4 + 4 && w * 32 < _threads; w++)
+        expected += static_cast<unsigned>(std::popcount(_warps[w].alive));
+    if (group.arrived != expected)
+        return false;
+    void* requests[128];
+    for (unsigned i = 0; i < 128; i++)
+        requests[i] = group.lanes[i] ? group.lanes[i]->request : nullptr;
+    const auto finish = group.finish;
+    group.arrived = 0;
+    if (finish)
+        finish(requests);
+    _progress++;
+    if (_sanitizer.active())
+        _sanitizer.tick();
+    for (auto* lane : group.lanes) {
+        if (!lane)
+            continue;
+        if (_sanitizer.active())
+            _sanitizer.acquire_block(lane->linear);
+        if (lane != last)
+            make_ready(lane);
+    }
+    return true;
+}
+
+void BlockRunner::collective(Scope scope, unsigned mask, void* request, Finish finish, const void* site) {
+    auto* own = fiber();
+    own->request = request;
+    own->finish = finish;
+    own->mask = mask;
+    own->site = site;
+    own->scope = scope;
+    if (scope == Scope::Warpgroup) {
+        const unsigned index = own->warp / 4;
+        auto& group = _warpgroups[index];
+        if (group.arrived == 0)
+            std::memset(group.lanes, 0, sizeof group.lanes);
+        else if (group.finish != finish)
+            fail(CUDA_ERROR_LAUNCH_FAILED, "the threads of a warpgroup meet in different operations");
+        group.finish = finish;
+        group.lanes[own->linear & 127] = own;
+        group.arrived++;
+        if (!finish_warpgroup(index, own)) {
+            own->wait = Wait::Collective;
+            suspend(own);
+        }
+        return;
+    }
+    auto& warp = _warps[own->warp];
+    const unsigned bit = 1u << own->lane;
+    if (!(mask & bit))
+        fail(CUDA_ERROR_LAUNCH_FAILED, "calls a warp intrinsic with a mask that does not name its own lane");
+    warp.lanes[own->lane] = own;
+    unsigned index = 0;
+    while (index < warp.group_count && (warp.groups[index].mask != mask || warp.groups[index].finish != finish))
+        index++;
+    if (index == warp.group_count)
+        warp.groups[warp.group_count++] = {mask, 0, finish, site};
+    warp.groups[index].arrived |= bit;
+    if (!finish_group(warp, index, own)) {
+        own->wait = Wait::Collective;
+        suspend(own);
+    }
+}
+
+// Lanes run apart from each other here, so that the only lane surely active is the one that asks.
+unsigned BlockRunner::active_mask(Fiber* fiber) const {
+    return 1u << fiber->lane;
+}
+
+void BlockRunner::yield() {
+    auto* own = fiber();
+    static thread_local unsigned long long seen_progress;
+    static thread_local std::chrono::steady_clock::time_point since;
+    if (++own->yields % 4096 == 0) {
+        const auto now = std::chrono::steady_clock::now();
+        if (seen_progress != _progress || since.time_since_epoch().count() == 0) {
+            seen_progress = _progress;
+            since = now;
+        } else if (now - since > kHangLimit) {
+            fail(CUDA_ERROR_LAUNCH_TIMEOUT, "waits in a loop and nothing happens any more");
+        }
+        if (_launch->failed)
+            fail(CUDA_ERROR_LAUNCH_FAILED, "stopped because another block failed");
+    }
+    if (_cluster && !_ready_head && _next_thread >= _threads) {
+        sched_yield();
+        return;
+    }
+    Fiber* next = nullptr;
+    if (_next_thread < _threads) { // a thread that has not begun may be the one that is waited for
+        auto* head = _ready_head;
+        auto* tail = _ready_tail;
+        _ready_head = _ready_tail = nullptr;
+        next = next_runnable();
+        _ready_head = head;
+        _ready_tail = tail;
+        _start_next = true;
+    } else {
+        next = next_runnable();
+    }
+    if (!next)
+        return;
+    make_ready(own);
+    own->wait = Wait::Yield;
+    switch_from(own, next);
+    own->wait = Wait::None;
+}
+
+unsigned BlockRunner::cluster_arrive() {
+    if (!_cluster)
+        return 0;
+    const std::lock_guard guard(_cluster->lock);
+    const unsigned ticket = _cluster->generation;
+    if (++_cluster->arrived == _cluster->live_threads) {
+        _cluster->arrived = 0;
+        _cluster->generation++;
+    }
+    return ticket;
+}
+
+void BlockRunner::cluster_wait(unsigned ticket) {
+    if (!_cluster) { // a cluster of one block
+        barrier(0, 0, BarrierKind::Plain, 0, nullptr);
+        return;
+    }
+    while (_cluster->generation == ticket)
+        yield();
+    if (_sanitizer.active())
+        _sanitizer.acquire_block(fiber()->linear);
+}
+
+char* BlockRunner::shared_at(unsigned offset) {
+    return offset < _dynamic_offset ? _static + offset : _dynamic + (offset - _dynamic_offset);
+}
+
+char* BlockRunner::cluster_shared(unsigned rank, unsigned offset) {
+    if (!_cluster)
+        return shared_at(offset);
+    if (rank >= _cluster->blocks.size())
+        fail(CUDA_ERROR_ILLEGAL_ADDRESS, "asks for the shared memory of block " + std::to_string(rank) +
+                                             " of a cluster of " + std::to_string(_cluster->blocks.size()));
+    return _cluster->blocks[rank].load()->shared_at(offset);
+}
+
+bool BlockRunner::is_private(const char* address) const {
+    if (_stacks.contains(address))
+        return true;
+    if (_cluster) {
+        for (const auto& other : _cluster->blocks) {
+            const auto* runner = other.load();
+            if ((address >= runner->_dynamic && address < runner->_dynamic + _launch->dynamic_shared) ||
+                (address >= runner->_static && address < runner->_static + runner->_static_size))
+                return true;
+        }
+    }
+    return false;
+}
+
+std::string BlockRunner::where(const Thread* thread) const {
+    return "kernel " + std::string(_launch->kernel->name) + ", block " + triple(thread->block) + ", thread " +
+           triple(thread->thread);
+}
+
+void BlockRunner::note(CUresult code, const std::string& what) {
+    _launch->fail(code, where(fiber()) + ": " + what);
+}
+
+void BlockRunner::fail(CUresult code, const std::string& what) {
+    note(code, what);
+    _broken = true;
+    auto* own = fiber();
+    bs_emu_switch(&own->sp, _scheduler_sp);
+    std::abort(); // an abandoned thread is never resumed
+}
+
+std::string BlockRunner::describe_deadlock() const {
+    unsigned at_barrier = 0, at_collective = 0;
+    const Fiber *barrier = nullptr, *collective = nullptr;
+    for (unsigned t = 0; t < _threads; t++) {
+        const auto* fiber = _by_thread[t];
+        if (!fiber)
+            continue;
+        if (fiber->wait == Wait::Barrier) {
+            at_barrier++;
+            barrier = barrier ? barrier : fiber;
+        } else if (fiber->wait == Wait::Collective) {
+            at_collective++;
+            collective = collective ? collective : fiber;
+        }
+    }
+    char text[400];
+    if (collective && barrier)
+        std::snprintf(text, sizeof text,
+                      "divergent barrier: %u threads (first %s) wait at a barrier of the block while %u threads "
+                      "(first %s) wait in a warp operation with mask 0x%08x",
+                      at_barrier, triple(barrier->thread).c_str(), at_collective, triple(collective->thread).c_str(),
+                      collective->mask);
+    else if (collective)
+        std::snprintf(text, sizeof text,
+                      "divergent warp operation: %u threads (first %s) wait in it with mask 0x%08x for lanes that "
+                      "never come",
+                      at_collective, triple(collective->thread).c_str(), collective->mask);
+    else
+        std::snprintf(text, sizeof text,
+                      "divergent barrier: %u of %u threads wait at barrier %u for threads that never come", at_barrier,
+                      _alive, barrier ? barrier->barrier : 0);
+    return text;
+}
+
+} // namespace bs_emu
