@@ -55,7 +55,7 @@ public sealed record StartOutcome(string Kind, double Loss, bool Converged, doub
 /// <summary>Correlations of matched distances against decoy targets.</summary>
 /// <param name="Observed">Correlation against the real target, with the same screening settings.</param>
 /// <param name="Decoys">Correlation against each cluster-permuted decoy; fewer than asked for where no arrangement differs enough from the target.</param>
-/// <param name="Rejected">Arrangements drawn but not used because the target itself fits them about as well as the first domain fits the target.</param>
+/// <param name="Rejected">Arrangements drawn but not used because the target fits them almost as well as itself.</param>
 public sealed record NullDistribution(double Observed, IReadOnlyList<double> Decoys, int Rejected)
 {
     /// <summary>(1 + decoys with a correlation at or above the observed) / (1 + decoys).</summary>

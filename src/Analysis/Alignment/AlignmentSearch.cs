@@ -10,8 +10,8 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
     private const double WorthwhileGain = 1e-4;
     private const int DrawsPerDecoy = 4;
 
-    /// <summary>A decoy is at least this many times as far from the target (one minus the correlation) as the first domain is.</summary>
-    private const double DecoyDistance = 1.1;
+    /// <summary>An arrangement that the target fits this share as well as itself is not told from it.</summary>
+    private const double SameShape = 0.95;
     private double _selectedCorrelation;
 
     public string Selected { get; private set; } = "product";
@@ -79,13 +79,15 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
     private void RunDecoys(double observed)
     {
         List<double> correlations = [];
+        // What the target reaches against itself at this epsilon: a decoy that comes close to it is the target again.
+        double self = Correlation(c2, c2, null);
         int drawn = 0;
         for (; correlations.Count < options.Decoys && drawn < DrawsPerDecoy * options.Decoys; drawn++)
         {
             progress.Report("aligning to decoys", correlations.Count, options.Decoys);
             using Matrix<double> decoy = DecoyTargets.ClusterPermuted(c2, options.Seed, drawn);
             // Where clusters are alike, rearranging them gives the target back: whatever fits the target fits such a decoy, and that says nothing.
-            if (1 - Correlation(c2, decoy, null) < DecoyDistance * (1 - observed)) continue;
+            if (Correlation(c2, decoy, null) > SameShape * self) continue;
             correlations.Add(Correlation(c1, decoy, fused));
         }
         Null = new NullDistribution(observed, correlations, drawn - correlations.Count);

@@ -107,7 +107,12 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
 
     private static bool JudgeDecoys(NullDistribution? decoys, List<string> against, List<string> supporting)
     {
-        if (decoys is null || decoys.Decoys.Count == 0) return false;
+        if (decoys is null) return false;
+        if (decoys.Decoys.Count == 0)
+        {
+            supporting.Add(Text($"No decoys: all {decoys.Rejected} rearrangements of the second domain's clusters are the same shape again."));
+            return false;
+        }
         double highest = decoys.Decoys.Max();
         if (decoys.Observed <= highest)
         {

@@ -56,7 +56,7 @@ public sealed class AlignmentVerdictTests
         using Matrix<double> x = Clouds.Normal(device, 80, 8, 5), y = Clouds.Normal(device, 80, 8, 6);
         foreach (Matrix<double> cloud in new[] { x, y })
             for (int i = 0; i < 80; i++)
-                for (int j = 0; j < 8; j++) cloud.Row(i)[j] = 0.1 * cloud.Row(i)[j] + ((int)Math.Sqrt(0.8 * i) == j ? 1 : 0);
+                for (int j = 0; j < 8; j++) cloud.Row(i)[j] = 0.01 * cloud.Row(i)[j] + ((int)Math.Sqrt(0.8 * i) == j ? 1 : 0);
         using AlignmentResult result = GromovAlignment.Align(x, y, s_options with { Decoys = 2 });
         TestContext.Current.TestOutputHelper?.WriteLine($"{result.Null!.Observed:F4} against {string.Join(" ", result.Null.Decoys)}, {result.Null.Rejected} rejected");
         Assert.DoesNotContain(result.Verdict.Against, reason => reason.Contains("decoy"));
