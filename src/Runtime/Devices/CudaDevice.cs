@@ -96,7 +96,7 @@ public sealed unsafe class CudaDevice : ComputeDevice
 
     public override void Dispose()
     {
-        if (_context.IsClosed) return;
+        if (_context.IsDisposed) return;
         if (_staging.IsValueCreated) _staging.Value.Dispose();
         Kernels.Dispose();
         Stream.Dispose();

@@ -13,6 +13,7 @@ internal sealed unsafe class CudaContextHandle : SafeHandle
     private readonly Lock _gate = new();
     private readonly Queue<DeviceAllocation.Block> _waiting = new();
     private volatile CudaException? _deferred;
+    private volatile bool _isDisposed;
     private int _captures;
 
     public CudaContextHandle(CUdevice device) : base(0, true)
@@ -25,10 +26,13 @@ internal sealed unsafe class CudaContextHandle : SafeHandle
 
     public override bool IsInvalid => handle == 0;
 
+    /// <summary>True once the device is disposed, although children may still keep the context.</summary>
+    public bool IsDisposed => _isDisposed;
+
     /// <summary>Makes the context current on this thread, and reports what a release could not.</summary>
     public void Bind()
     {
-        ObjectDisposedException.ThrowIf(IsClosed, typeof(CudaDevice));
+        ObjectDisposedException.ThrowIf(_isDisposed, typeof(CudaDevice));
         nvcuda.cuCtxSetCurrent(new CUcontext(handle)).Ok();
         if (_deferred is not null) ThrowDeferred();
     }
@@ -68,6 +72,12 @@ internal sealed unsafe class CudaContextHandle : SafeHandle
         }
     }
 
+    protected override void Dispose(bool disposing)
+    {
+        _isDisposed = true;
+        base.Dispose(disposing);
+    }
+
     protected override bool ReleaseHandle()
     {
         // Nobody is left who could be told.
@@ -86,6 +96,7 @@ internal sealed unsafe class CudaContextHandle : SafeHandle
 internal abstract class CudaChildHandle : SafeHandle
 {
     private readonly SafeHandle _parent;
+    private volatile bool _isDisposed;
 
     protected CudaChildHandle(CudaContextHandle context, SafeHandle parent) : base(0, true)
     {
@@ -104,9 +115,18 @@ internal abstract class CudaChildHandle : SafeHandle
     {
         get
         {
-            ObjectDisposedException.ThrowIf(IsClosed, this);
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
             return handle;
         }
+    }
+
+    /// <summary>True once the owner is disposed, although children may still keep the object.</summary>
+    public bool IsDisposed => _isDisposed;
+
+    protected override void Dispose(bool disposing)
+    {
+        _isDisposed = true;
+        base.Dispose(disposing);
     }
 
     protected sealed override bool ReleaseHandle()

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using System.Text;
 using BioSup.Runtime.Interop;
 
@@ -72,7 +71,7 @@ public sealed unsafe partial class CudaKernel
     {
         if (shape.Grid.Count == 0) return; // Nothing to do is no error for an operation on empty arrays; the driver would refuse it.
         if (shape.Block.Count > MaxThreads) throw new ArgumentException($"{Name} may have {MaxThreads} threads in a block, not {shape.Block}.", nameof(shape));
-        ObjectDisposedException.ThrowIf(_module.IsClosed, this);
+        ObjectDisposedException.ThrowIf(_module.IsDisposed, this);
         Device.Bind();
         if (shape.SharedBytes > _sharedAllowed) AllowShared(shape.SharedBytes);
         CUresult code = shape.Cluster > 1 ? LaunchClusters(stream.Raw, shape, arguments) : nvcuda.cuLaunchKernel(_function,

@@ -41,7 +41,7 @@ internal static unsafe class CudaErrors
         if (code != nvrtcResult.NVRTC_SUCCESS) throw new CudaException(Short(call), (int)code, code.ToString(), Text(nvrtc.nvrtcGetErrorString(code)));
     }
 
-    public static CudaException ToException(CUresult code, string call) => new(Short(call), (int)code, NameOf(code), TextOf(code));
+    public static CudaException ToException(CUresult code, string call) => new(call, (int)code, NameOf(code), TextOf(code));
 
     /// <summary>NVIDIA's name of a code, from the driver where it answers.</summary>
     public static string NameOf(CUresult code)
@@ -56,7 +56,7 @@ internal static unsafe class CudaErrors
         return nvcuda.cuGetErrorString(code, &text) == CUresult.CUDA_SUCCESS && text != null ? Text(text) : "unknown error";
     }
 
-    private static void Throw(CUresult code, string call) => throw ToException(code, call);
+    private static void Throw(CUresult code, string call) => throw ToException(code, Short(call));
 
     private static string Text(byte* text) => Marshal.PtrToStringUTF8((nint)text) ?? "";
 
