@@ -63,7 +63,7 @@ public sealed class ImageGrid : Figure
     protected override string DefaultDescription => "Image patches";
 
     /// <summary>How intensities became brightness, to be said in the caption.</summary>
-    public string ScalingNote => FormattableString.Invariant($"each channel is scaled from its {Percentiles.Low}th to its {Percentiles.High}th percentile over the patches shown");
+    public string ScalingNote => FormattableString.Invariant($"each channel is scaled from its {Percentiles.Low} % to its {Percentiles.High} % quantile over the patches shown");
 
     public override (int Width, int Height) Size
     {
