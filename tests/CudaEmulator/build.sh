@@ -17,10 +17,10 @@ done
 
 flags=(-x c++ -std=c++20 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werror "-DBS_INCLUDE_DIR=\"$here/include\"")
 driver=(fiber block sanitizer launch state errors driver memory stream graph module kernel_launch tensor_map)
-nvrtc=(nvrtc compiler options kernel_scan process prelude)
+nvrtc=(nvrtc compiler options kernel_scan process prelude shared_usage)
 
 # Nothing is rebuilt when nothing it is made of has changed.
-stamp=$(cat "$here"/build.sh "$here"/include/* "$here"/src/* | cksum; "$clang" --version | head -n 1)
+stamp=$(cat "$here"/build.sh "$here"/include/* "$here"/src/* "$here"/selftest/* | cksum; "$clang" --version | head -n 1)
 objects=$out/obj
 if [[ ! -f $out/stamp || $(cat "$out/stamp") != "$stamp" ]]; then
     mkdir -p "$objects"
@@ -33,4 +33,10 @@ if [[ ! -f $out/stamp || $(cat "$out/stamp") != "$stamp" ]]; then
     mv -f "$out/libcuda.so.1.new" "$out/libcuda.so.1"
     mv -f "$out/libnvrtc.so.12.new" "$out/libnvrtc.so.12"
     printf '%s\n' "$stamp" >"$out/stamp"
+fi
+
+if [[ ${2:-} == --test || ${2:-} == --measure ]]; then
+    "$clang" -x c++ -std=c++20 -O1 -g -Wall -Wextra -Werror "$here"/selftest/*.cpp -x none -o "$out/selftest" \
+        "$out/libcuda.so.1" "$out/libnvrtc.so.12" -Wl,-rpath,"$out" -lstdc++ -lm
+    BIOSUP_EMULATOR_CACHE=${BIOSUP_EMULATOR_CACHE:-$out/cache} "$out/selftest" "$here/selftest" "${2#--test}"
 fi

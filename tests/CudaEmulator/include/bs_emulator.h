@@ -41,16 +41,37 @@ struct dim3 {
     constexpr dim3(uint3 v) : x(v.x), y(v.y), z(v.z) {}
 };
 
+// Under the sanitizer a copy is made member by member, which is where clang looks at a pointer's alignment.
+#if defined(BS_EMULATE_SANITIZE)
+#define BS_EMU_MEMBERS2(scalar, name)                                                                                  \
+    scalar x, y;                                                                                                       \
+    name() = default;                                                                                                  \
+    constexpr name(scalar x_, scalar y_ = 0) : x(x_), y(y_) {}                                                         \
+    constexpr name(const name& o) : x(o.x), y(o.y) {}                                                                  \
+    constexpr name& operator=(const name& o) {                                                                         \
+        x = o.x, y = o.y;                                                                                              \
+        return *this;                                                                                                  \
+    }
+#define BS_EMU_MEMBERS4(scalar, name)                                                                                  \
+    scalar x, y, z, w;                                                                                                 \
+    name() = default;                                                                                                  \
+    constexpr name(scalar x_, scalar y_ = 0, scalar z_ = 0, scalar w_ = 0) : x(x_), y(y_), z(z_), w(w_) {}             \
+    constexpr name(const name& o) : x(o.x), y(o.y), z(o.z), w(o.w) {}                                                  \
+    constexpr name& operator=(const name& o) {                                                                         \
+        x = o.x, y = o.y, z = o.z, w = o.w;                                                                            \
+        return *this;                                                                                                  \
+    }
+#else
+#define BS_EMU_MEMBERS2(scalar, name) scalar x, y;
+#define BS_EMU_MEMBERS4(scalar, name) scalar x, y, z, w;
+#endif
+
 #define BS_EMU_VECTOR(scalar, name, alignment2, alignment4)                                                            \
     struct name##1 {                                                                                                   \
         scalar x;                                                                                                      \
     };                                                                                                                 \
-    struct __align__(alignment2) name##2 {                                                                             \
-        scalar x, y;                                                                                                   \
-    };                                                                                                                 \
-    struct __align__(alignment4) name##4 {                                                                             \
-        scalar x, y, z, w;                                                                                             \
-    };                                                                                                                 \
+    struct __align__(alignment2) name##2 {BS_EMU_MEMBERS2(scalar, name##2)};                                           \
+    struct __align__(alignment4) name##4 {BS_EMU_MEMBERS4(scalar, name##4)};                                           \
     constexpr name##1 make_##name##1(scalar x) {                                                                       \
         return {x};                                                                                                    \
     }                                                                                                                  \
@@ -86,6 +107,8 @@ constexpr uint3 make_uint3(unsigned x, unsigned y, unsigned z) {
     return {x, y, z};
 }
 #undef BS_EMU_VECTOR
+#undef BS_EMU_MEMBERS2
+#undef BS_EMU_MEMBERS4
 #undef BS_EMU_VECTOR3
 
 // ---- where a thread is ----------------------------------------------------------------------------------------------

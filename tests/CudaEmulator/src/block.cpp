@@ -510,12 +510,12 @@ std::string BlockRunner::where(const Thread* thread) const {
            triple(thread->thread);
 }
 
-void BlockRunner::note(CUresult code, const std::string& what) {
-    _launch->fail(code, where(fiber()) + ": " + what);
+void BlockRunner::fail(CUresult code, const std::string& what) {
+    end_with(code, where(fiber()) + ": " + what);
 }
 
-void BlockRunner::fail(CUresult code, const std::string& what) {
-    note(code, what);
+void BlockRunner::end_with(CUresult code, const std::string& sentence) {
+    _launch->fail(code, sentence);
     _broken = true;
     auto* own = fiber();
     bs_emu_switch(&own->sp, _scheduler_sp);

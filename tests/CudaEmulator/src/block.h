@@ -52,8 +52,8 @@ class BlockRunner {
     void cluster_wait(unsigned ticket);
     char* cluster_shared(unsigned rank, unsigned offset);
     char* shared_at(unsigned offset);
-    [[noreturn]] void fail(CUresult code, const std::string& what); // ends the block
-    void note(CUresult code, const std::string& what);              // reports and lets the block go on
+    [[noreturn]] void fail(CUresult code, const std::string& what);         // ends the block
+    [[noreturn]] void end_with(CUresult code, const std::string& sentence); // the same without saying where
 
     bool is_private(const char* address) const; // on a thread's stack, or in another block of the cluster
     Sanitizer& sanitizer() { return _sanitizer; }

@@ -4,6 +4,7 @@
 #include "kernel_scan.h"
 #include "prelude.h"
 #include "process.h"
+#include "shared_usage.h"
 
 #include <cstdint>
 #include <cstdio>
@@ -199,7 +200,8 @@ bool build(const Source& source, const Options& options, std::string& cubin, std
         return false;
     std::string text;
     read_file(folder + "/program.ii", text);
-    text += kernel_table(find_kernels(text), source.name, options.architecture, options.max_registers, sanitizing());
+    const auto kernels = find_kernels(text);
+    text += kernel_table(kernels, source.name, options.architecture, options.max_registers, sanitizing());
     write_file(folder + "/program.ii", text);
 
     std::vector<std::string> translate{clang, "-c", "-x", "c++-cpp-output", "-std=c++17", "-o", "program.o"};
@@ -215,7 +217,14 @@ bool build(const Source& source, const Options& options, std::string& cubin, std
                                         "-Wl,-z,now", "-o",      "program.so",    "program.o",      "-lm"};
     if (run_process(link, folder, log) != 0)
         return false;
-    return read_file(folder + "/program.so", cubin);
+    std::string object;
+    if (!read_file(folder + "/program.o", object) || !read_file(folder + "/program.so", cubin))
+        return false;
+    std::vector<std::string> names;
+    for (const auto& kernel : kernels)
+        names.push_back(kernel.name);
+    return names.empty() ||
+           write_shared_bytes(cubin, shared_bytes(object), names.data(), static_cast<unsigned>(names.size()));
 }
 
 } // namespace

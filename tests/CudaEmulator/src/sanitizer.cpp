@@ -19,12 +19,21 @@ void Sanitizer::begin_block(Launch& launch, BlockRunner& runner, char* static_be
     _dynamic_size = dynamic_size;
     _time = 1;
     _last = nullptr;
+    _uninitialised.clear();
     _cells.assign(static_size + dynamic_size, Cell{});
     _acquired.assign(threads, 1);
     _warp_acquired.assign(threads, 1);
 }
 
+void Sanitizer::end_block() {
+    if (_active && !_uninitialised.empty())
+        _launch->fail(CUDA_ERROR_LAUNCH_FAILED, _uninitialised);
+    _active = false;
+}
+
 void Sanitizer::acquire_all() {
+    if (!_uninitialised.empty())
+        _runner->end_with(CUDA_ERROR_LAUNCH_FAILED, _uninitialised);
     ++_time;
     std::fill(_acquired.begin(), _acquired.end(), _time);
 }
@@ -144,11 +153,11 @@ void Sanitizer::check_shared(const Thread* thread, unsigned offset, const char* 
     for (size i = 0; i < bytes; i++) {
         auto& cell = _cells[offset + i];
         const bool atomics = access == Access::Atomic && cell.atomic;
-        if (access != Access::Write && !cell.initialised) {
+        if (access != Access::Write && !cell.initialised && _uninitialised.empty()) {
             char text[500];
-            std::snprintf(text, sizeof text, "uninitialised read of %zu bytes at %p, %s", bytes,
+            std::snprintf(text, sizeof text, ": uninitialised read of %zu bytes at %p, %s", bytes,
                           static_cast<const void*>(address), describe(address).c_str());
-            _runner->fail(CUDA_ERROR_LAUNCH_FAILED, text);
+            _uninitialised = _runner->where(thread) + text;
         }
         if (cell.write_time != 0 && !atomics && !ordered(cell.write_time, cell.writer, thread))
             race(thread, address, access == Access::Read ? "reads" : "writes", "wrote", cell.writer);

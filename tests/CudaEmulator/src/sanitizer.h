@@ -14,7 +14,7 @@ class Sanitizer {
   public:
     void begin_block(Launch& launch, BlockRunner& runner, char* static_begin, unsigned static_size, char* dynamic_begin,
                      unsigned dynamic_size, unsigned threads);
-    void end_block() { _active = false; }
+    void end_block();
     bool active() const { return _active; }
 
     // An access of `bytes` bytes by the calling thread; ends the block with a sentence when it is wrong.
@@ -40,6 +40,7 @@ class Sanitizer {
     [[noreturn]] void race(const Thread* thread, const char* address, const char* verb, const char* other_verb,
                            unsigned other) const;
 
+    std::string _uninitialised; // a read that was either too early (a race) or of what nobody writes
     bool _active = false;
     Launch* _launch = nullptr;
     BlockRunner* _runner = nullptr;
