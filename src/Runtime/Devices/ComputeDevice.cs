@@ -20,6 +20,15 @@ public abstract class ComputeDevice : IDisposable
     /// <param name="capacity">Most elements of one tile, up to 2^31-1.</param>
     public virtual TransferPipeline<T> CreateTransferPipeline<T>(long capacity) where T : unmanaged => new HostTransferPipeline<T>(this, capacity);
 
+    /// <summary>Copies host elements to this device's memory. Returns when the source may be changed.</summary>
+    public virtual void Upload<T>(ReadOnlySpan<T> source, DeviceSpan<T> destination) where T : unmanaged => source.CopyTo(destination.Host);
+
+    /// <summary>Copies from this device's memory to the host, after the work that was given to the device before.</summary>
+    public virtual void Download<T>(DeviceSpan<T> source, Span<T> destination) where T : unmanaged => source.Host[..destination.Length].CopyTo(destination);
+
+    /// <summary>Copies within this device's memory, in the order of the work given to it. The runs must not overlap.</summary>
+    public virtual void Copy<T>(DeviceSpan<T> source, DeviceSpan<T> destination) where T : unmanaged => source.Host.CopyTo(destination.Host);
+
     /// <summary>Waits until all work given to this device is done.</summary>
     public abstract void Synchronize();
 

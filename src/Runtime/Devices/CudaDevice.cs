@@ -87,6 +87,23 @@ public sealed unsafe class CudaDevice : ComputeDevice
 
     public override TransferPipeline<T> CreateTransferPipeline<T>(long capacity) => new CudaTransferPipeline<T>(this, capacity);
 
+    /// <inheritdoc/>
+    public override void Upload<T>(ReadOnlySpan<T> source, DeviceSpan<T> destination)
+    {
+        if (source.Length > destination.Length) throw new ArgumentException("The source is longer than the destination.", nameof(source));
+        fixed (T* first = source) Staging.Upload(Stream, first, destination.Address.Address, (long)source.Length * sizeof(T));
+    }
+
+    /// <inheritdoc/>
+    public override void Download<T>(DeviceSpan<T> source, Span<T> destination)
+    {
+        if (destination.Length > source.Length) throw new ArgumentException("The destination is longer than the source.", nameof(destination));
+        fixed (T* first = destination) Staging.Download(Stream, source.Address.Address, first, (long)destination.Length * sizeof(T));
+    }
+
+    /// <inheritdoc/>
+    public override void Copy<T>(DeviceSpan<T> source, DeviceSpan<T> destination) => Stream.Copy(source, destination);
+
     /// <summary>Waits until all work on all streams of this device is done, and reports what went wrong in it.</summary>
     public override void Synchronize()
     {

@@ -48,6 +48,19 @@ public sealed class CubinCache
         return image;
     }
 
+    /// <summary>
+    /// What any compiler made of the same source with the same options, the newest first: for a node without NVRTC, whose cache was filled elsewhere.
+    /// </summary>
+    internal (JitKey Key, byte[] Image)? TryLoadOfAnyCompiler(JitRequest request, KernelSource source, IReadOnlyList<string> options)
+    {
+        foreach (CubinEntry entry in List().Where(e => e.Manifest is not null).OrderByDescending(e => e.Manifest!.Made))
+        {
+            JitKey key = JitKey.Create(request, source, entry.Manifest!.Ingredient("compiler"), options);
+            if (key.FolderName == entry.Name && TryLoad(key) is { } image) return (key, image);
+        }
+        return null;
+    }
+
     /// <summary>Keeps what was compiled. Where another process was first, its entry stays.</summary>
     public void Publish(JitKey key, JitTarget target, byte[] image, TimeSpan compiled)
     {

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
 using System.Text;
 using BioSup.Runtime.Interop;
@@ -24,6 +25,22 @@ public sealed unsafe class JitCompiler
     /// <exception cref="DeviceException">NVRTC is missing or of a version that cannot be used.</exception>
     public static JitCompiler Require() => s_instance.Value;
 
+    /// <summary>The compiler of this machine, or why there is none.</summary>
+    internal static bool TryGet([NotNullWhen(true)] out JitCompiler? compiler, [NotNullWhen(false)] out DeviceException? missing)
+    {
+        (compiler, missing) = (null, null);
+        try
+        {
+            compiler = Require();
+            return true;
+        }
+        catch (DeviceException e)
+        {
+            missing = e;
+            return false;
+        }
+    }
+
     /// <summary>Version and a fingerprint of the build: patch releases share a version number and do not share their output.</summary>
     public string Identity { get; }
 
@@ -32,8 +49,10 @@ public sealed unsafe class JitCompiler
     /// <summary>The library that was loaded, where the system tells.</summary>
     public string? LibraryPath => _nvrtc.Path;
 
-    /// <summary>Best target for a device.</summary>
-    public JitTarget TargetFor(CudaDevice device) => JitTarget.For(device, _nvrtc);
+    /// <summary>Best target for a device: without a compiler, the device's own architecture.</summary>
+    public static JitTarget TargetFor(CudaDevice device) => TryGet(out JitCompiler? compiler, out _)
+        ? JitTarget.For(device.Info.Capability, compiler._nvrtc.Architectures, compiler.Version)
+        : JitTarget.For(device.Info.Capability, [device.Info.Capability.Number], CudaDriver.Oldest);
 
     /// <summary>Every option for a request, in the order in which the compiler gets them.</summary>
     public static IReadOnlyList<string> Options(JitRequest request, JitTarget target)

@@ -1,5 +1,4 @@
 using System.Globalization;
-using BioSup.Runtime.Loading;
 
 namespace BioSup.Runtime;
 
@@ -41,8 +40,6 @@ public readonly record struct JitTarget
 
     /// <summary>PTX for an architecture and all newer ones.</summary>
     internal static JitTarget Virtual(int number) => new($"compute_{number}");
-
-    internal static JitTarget For(CudaDevice device, NvrtcLibrary nvrtc) => For(device.Info.Capability, nvrtc.Architectures, nvrtc.Version);
 
     public override string ToString() => Name;
 }

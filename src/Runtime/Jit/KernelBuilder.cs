@@ -15,8 +15,9 @@ public sealed class KernelBuilder(CubinCache cache)
     public KernelImage Build(KernelSourceSet sources, JitRequest request, JitTarget target)
     {
         KernelSource source = sources.Get(request.Source);
-        JitCompiler compiler = JitCompiler.Require();
         IReadOnlyList<string> options = JitCompiler.Options(request, target);
+        if (!JitCompiler.TryGet(out JitCompiler? compiler, out DeviceException? missing))
+            return cache.TryLoadOfAnyCompiler(request, source, options) is { } made ? new KernelImage(made.Key, made.Image, FromCache: true, TimeSpan.Zero) : throw missing;
         JitKey key = JitKey.Create(request, source, compiler.Identity, options);
         if (cache.TryLoad(key) is { } cached) return new KernelImage(key, cached, FromCache: true, TimeSpan.Zero);
         if (BiosupEnvironment.DisableJit) throw NotCached(key, target);

@@ -57,7 +57,7 @@ public sealed class KernelLibrary : IDisposable
     private ModuleHandle Module(KernelSourceSet sources, JitRequest request)
     {
         if (_modules.TryGetValue((sources, request), out ModuleHandle? known)) return known;
-        KernelImage image = _builder.Build(sources, request, JitCompiler.Require().TargetFor(_device));
+        KernelImage image = _builder.Build(sources, request, JitCompiler.TargetFor(_device));
         if (image.FromCache) FromCache++;
         else Compiled++;
         _device.Bind();

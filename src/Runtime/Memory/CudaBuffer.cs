@@ -18,20 +18,10 @@ public sealed unsafe class CudaBuffer<T> : DeviceBuffer<T> where T : unmanaged
     public override T* Pointer => (T*)_allocation.Value;
 
     /// <summary>Returns when the source may be changed again; the device's copy is complete for everything put into its stream afterwards.</summary>
-    public override void CopyFrom(ReadOnlySpan<T> source)
-    {
-        ObjectDisposedException.ThrowIf(IsDisposed, this);
-        if (source.Length > Length) throw new ArgumentException("The source is longer than the buffer.", nameof(source));
-        fixed (T* first = source) _device.Staging.Upload(_device.Stream, first, (ulong)Pointer, (long)source.Length * sizeof(T));
-    }
+    public override void CopyFrom(ReadOnlySpan<T> source) => _device.Upload(source, View);
 
     /// <summary>Waits for the work before it in the device's stream.</summary>
-    public override void CopyTo(Span<T> destination)
-    {
-        ObjectDisposedException.ThrowIf(IsDisposed, this);
-        if (destination.Length > Length) throw new ArgumentException("The destination is longer than the buffer.", nameof(destination));
-        fixed (T* first = destination) _device.Staging.Download(_device.Stream, (ulong)Pointer, first, (long)destination.Length * sizeof(T));
-    }
+    public override void CopyTo(Span<T> destination) => _device.Download(View, destination);
 
     public override void Clear() => _device.Stream.Clear(View);
 

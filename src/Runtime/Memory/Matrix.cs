@@ -39,7 +39,7 @@ public sealed unsafe class Matrix<T> : IDisposable where T : unmanaged
     public void Dispose() => Buffer.Dispose();
 }
 
-/// <summary>Copies of a matrix in another element type, rounded to nearest where it is narrower. Only for host devices.</summary>
+/// <summary>Copies of a matrix in another element type, rounded to nearest where it is narrower. On a device without host memory the values travel through the host.</summary>
 public static class MatrixConversion
 {
     /// <summary>The same values in single precision, on the same device.</summary>
@@ -51,11 +51,13 @@ public static class MatrixConversion
     private static Matrix<TTo> Convert<TFrom, TTo>(Matrix<TFrom> source) where TFrom : unmanaged, INumberBase<TFrom> where TTo : unmanaged, INumberBase<TTo>
     {
         Matrix<TTo> result = source.Device.AllocateMatrix<TTo>(source.Rows, source.Columns);
+        TFrom[] from = new TFrom[source.Columns];
+        TTo[] to = new TTo[source.Columns];
         for (int i = 0; i < source.Rows; i++)
         {
-            ReadOnlySpan<TFrom> from = source.Row(i);
-            Span<TTo> to = result.Row(i);
+            source.View.RowBlock(i, 1).CopyTo(from);
             for (int j = 0; j < to.Length; j++) to[j] = TTo.CreateTruncating(from[j]);
+            result.View.RowBlock(i, 1).CopyFrom(to);
         }
         return result;
     }
@@ -90,6 +92,24 @@ public readonly unsafe ref struct MatrixView<T> where T : unmanaged
         Device.RequireHost();
         if ((uint)row >= (uint)Rows) throw new ArgumentOutOfRangeException(nameof(row));
         return new Span<T>(Pointer + row * Stride, Columns);
+    }
+
+    /// <summary>Copies the elements to host memory, row after row without gaps.</summary>
+    public void CopyTo(Span<T> destination)
+    {
+        if (destination.Length < (long)Rows * Columns) throw new ArgumentException($"{Rows} x {Columns} elements do not fit into {destination.Length}.", nameof(destination));
+        if (Stride == Columns) Device.Download(new DeviceSpan<T>(Pointer, (long)Rows * Columns, Device), destination[..(Rows * Columns)]);
+        else
+            for (int i = 0; i < Rows; i++) Device.Download(new DeviceSpan<T>(Pointer + i * Stride, Columns, Device), destination.Slice(i * Columns, Columns));
+    }
+
+    /// <summary>Copies host elements, row after row without gaps, into the view.</summary>
+    public void CopyFrom(ReadOnlySpan<T> source)
+    {
+        if (source.Length != (long)Rows * Columns) throw new ArgumentException($"{Rows} x {Columns} needs {(long)Rows * Columns} values, got {source.Length}.", nameof(source));
+        if (Stride == Columns) Device.Upload(source, new DeviceSpan<T>(Pointer, source.Length, Device));
+        else
+            for (int i = 0; i < Rows; i++) Device.Upload(source.Slice(i * Columns, Columns), new DeviceSpan<T>(Pointer + i * Stride, Columns, Device));
     }
 
     /// <summary>A block of consecutive rows.</summary>

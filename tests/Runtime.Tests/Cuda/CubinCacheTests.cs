@@ -81,6 +81,21 @@ public sealed class CubinCacheTests : IDisposable
     }
 
     [Fact]
+    public void Without_a_compiler_the_newest_result_of_any_compiler_serves_for_the_same_source_and_options()
+    {
+        CubinCache cache = Open();
+        Publish(cache, JitKeyTests.Key(compiler: "NVRTC 12.4 a"), Image(1));
+        Publish(cache, JitKeyTests.Key(compiler: "NVRTC 12.8 b"), Image(2));
+        Publish(cache, JitKeyTests.Key(target: "sm_90a"), Image(3));
+        JitRequest request = new("cuda/kernels/add/add.cu");
+        KernelSource source = new(request.Source, "a", []);
+        IReadOnlyList<string> options = JitCompiler.Options(request, s_target);
+        Assert.Equal(Image(2), cache.TryLoadOfAnyCompiler(request, source, options)!.Value.Image);
+        Assert.Null(cache.TryLoadOfAnyCompiler(request, new KernelSource(request.Source, "changed", []), options));
+        Assert.Null(cache.TryLoadOfAnyCompiler(request with { Defines = "BS_TILE=64" }, source, JitCompiler.Options(request with { Defines = "BS_TILE=64" }, s_target)));
+    }
+
+    [Fact]
     public void An_entry_under_another_key_s_name_is_not_used()
     {
         CubinCache cache = Open();

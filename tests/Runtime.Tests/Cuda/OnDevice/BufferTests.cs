@@ -56,6 +56,40 @@ public sealed class BufferTests(DeviceFixture fixture)
     }
 
     [Fact]
+    public void Parts_of_a_matrix_travel_with_and_without_gaps()
+    {
+        CudaDevice device = fixture.Require();
+        foreach (ComputeDevice each in new ComputeDevice[] { device, new CpuDevice(1) })
+        {
+            using Matrix<int> matrix = Matrix<int>.From(each, 3, 4, [0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23]);
+            int[] read = new int[4];
+            matrix.View.RowBlock(1, 2).ColumnBlock(1, 2).CopyTo(read);
+            Assert.Equal([11, 12, 21, 22], read);
+            matrix.View.ColumnBlock(3, 1).CopyFrom([-1, -2, -3]);
+            int[] whole = new int[12];
+            matrix.View.CopyTo(whole);
+            Assert.Equal([0, 1, 2, -1, 10, 11, 12, -2, 20, 21, 22, -3], whole);
+            using Matrix<float> converted = matrix.ToSingle();
+            float[] singles = new float[12];
+            converted.View.CopyTo(singles);
+            Assert.Equal(-2f, singles[7]);
+        }
+    }
+
+    [Fact]
+    public void A_tensor_map_is_made_for_what_the_copy_engine_can_read()
+    {
+        CudaDevice device = fixture.Require();
+        Assert.SkipWhen(device.Info.Capability.Major < 9, "tensor maps need compute capability 9.0");
+        using Matrix<float> matrix = device.AllocateMatrix<float>(100, 64);
+        TensorMap map = TensorMap.Create(matrix.View, TensorElement.Float32, 64, 32, TensorSwizzle.Bytes128);
+        Assert.NotEqual(default, map);
+        Assert.Throws<ArgumentException>(() => TensorMap.Create(matrix.View.ColumnBlock(1, 8), TensorElement.Float32, 8, 8));
+        Assert.Throws<ArgumentException>(() => TensorMap.Create(matrix.View, TensorElement.BFloat16, 8, 8));
+        Assert.Throws<ArgumentException>(() => TensorMap.Create(matrix.View, TensorElement.Float32, 8, 3));
+    }
+
+    [Fact]
     public void Elements_of_four_bytes_can_be_filled()
     {
         CudaDevice device = fixture.Require();
