@@ -27,7 +27,7 @@ internal static class CacheCommand
     private static Command CreateWarm()
     {
         Option<string> architecture = new("--arch") { Description = "architecture to compile for, for example sm_80 or sm_90a", Required = true };
-        Option<string?> list = new("--list") { Description = "file with one kernel a line, `cuda/kernels/op/file.cu NAME=VALUE ...`, as `biosup cache list` prints them; default: every kernel with its own constants" };
+        Option<string?> list = new("--list") { Description = "file with one kernel a line, `cuda/kernels/op/file.cu NAME=VALUE ...`, as `biosup cache list` prints them; default: every kernel, with each set of constants that its source lists" };
         return new Command("warm", "Compile kernels ahead of time, for nodes that should not or cannot. Needs NVRTC and no GPU.") { architecture, list }
             .Runs((parsed, context) => Warm(parsed.GetValue(architecture)!, parsed.GetValue(list), context));
     }
@@ -89,7 +89,7 @@ internal static class CacheCommand
     private static JsonObject Warm(string architecture, string? listFile, CommandContext context)
     {
         JitTarget target = JitTarget.Parse(architecture);
-        JitRequest[] requests = [.. listFile is null ? KernelCode.Sources.Paths.Select(p => new JitRequest(p)) : ReadRequests(listFile)];
+        JitRequest[] requests = [.. listFile is null ? KernelCode.Sources.Requests(target) : ReadRequests(listFile)];
         if (requests.FirstOrDefault(r => !KernelCode.Sources.Paths.Contains(r.Source)) is { Source: not null } unknown)
             throw new UsageException($"There is no kernel source '{unknown.Source}' in this version.");
         KernelBuilder builder = new(Open(context));

@@ -53,7 +53,7 @@ public readonly record struct KernelHeader(string IncludeName, string Text);
 /// <summary>Where kernel sources come from: the resources of an assembly, or a dictionary. Paths are those of the repository.</summary>
 public sealed class KernelSourceSet
 {
-    private const string IncludeFolder = "cuda/include/";
+    private const string IncludeFolder = "cuda/include/", ConstantsMark = "// gate:";
     private readonly Func<string, string?> _read;
     private readonly Dictionary<string, KernelSource> _known = new(StringComparer.Ordinal);
     private readonly Lock _gate = new();
@@ -89,6 +89,24 @@ public sealed class KernelSourceSet
             _known.Add(path, source);
             return source;
         }
+    }
+
+    /// <summary>
+    /// Every module that is worth compiling ahead of time for an architecture: each file as it is, and with each set of constants that a line
+    /// "// gate: NAME=VALUE ..." of it names. Files whose names end in _sm90a hold instructions of that architecture alone.
+    /// </summary>
+    public IReadOnlyList<JitRequest> Requests(JitTarget target)
+    {
+        List<JitRequest> requests = [];
+        foreach (string path in Paths)
+        {
+            string name = Path.GetFileNameWithoutExtension(path);
+            if (name.EndsWith("_sm90a", StringComparison.Ordinal) && target.Name != "sm_90a") continue;
+            requests.Add(new JitRequest(path));
+            foreach (string line in Get(path).Text.Split('\n'))
+                if (line.StartsWith(ConstantsMark, StringComparison.Ordinal)) requests.Add(JitRequest.Parse($"{path} {line[ConstantsMark.Length..]}"));
+        }
+        return requests;
     }
 
     private void Collect(string file, string text, List<KernelHeader> headers)

@@ -67,6 +67,19 @@ public sealed class KernelSourceTests
     }
 
     [Fact]
+    public void A_kernel_is_built_ahead_with_every_set_of_constants_that_it_lists_and_for_its_own_architecture()
+    {
+        KernelSourceSet sources = new(new Dictionary<string, string>
+        {
+            ["cuda/kernels/a/a_any.cu"] = "// gate: BS_TILE=64 BS_STAGES=3\n// gate: BS_TILE=128\nint x;\n",
+            ["cuda/kernels/a/a_sm90a.cu"] = "int y;\n",
+        });
+        Assert.Equal(["cuda/kernels/a/a_any.cu", "cuda/kernels/a/a_any.cu BS_TILE=64 BS_STAGES=3", "cuda/kernels/a/a_any.cu BS_TILE=128"],
+            sources.Requests(JitTarget.Parse("sm_80")).Select(r => r.ToString()));
+        Assert.Equal(4, sources.Requests(JitTarget.Parse("sm_90a")).Count);
+    }
+
+    [Fact]
     public void Only_kernels_are_listed() => Assert.Equal(["cuda/kernels/add/add.cu"], new KernelSourceSet(s_files).Paths);
 
     [Fact]
