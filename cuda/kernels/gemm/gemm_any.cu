@@ -98,7 +98,8 @@ __device__ __forceinline__ void gemm(int m, int n, int k, T alpha, const T* a, l
                 load_four(x + q * own, &slice_a[p][q * 64 + ty * own]);
                 load_four(y + q * own, &slice_b[p][q * 64 + tx * own]);
             }
-            // Levels beyond the depth are zero in both operands, so that they change nothing, not even beside infinities.
+            // Levels beyond the depth are zero in both operands, so that they change nothing, not even beside
+            // infinities.
 #pragma unroll
             for (int i = 0; i < quarters * own; i++) {
 #pragma unroll

@@ -20,7 +20,8 @@ __device__ __forceinline__ void softmax_row(const T* x, long long stride_x, T* y
     const T* from = x + static_cast<long long>(blockIdx.x) * stride_x;
     T* to = y + static_cast<long long>(blockIdx.x) * stride_y;
     const LogSum<T> all = log_sum_of_row(from, columns, scratch);
-    const T total = static_cast<T>(all.sum);
+    // An infinite maximum makes every element NaN, as on the host.
+    const T total = static_cast<T>(all.sum) + (all.maximum - all.maximum);
     for (int j = static_cast<int>(threadIdx.x); j < columns; j += static_cast<int>(blockDim.x))
         to[j] = exponential(from[j] - all.maximum) / total;
 }

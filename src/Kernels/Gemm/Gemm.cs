@@ -24,16 +24,21 @@ public static unsafe partial class Gemm
     /// <summary>C = alpha op(A) op(B) + beta C in single precision.</summary>
     /// <exception cref="ArgumentException">The shapes do not fit together, or the operands lie on different devices.</exception>
     public static void Multiply(Transpose transposeA, Transpose transposeB, float alpha, MatrixView<float> a, MatrixView<float> b, float beta, MatrixView<float> c) =>
-        Run(c.Device, Validate(transposeA, transposeB, alpha, a, b, beta, c));
+        Run(c.Device, Validate(transposeA, transposeB, alpha, a, b, beta, c), transposeA, transposeB);
 
     /// <summary>C = alpha op(A) op(B) + beta C in double precision.</summary>
     /// <exception cref="ArgumentException">The shapes do not fit together, or the operands lie on different devices.</exception>
     public static void Multiply(Transpose transposeA, Transpose transposeB, double alpha, MatrixView<double> a, MatrixView<double> b, double beta, MatrixView<double> c) =>
-        Run(c.Device, Validate(transposeA, transposeB, alpha, a, b, beta, c));
+        Run(c.Device, Validate(transposeA, transposeB, alpha, a, b, beta, c), transposeA, transposeB);
 
     /// <summary>The variants, best first: one tile over registers of 512, 256 and 128 bits. The reference is forced by tests only.</summary>
-    private static void Run<T>(ComputeDevice device, in GemmProblem<T> problem) where T : unmanaged, IFloatingPointIeee754<T>
+    private static void Run<T>(ComputeDevice device, in GemmProblem<T> problem, Transpose transposeA, Transpose transposeB) where T : unmanaged, IFloatingPointIeee754<T>
     {
+        if (device is CudaDevice gpu)
+        {
+            Cuda(gpu, problem, transposeA, transposeB);
+            return;
+        }
         CpuDevice cpu = device as CpuDevice ?? throw new DeviceException($"The matrix product has no implementation for device '{device.Name}'.");
         if (problem.IsEmpty) return;
         switch (KernelDispatch.Select(nameof(Gemm)))

@@ -5,6 +5,8 @@ namespace BioSup.Kernels;
 /// <summary>What one element adds to an accumulator, as vector and as scalar code, and how accumulators are joined: a sum unless a term says otherwise.</summary>
 internal interface ITerm
 {
+    /// <summary>As it stands in the names of the device's entry points.</summary>
+    static abstract string Name { get; }
     static virtual double Start => 0;
     static abstract TVector Step<TSimd, TVector>(TVector accumulator, TVector x, TVector shift)
         where TSimd : struct, ISimd<TVector, double> where TVector : struct;
@@ -20,6 +22,7 @@ internal interface ITerm
 /// <summary>x</summary>
 internal readonly struct SumTerm : ITerm
 {
+    public static string Name => "sum";
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Step<TSimd, TVector>(TVector accumulator, TVector x, TVector shift)
         where TSimd : struct, ISimd<TVector, double> where TVector : struct => TSimd.Add(accumulator, x);
@@ -29,6 +32,7 @@ internal readonly struct SumTerm : ITerm
 /// <summary>|x|</summary>
 internal readonly struct AbsoluteTerm : ITerm
 {
+    public static string Name => "absolute";
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Step<TSimd, TVector>(TVector accumulator, TVector x, TVector shift)
         where TSimd : struct, ISimd<TVector, double> where TVector : struct => TSimd.Add(accumulator, TSimd.Abs(x));
@@ -38,6 +42,7 @@ internal readonly struct AbsoluteTerm : ITerm
 /// <summary>x²</summary>
 internal readonly struct SquareTerm : ITerm
 {
+    public static string Name => "square";
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Step<TSimd, TVector>(TVector accumulator, TVector x, TVector shift)
         where TSimd : struct, ISimd<TVector, double> where TVector : struct => TSimd.MultiplyAdd(x, x, accumulator);
@@ -47,6 +52,7 @@ internal readonly struct SquareTerm : ITerm
 /// <summary>(x − shift)², the shift being the mean of the row or column.</summary>
 internal readonly struct CentredSquareTerm : ITerm
 {
+    public static string Name => "centred";
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Step<TSimd, TVector>(TVector accumulator, TVector x, TVector shift)
         where TSimd : struct, ISimd<TVector, double> where TVector : struct
@@ -61,6 +67,7 @@ internal readonly struct CentredSquareTerm : ITerm
 /// <summary>The larger one; NaN wins.</summary>
 internal readonly struct MaximumTerm : ITerm
 {
+    public static string Name => "maximum";
     public static double Start => double.NegativeInfinity;
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static TVector Step<TSimd, TVector>(TVector accumulator, TVector x, TVector shift)

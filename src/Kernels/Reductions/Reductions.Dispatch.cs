@@ -9,7 +9,13 @@ public static unsafe partial class Reductions
     private static void RowReduce<TTerm, T>(MatrixView<T> x, DeviceSpan<double> shifts, DeviceSpan<double> results)
         where TTerm : struct, ITerm where T : unmanaged, INumberBase<T>
     {
-        CpuDevice cpu = Validate<T>(x.Device, results, x.Rows, "row");
+        Validate<T>(x.Device, results, x.Rows, "row");
+        if (x.Device is CudaDevice gpu)
+        {
+            CudaRows<TTerm, T>(gpu, x, shifts, results);
+            return;
+        }
+        CpuDevice cpu = RequireCpu(x.Device);
         switch (KernelDispatch.Select(nameof(Reductions)))
         {
             case KernelVariant.Avx512: RowReduction<Simd512<double>, Vector512<double>, T, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
@@ -22,7 +28,13 @@ public static unsafe partial class Reductions
     private static void ColumnReduce<TTerm, T>(MatrixView<T> x, DeviceSpan<double> shifts, DeviceSpan<double> results)
         where TTerm : struct, ITerm where T : unmanaged, INumberBase<T>
     {
-        CpuDevice cpu = Validate<T>(x.Device, results, x.Columns, "column");
+        Validate<T>(x.Device, results, x.Columns, "column");
+        if (x.Device is CudaDevice gpu)
+        {
+            CudaColumns<TTerm, T>(gpu, x, shifts, results);
+            return;
+        }
+        CpuDevice cpu = RequireCpu(x.Device);
         switch (KernelDispatch.Select(nameof(Reductions)))
         {
             case KernelVariant.Avx512: ColumnReduction<Simd512<double>, Vector512<double>, T, TTerm>.Run(cpu, x, shifts.Pointer, results.Pointer); break;
@@ -32,11 +44,13 @@ public static unsafe partial class Reductions
         }
     }
 
-    private static CpuDevice Validate<T>(ComputeDevice device, DeviceSpan<double> results, int expected, string what)
+    private static void Validate<T>(ComputeDevice device, DeviceSpan<double> results, int expected, string what)
     {
         if (typeof(T) != typeof(float) && typeof(T) != typeof(double)) throw new NotSupportedException($"Reductions take single or double precision, not {typeof(T).Name}.");
         if (results.Length != expected) throw new ArgumentException($"The result has {results.Length} elements; one per {what} is {expected}.");
         if (expected > 0 && results.Device != device) throw new ArgumentException("The matrix and the result must lie on the same device.");
-        return device as CpuDevice ?? throw new DeviceException($"Reductions have no implementation for device '{device.Name}'.");
     }
+
+    private static CpuDevice RequireCpu(ComputeDevice device) =>
+        device as CpuDevice ?? throw new DeviceException($"Reductions have no implementation for device '{device.Name}'.");
 }

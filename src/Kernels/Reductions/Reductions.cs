@@ -81,11 +81,21 @@ public static partial class Reductions
 
     private static unsafe void Divide(DeviceSpan<double> values, int count)
     {
+        if (values.Device is CudaDevice gpu)
+        {
+            CudaDivide(gpu, values, count);
+            return;
+        }
         for (long i = 0; i < values.Length; i++) values.Pointer[i] = count > 0 ? values.Pointer[i] / count : double.NaN;
     }
 
     private static unsafe void SquareRoots(DeviceSpan<double> values)
     {
+        if (values.Device is CudaDevice gpu)
+        {
+            CudaSquareRoots(gpu, values);
+            return;
+        }
         for (long i = 0; i < values.Length; i++) values.Pointer[i] = Math.Sqrt(values.Pointer[i]);
     }
 }

@@ -32,7 +32,13 @@ public static unsafe partial class Softmax
 
     private static void NormalisedRows<T>(MatrixView<T> x, MatrixView<T> y) where T : unmanaged, IFloatingPointIeee754<T>
     {
-        CpuDevice cpu = ValidateSame(x, y);
+        ValidateSame(x, y);
+        if (x.Device is CudaDevice gpu)
+        {
+            CudaRows(gpu, x, y);
+            return;
+        }
+        CpuDevice cpu = RequireCpu(x.Device);
         switch (KernelDispatch.Select(nameof(Softmax)))
         {
             case KernelVariant.Avx512: RowSoftmax<Simd512<T>, Vector512<T>, T>.Run(cpu, x, y, null); break;
@@ -44,7 +50,13 @@ public static unsafe partial class Softmax
 
     private static void LogSumsOfRows<T>(MatrixView<T> x, DeviceSpan<T> result) where T : unmanaged, IFloatingPointIeee754<T>
     {
-        CpuDevice cpu = Validate(x.Device, result, x.Rows, "row");
+        Validate(x.Device, result, x.Rows, "row");
+        if (x.Device is CudaDevice gpu)
+        {
+            CudaLogSumRows(gpu, x, result);
+            return;
+        }
+        CpuDevice cpu = RequireCpu(x.Device);
         MatrixView<T> none = new(null, 0, 0, 0, x.Device);
         switch (KernelDispatch.Select(nameof(Softmax)))
         {
@@ -57,7 +69,13 @@ public static unsafe partial class Softmax
 
     private static void LogSumsOfColumns<T>(MatrixView<T> x, DeviceSpan<T> result) where T : unmanaged, IFloatingPointIeee754<T>
     {
-        CpuDevice cpu = Validate(x.Device, result, x.Columns, "column");
+        Validate(x.Device, result, x.Columns, "column");
+        if (x.Device is CudaDevice gpu)
+        {
+            CudaLogSumColumns(gpu, x, result);
+            return;
+        }
+        CpuDevice cpu = RequireCpu(x.Device);
         switch (KernelDispatch.Select(nameof(Softmax)))
         {
             case KernelVariant.Avx512: ColumnLogSumExp<Simd512<T>, Vector512<T>, Simd512<double>, Vector512<double>, T>.Run(cpu, x, result.Pointer); break;
@@ -67,18 +85,16 @@ public static unsafe partial class Softmax
         }
     }
 
-    private static CpuDevice ValidateSame<T>(MatrixView<T> x, MatrixView<T> y) where T : unmanaged
+    private static void ValidateSame<T>(MatrixView<T> x, MatrixView<T> y) where T : unmanaged
     {
         if (x.Rows != y.Rows || x.Columns != y.Columns) throw new ArgumentException($"x is {x.Rows} x {x.Columns}, y is {y.Rows} x {y.Columns}: they must have the same shape.");
         if (x.Device != y.Device) throw new ArgumentException("x and y must lie on the same device.");
-        return RequireCpu(x.Device);
     }
 
-    private static CpuDevice Validate<T>(ComputeDevice device, DeviceSpan<T> result, int expected, string what) where T : unmanaged
+    private static void Validate<T>(ComputeDevice device, DeviceSpan<T> result, int expected, string what) where T : unmanaged
     {
         if (result.Length != expected) throw new ArgumentException($"The result has {result.Length} elements; one per {what} is {expected}.");
         if (expected > 0 && result.Device != device) throw new ArgumentException("The matrix and the result must lie on the same device.");
-        return RequireCpu(device);
     }
 
     private static CpuDevice RequireCpu(ComputeDevice device) =>

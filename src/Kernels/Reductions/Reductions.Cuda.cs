@@ -1,0 +1,33 @@
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+public static partial class Reductions
+{
+    private static readonly JitRequest s_module = new("cuda/kernels/reductions/reductions_any.cu");
+
+    private static void CudaRows<TTerm, T>(CudaDevice gpu, MatrixView<T> x, DeviceSpan<double> shifts, DeviceSpan<double> results)
+        where TTerm : struct, ITerm where T : unmanaged =>
+        gpu.Kernels.Get(KernelCode.Sources, s_module, CudaEntry<TTerm, T>.Row).Launch(
+            gpu.Stream, CudaShapes.Rows(x.Rows, x.Columns), x.Address, x.Stride, x.Columns, shifts.Address, results.Address);
+
+    private static void CudaColumns<TTerm, T>(CudaDevice gpu, MatrixView<T> x, DeviceSpan<double> shifts, DeviceSpan<double> results)
+        where TTerm : struct, ITerm where T : unmanaged =>
+        gpu.Kernels.Get(KernelCode.Sources, s_module, CudaEntry<TTerm, T>.Column).Launch(
+            gpu.Stream, CudaShapes.Columns(x.Columns, sizeof(double)), x.Address, x.Stride, x.Rows, x.Columns, shifts.Address, results.Address);
+
+    private static void CudaDivide(CudaDevice gpu, DeviceSpan<double> values, int count) =>
+        gpu.Kernels.Get(KernelCode.Sources, s_module, "bs_reductions_divide_f64").Launch(
+            gpu.Stream, LaunchShape.For(values.Length, 256), values.Address, values.Length, (double)count);
+
+    private static void CudaSquareRoots(CudaDevice gpu, DeviceSpan<double> values) =>
+        gpu.Kernels.Get(KernelCode.Sources, s_module, "bs_reductions_root_f64").Launch(gpu.Stream, LaunchShape.For(values.Length, 256), values.Address, values.Length);
+
+    /// <summary>Names of entry points, put together once.</summary>
+    private static class CudaEntry<TTerm, T> where TTerm : struct, ITerm
+    {
+        private static readonly string s_type = typeof(T) == typeof(float) ? "f32" : "f64";
+        public static readonly string Row = $"bs_reductions_row_{TTerm.Name}_{s_type}";
+        public static readonly string Column = $"bs_reductions_column_{TTerm.Name}_{s_type}";
+    }
+}
