@@ -1,20 +1,21 @@
-// Distances of 64 x 64 pairs of rows, left in shared memory: what pairwise distances and nearest neighbours have in common.
-// The value of a pair follows from its two rows alone: the order of its sum depends on the number of coordinates and on nothing else.
+// Distances of 64 x 64 pairs of rows, left in shared memory: what pairwise distances and nearest neighbours have in
+// common. The value of a pair follows from its two rows alone: the order of its sum depends on the number of
+// coordinates and on nothing else.
 #pragma once
 #include <bs/device.cuh>
 
 // What one coordinate adds to the raw value of a pair.
-#define BS_TERM_PRODUCT 0     // x y: the expanded form, |x|^2 + |y|^2 - 2 x.y
-#define BS_TERM_SQUARED 1     // (x - y)^2
-#define BS_TERM_ABSOLUTE 2    // |x - y|, summed
-#define BS_TERM_LARGEST 3     // |x - y|, the largest
-#define BS_TERM_MISMATCH 4    // 1 where x != y
+#define BS_TERM_PRODUCT 0  // x y: the expanded form, |x|^2 + |y|^2 - 2 x.y
+#define BS_TERM_SQUARED 1  // (x - y)^2
+#define BS_TERM_ABSOLUTE 2 // |x - y|, summed
+#define BS_TERM_LARGEST 3  // |x - y|, the largest
+#define BS_TERM_MISMATCH 4 // 1 where x != y
 
 // How a raw value becomes a distance.
 #define BS_VALUE_RAW 0
 #define BS_VALUE_ROOT 1
-#define BS_VALUE_HALF 2       // half the squared distance of unit vectors: the cosine distance, at most 2
-#define BS_VALUE_FRACTION 3   // divided by the number of coordinates
+#define BS_VALUE_HALF 2     // half the squared distance of unit vectors: the cosine distance, at most 2
+#define BS_VALUE_FRACTION 3 // divided by the number of coordinates
 
 #ifndef BS_TERM
 #define BS_TERM BS_TERM_PRODUCT
@@ -25,12 +26,13 @@
 
 namespace bs {
 
-constexpr int kPairTile = 64;                // rows and columns of a tile
-constexpr int kPairSlab = 16;                // coordinates in shared memory at a time
-constexpr int kPairThreads = 256;            // each has 4 x 4 pairs
-constexpr int kPairPitch = kPairTile + 4;    // floats between coordinates: keeps float4 loads aligned and spreads the transposed stores
-constexpr int kStagePitch = kPairTile + 1;   // floats between rows of distances: columns are read without bank conflicts
-constexpr int kPairChunk = 64;               // coordinates summed on their own, so that rounding grows with the number of chunks
+constexpr int kPairTile = 64;     // rows and columns of a tile
+constexpr int kPairSlab = 16;     // coordinates in shared memory at a time
+constexpr int kPairThreads = 256; // each has 4 x 4 pairs
+constexpr int kPairPitch =
+    kPairTile + 4; // floats between coordinates: keeps float4 loads aligned and spreads the transposed stores
+constexpr int kStagePitch = kPairTile + 1; // floats between rows of distances: columns are read without bank conflicts
+constexpr int kPairChunk = 64; // coordinates summed on their own, so that rounding grows with the number of chunks
 constexpr int kPairFetch = kPairTile * kPairSlab / kPairThreads;
 
 constexpr bool kPairUnit = BS_VALUE == BS_VALUE_HALF;
@@ -39,7 +41,8 @@ constexpr bool kPairExpanded = BS_TERM == BS_TERM_PRODUCT;
 // An expanded value not above this fraction of |x|^2 + |y|^2 has lost digits and is computed from differences instead.
 constexpr float kPairCancellation = 1.0f / 16.0f;
 
-// The rows, and their squared norms in the expanded form. For unit rows a norm is 1, and 0 for a row without a direction.
+// The rows, and their squared norms in the expanded form. For unit rows a norm is 1, and 0 for a row without a
+// direction.
 struct PairProblem {
     const float* x;
     const float* y;
@@ -50,7 +53,7 @@ struct PairProblem {
     int x_rows;
     int y_rows;
     int depth;
-    int self;  // y are the rows of x: a row is at distance 0 from itself
+    int self; // y are the rows of x: a row is at distance 0 from itself
 };
 
 struct PairShared {
@@ -58,6 +61,7 @@ struct PairShared {
     __align__(16) float y[kPairSlab][kPairPitch];
     float distances[kPairTile * kStagePitch];
 };
+static_assert(sizeof(PairShared) == 25344, "launchers ask for this much");
 
 __device__ __forceinline__ float pair_add(float sum, float x, float y) {
 #if BS_TERM == BS_TERM_PRODUCT
@@ -105,8 +109,10 @@ __device__ __forceinline__ float pair_squared_distance(const float* x, const flo
     return total;
 }
 
-// This thread's part of a slab: 16 coordinates of 64 rows; zero past the last row or coordinate, which adds nothing to any term.
-__device__ __forceinline__ void pair_fetch(float (&values)[kPairFetch], const float* rows, long long stride, int first, int count, int depth, int start) {
+// This thread's part of a slab: 16 coordinates of 64 rows; zero past the last row or coordinate, which adds nothing to
+// any term.
+__device__ __forceinline__ void pair_fetch(float (&values)[kPairFetch], const float* rows, long long stride, int first,
+                                           int count, int depth, int start) {
 #pragma unroll
     for (int e = 0; e < kPairFetch; e++) {
         const int element = e * kPairThreads + static_cast<int>(threadIdx.x);
@@ -123,15 +129,19 @@ __device__ __forceinline__ void pair_put(float (*slab)[kPairPitch], const float 
     }
 }
 
-// Raw values to distances, in shared memory. Pairs that cancelled are few: they are collected in a mask and computed one by one.
-__device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int column0, const float (&sums)[4][4], PairShared& shared) {
+// Raw values to distances, in shared memory. Pairs that cancelled are few: they are collected in a mask and computed
+// one by one.
+__device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int column0, const float (&sums)[4][4],
+                                            PairShared& shared) {
     const int r0 = static_cast<int>(threadIdx.x) / 16 * 4, c0 = static_cast<int>(threadIdx.x) % 16 * 4;
     float x_norm[4] = {}, y_norm[4] = {};
     if (kPairExpanded || kPairUnit) {
 #pragma unroll
         for (int e = 0; e < 4; e++) {
-            if (row0 + r0 + e < p.x_rows) x_norm[e] = p.x_norms[row0 + r0 + e];
-            if (column0 + c0 + e < p.y_rows) y_norm[e] = p.y_norms[column0 + c0 + e];
+            if (row0 + r0 + e < p.x_rows)
+                x_norm[e] = p.x_norms[row0 + r0 + e];
+            if (column0 + c0 + e < p.y_rows)
+                y_norm[e] = p.y_norms[column0 + c0 + e];
         }
     }
     unsigned cancelled = 0;
@@ -144,27 +154,35 @@ __device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int 
             if (kPairExpanded) {
                 const float norms = x_norm[r] + y_norm[c];
                 raw = fmaf(-2.0f, raw, norms);
-                if (!(raw > kPairCancellation * norms) && i < p.x_rows && j < p.y_rows) cancelled |= 1u << (4 * r + c);
+                if (!(raw > kPairCancellation * norms) && i < p.x_rows && j < p.y_rows)
+                    cancelled |= 1u << (4 * r + c);
             }
             float distance = pair_value(raw, p.depth);
-            if (kPairUnit && (x_norm[r] == 0.0f || y_norm[c] == 0.0f)) distance = 1.0f;
-            if (p.self && i == j) distance = 0.0f;
+            if (kPairUnit && (x_norm[r] == 0.0f || y_norm[c] == 0.0f))
+                distance = 1.0f;
+            if (p.self && i == j)
+                distance = 0.0f;
             shared.distances[(r0 + r) * kStagePitch + c0 + c] = distance;
         }
     }
-    if (!kPairExpanded) return;
+    if (!kPairExpanded)
+        return;
     while (cancelled != 0) {
         const int bit = __ffs(static_cast<int>(cancelled)) - 1, r = r0 + bit / 4, c = c0 + bit % 4;
         cancelled &= cancelled - 1;
         const long long i = row0 + r, j = column0 + c;
-        if (p.self && i == j) continue;
-        if (kPairUnit && (p.x_norms[i] == 0.0f || p.y_norms[j] == 0.0f)) continue;
-        shared.distances[r * kStagePitch + c] = pair_value(pair_squared_distance(p.x + i * p.x_stride, p.y + j * p.y_stride, p.depth), p.depth);
+        if (p.self && i == j)
+            continue;
+        if (kPairUnit && (p.x_norms[i] == 0.0f || p.y_norms[j] == 0.0f))
+            continue;
+        shared.distances[r * kStagePitch + c] =
+            pair_value(pair_squared_distance(p.x + i * p.x_stride, p.y + j * p.y_stride, p.depth), p.depth);
     }
 }
 
-// Distances of the rows from row0 to those from column0 on, in shared.distances[row * kStagePitch + column]; the whole block calls it.
-// What earlier calls left there may be read up to the next call. Entries outside the matrices hold anything.
+// Distances of the rows from row0 to those from column0 on, in shared.distances[row * kStagePitch + column]; the whole
+// block calls it. What earlier calls left there may be read up to the next call. Entries outside the matrices hold
+// anything.
 __device__ __forceinline__ void pair_tile(const PairProblem& p, int row0, int column0, PairShared& shared) {
     const int r0 = static_cast<int>(threadIdx.x) / 16 * 4, c0 = static_cast<int>(threadIdx.x) % 16 * 4;
     float total[4][4] = {}, chunk[4][4] = {};
@@ -184,15 +202,18 @@ __device__ __forceinline__ void pair_tile(const PairProblem& p, int row0, int co
         }
 #pragma unroll
         for (int k = 0; k < kPairSlab; k++) {
-            const float4 x4 = *reinterpret_cast<const float4*>(&shared.x[k][r0]), y4 = *reinterpret_cast<const float4*>(&shared.y[k][c0]);
+            const float4 x4 = *reinterpret_cast<const float4*>(&shared.x[k][r0]),
+                         y4 = *reinterpret_cast<const float4*>(&shared.y[k][c0]);
             const float x[4] = {x4.x, x4.y, x4.z, x4.w}, y[4] = {y4.x, y4.y, y4.z, y4.w};
 #pragma unroll
             for (int r = 0; r < 4; r++) {
 #pragma unroll
-                for (int c = 0; c < 4; c++) chunk[r][c] = pair_add(chunk[r][c], x[r], y[c]);
+                for (int c = 0; c < 4; c++)
+                    chunk[r][c] = pair_add(chunk[r][c], x[r], y[c]);
             }
         }
-        if (start % kPairChunk != 0 && start < p.depth) continue;
+        if (start % kPairChunk != 0 && start < p.depth)
+            continue;
 #pragma unroll
         for (int r = 0; r < 4; r++) {
 #pragma unroll
@@ -206,4 +227,4 @@ __device__ __forceinline__ void pair_tile(const PairProblem& p, int row0, int co
     __syncthreads();
 }
 
-}  // namespace bs
+} // namespace bs

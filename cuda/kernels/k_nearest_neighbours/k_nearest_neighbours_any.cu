@@ -1,9 +1,10 @@
-// The k nearest rows of every row, exactly. A block keeps the sorted lists of 64 queries in shared memory and passes over its range of the points tile by
-// tile: distances never leave the multiprocessor. Pairs are ordered by distance, then by index, so no result depends on the order in which tiles are met.
+// The k nearest rows of every row, exactly. A block keeps the sorted lists of 64 queries in shared memory and passes
+// over its range of the points tile by tile: distances never leave the multiprocessor. Pairs are ordered by distance,
+// then by index, so no result depends on the order in which tiles are met.
 #include <bs/pair_tile.cuh>
 
 #ifndef BS_K
-#define BS_K 16  // places of a list: 16, 32 or 64
+#define BS_K 16 // places of a list: 16, 32 or 64
 #endif
 
 namespace bs {
@@ -12,7 +13,8 @@ __device__ __forceinline__ bool precedes(float distance, int index, float other,
     return distance < other || (distance == other && index < other_index);
 }
 
-// Puts a pair into a sorted list of count places, which drops its last. The whole warp calls it with the same pair; lane l looks after places l and l + 32.
+// Puts a pair into a sorted list of count places, which drops its last. The whole warp calls it with the same pair;
+// lane l looks after places l and l + 32.
 __device__ __forceinline__ void list_insert(float* distances, int* indices, int count, float distance, int index) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     float kept[BS_K > 32 ? 2 : 1];
@@ -26,7 +28,8 @@ __device__ __forceinline__ void list_insert(float* distances, int* indices, int 
         kept_index[half] = used ? indices[at] : 0;
         place += __popc(__ballot_sync(0xffffffffu, used && precedes(kept[half], kept_index[half], distance, index)));
     }
-    if (place >= count) return;
+    if (place >= count)
+        return;
     __syncwarp();
 #pragma unroll
     for (int half = 0; half * 32 < BS_K; half++) {
@@ -43,19 +46,21 @@ __device__ __forceinline__ void list_insert(float* distances, int* indices, int 
     __syncwarp();
 }
 
-}  // namespace bs
+} // namespace bs
 
-// Block (x, y) has queries 64 x ... and the y-th part of the points. Its lists go to row (y * queries + query) of the result: with one part that is the
-// answer, else bs_k_nearest_neighbours_f32_merge makes it. after_distances, unless null, holds the last pair of an earlier pass for every query: only
-// pairs behind it are taken.
+// Block (x, y) has queries 64 x ... and the y-th part of the points. Its lists go to row (y * queries + query) of the
+// result: with one part that is the answer, else bs_k_nearest_neighbours_f32_merge makes it. after_distances, unless
+// null, holds the last pair of an earlier pass for every query: only pairs behind it are taken.
 extern "C" __global__ void __launch_bounds__(bs::kPairThreads)
-bs_k_nearest_neighbours_f32_any(bs::PairProblem p, int tiles_per_part, int count, const float* after_distances, long long after_stride,
-                                const int* after_indices, long long after_index_stride, float* distances, long long stride, int* indices, long long index_stride) {
-    __shared__ bs::PairShared shared;
-    BS_DYNAMIC_SHARED(float, lists);
-    float* best = lists;
-    int* best_index = reinterpret_cast<int*>(lists + bs::kPairTile * BS_K);
-    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32, rows_per_warp = bs::kPairTile / (bs::kPairThreads / 32);
+    bs_k_nearest_neighbours_f32_any(bs::PairProblem p, int tiles_per_part, int count, const float* after_distances,
+                                    long long after_stride, const int* after_indices, long long after_index_stride,
+                                    float* distances, long long stride, int* indices, long long index_stride) {
+    BS_DYNAMIC_SHARED(bs::PairShared, memory);
+    bs::PairShared& shared = *memory;
+    float* best = reinterpret_cast<float*>(memory + 1);
+    int* best_index = reinterpret_cast<int*>(best + bs::kPairTile * BS_K);
+    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32,
+              rows_per_warp = bs::kPairTile / (bs::kPairThreads / 32);
     const int row0 = static_cast<int>(blockIdx.x) * bs::kPairTile, first_row = warp * rows_per_warp;
     // A warp alone reads and writes the lists of its eight rows.
     for (int e = lane; e < rows_per_warp * BS_K; e += 32) {
@@ -75,14 +80,17 @@ bs_k_nearest_neighbours_f32_any(bs::PairProblem p, int tiles_per_part, int count
             for (int c = lane; c < bs::kPairTile; c += 32) {
                 const int j = column0 + c;
                 const float distance = shared.distances[r * bs::kStagePitch + c];
-                bool wanted = j < p.y_rows && !(p.self && i == j) && bs::precedes(distance, j, list[count - 1], list_index[count - 1]);
+                bool wanted = j < p.y_rows && !(p.self && i == j) &&
+                              bs::precedes(distance, j, list[count - 1], list_index[count - 1]);
                 if (wanted && after_distances != nullptr)
-                    wanted = bs::precedes(after_distances[i * after_stride], after_indices[i * after_index_stride], distance, j);
+                    wanted = bs::precedes(after_distances[i * after_stride], after_indices[i * after_index_stride],
+                                          distance, j);
                 unsigned hits = __ballot_sync(0xffffffffu, wanted);
                 while (hits != 0) {
                     const int source = __ffs(static_cast<int>(hits)) - 1;
                     hits &= hits - 1;
-                    bs::list_insert(list, list_index, count, __shfl_sync(0xffffffffu, distance, source), __shfl_sync(0xffffffffu, j, source));
+                    bs::list_insert(list, list_index, count, __shfl_sync(0xffffffffu, distance, source),
+                                    __shfl_sync(0xffffffffu, j, source));
                 }
             }
         }
@@ -99,13 +107,15 @@ bs_k_nearest_neighbours_f32_any(bs::PairProblem p, int tiles_per_part, int count
 
 // One warp per query: the first count pairs of all parts' lists, [parts * queries, count], into the answer.
 extern "C" __global__ void __launch_bounds__(256)
-bs_k_nearest_neighbours_f32_merge(int queries, int parts, int count, const float* part_distances, const int* part_indices, float* distances, long long stride,
-                                  int* indices, long long index_stride) {
+    bs_k_nearest_neighbours_f32_merge(int queries, int parts, int count, const float* part_distances,
+                                      const int* part_indices, float* distances, long long stride, int* indices,
+                                      long long index_stride) {
     __shared__ float best[8 * BS_K];
     __shared__ int best_index[8 * BS_K];
     const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
     const long long i = static_cast<long long>(blockIdx.x) * 8 + warp;
-    if (i >= queries) return;
+    if (i >= queries)
+        return;
     float* list = best + warp * BS_K;
     int* list_index = best_index + warp * BS_K;
     for (int e = lane; e < count; e += 32) {
@@ -119,7 +129,8 @@ bs_k_nearest_neighbours_f32_merge(int queries, int parts, int count, const float
             const float distance = part_distances[source + e];
             const int index = part_indices[source + e];
             // The lists are sorted: behind the first pair that does not enter, none does.
-            if (!bs::precedes(distance, index, list[count - 1], list_index[count - 1])) break;
+            if (!bs::precedes(distance, index, list[count - 1], list_index[count - 1]))
+                break;
             bs::list_insert(list, list_index, count, distance, index);
         }
     }

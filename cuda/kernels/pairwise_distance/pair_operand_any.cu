@@ -1,20 +1,26 @@
-// Makes rows ready for the tiles of bs/pair_tile.cuh: squared norms, and for cosine and correlation unit rows. A warp has a row; sums are in double precision.
+// Makes rows ready for the tiles of bs/pair_tile.cuh: squared norms, and for cosine and correlation unit rows. A warp
+// has a row; sums are in double precision.
 #include <bs/device.cuh>
 
-// norms[i] = |row i|^2, or with unit rows 1, and 0 where the row (centred: less its mean) has no direction. unit may be null.
+// norms[i] = |row i|^2, or with unit rows 1, and 0 where the row (centred: less its mean) has no direction. unit may be
+// null.
 extern "C" __global__ void __launch_bounds__(256)
-bs_pair_operand_f32_any(const float* source, long long stride, int rows, int depth, int centred, float* unit, float* norms) {
+    bs_pair_operand_f32_any(const float* source, long long stride, int rows, int depth, int centred, float* unit,
+                            float* norms) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const long long i = static_cast<long long>(blockIdx.x) * (blockDim.x / 32) + threadIdx.x / 32;
-    if (i >= rows) return;
+    if (i >= rows)
+        return;
     const float* row = source + i * stride;
     double mean = 0.0;
     if (centred && depth > 0) {
         // From the first element on, so that a constant row has exactly its constant as mean.
         const double first = row[0];
         double sum = 0.0;
-        for (int k = lane; k < depth; k += 32) sum += row[k] - first;
-        for (int step = 16; step > 0; step /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, step);
+        for (int k = lane; k < depth; k += 32)
+            sum += row[k] - first;
+        for (int step = 16; step > 0; step /= 2)
+            sum += __shfl_xor_sync(0xffffffffu, sum, step);
         mean = first + sum / depth;
     }
     double squares = 0.0;
@@ -22,12 +28,16 @@ bs_pair_operand_f32_any(const float* source, long long stride, int rows, int dep
         const double value = row[k] - mean;
         squares = fma(value, value, squares);
     }
-    for (int step = 16; step > 0; step /= 2) squares += __shfl_xor_sync(0xffffffffu, squares, step);
+    for (int step = 16; step > 0; step /= 2)
+        squares += __shfl_xor_sync(0xffffffffu, squares, step);
     if (unit == nullptr) {
-        if (lane == 0) norms[i] = static_cast<float>(squares);
+        if (lane == 0)
+            norms[i] = static_cast<float>(squares);
         return;
     }
     const double scale = squares > 0.0 ? 1.0 / sqrt(squares) : 0.0;
-    for (int k = lane; k < depth; k += 32) unit[i * depth + k] = static_cast<float>((row[k] - mean) * scale);
-    if (lane == 0) norms[i] = squares > 0.0 ? 1.0f : 0.0f;
+    for (int k = lane; k < depth; k += 32)
+        unit[i * depth + k] = static_cast<float>((row[k] - mean) * scale);
+    if (lane == 0)
+        norms[i] = squares > 0.0 ? 1.0f : 0.0f;
 }

@@ -1,0 +1,169 @@
+using BioSup.Runtime;
+
+namespace BioSup.Kernels.Tests.Cuda;
+
+[Collection(CudaDeviceCollection.Name)]
+public sealed class PairwiseDistanceCudaTests(CudaDeviceFixture fixture) : IDisposable
+{
+    private readonly CpuDevice _host = new(1);
+
+    public void Dispose() => _host.Dispose();
+
+    public static TheoryData<DistanceMetric, DistanceForm> Every()
+    {
+        TheoryData<DistanceMetric, DistanceForm> data = [];
+        foreach (DistanceMetric metric in DistanceData.Metrics)
+            foreach (DistanceForm form in Enum.GetValues<DistanceForm>()) data.Add(metric, form);
+        return data;
+    }
+
+    /// <summary>Nothing, one row, primes, one either side of the tile, the slab and the chunk of coordinates; then numbers of coordinates up to 130.</summary>
+    public static IEnumerable<(int N, int M, int D)> Shapes() =>
+    [
+        (0, 3, 4), (3, 0, 4), (3, 2, 0), (1, 1, 1), (5, 7, 3), (64, 64, 16), (63, 65, 17), (65, 63, 15), (67, 131, 64), (13, 31, 257),
+        .. Enumerable.Range(1, 26).Select(step => (5, 7, 5 * step)), .. Enumerable.Range(1, 19).Select(d => (7, 5, d)),
+    ];
+
+    [Theory, MemberData(nameof(Every))]
+    public void Single_precision_errs_at_most_twice_as_much_as_a_plain_loop(DistanceMetric metric, DistanceForm form)
+    {
+        CudaDevice device = fixture.Require();
+        double error = 0, plain = 0, largest = 0;
+        foreach ((int n, int m, int d) in Shapes())
+        {
+            using Matrix<float> x = DistanceData.Normal<float>(_host, n, d, 1), y = DistanceData.Normal<float>(_host, m, d, 2, 0.5);
+            float[] distances = Compute(device, metric, form, x, y);
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < m; j++)
+                {
+                    double exact = PairwiseDistance.ReferenceDistance<float>(metric, x.Row(i), y.Row(j));
+                    Assert.True(Math.Abs(distances[i * m + j] - exact) <= 1e-5 * Math.Max(1, exact), $"{n}x{m}x{d} at ({i}, {j}): {distances[i * m + j]:R}, expected {exact:R}");
+                    error = Math.Max(error, Math.Abs(distances[i * m + j] - exact));
+                    double direct = DistanceData.Plain(metric, form, x.Row(i), y.Row(j));
+                    // The plain loop has no answer for rows of length zero.
+                    if (double.IsFinite(direct)) plain = Math.Max(plain, Math.Abs(direct - exact));
+                    largest = Math.Max(largest, exact);
+                }
+        }
+        // Where the plain loop happens to be exact, one rounding of the result remains allowed.
+        Assert.True(error <= Math.Max(2 * plain, largest * MathF.BitIncrement(1) - largest), $"{error:E2}, plain {plain:E2}");
+    }
+
+    [Theory, MemberData(nameof(Every))]
+    public void Distances_within_one_matrix_are_symmetric_with_a_zero_diagonal(DistanceMetric metric, DistanceForm form)
+    {
+        CudaDevice device = fixture.Require();
+        foreach ((int n, int d) in new[] { (1, 5), (2, 1), (64, 7), (151, 5) })
+        {
+            using Matrix<float> x = DistanceData.Normal<float>(_host, n, d, 3);
+            // Zero rows, whose cosine distance to another zero row is 1 and to themselves is 0.
+            if (n > 10) x.Row(4).Clear();
+            if (n > 10) x.Row(9).Clear();
+            using Matrix<float> onDevice = x.To(device), result = device.AllocateMatrix<float>(n, n);
+            PairwiseDistance.ComputeSelf(metric, onDevice.View, result.View, form);
+            float[] self = result.ToHost(), general = Compute(device, metric, form, x, x);
+            for (int i = 0; i < n; i++)
+            {
+                Assert.Equal(0u, BitConverter.SingleToUInt32Bits(self[i * n + i]));
+                for (int j = 0; j < n; j++)
+                {
+                    AssertSameBits(self[i * n + j], self[j * n + i], i, j);
+                    if (i != j) AssertSameBits(general[i * n + j], self[i * n + j], i, j);
+                    Assert.True(self[i * n + j] >= 0);
+                }
+            }
+        }
+    }
+
+    [Theory, MemberData(nameof(Every))]
+    public void A_pair_has_the_same_bits_in_any_batch(DistanceMetric metric, DistanceForm form)
+    {
+        CudaDevice device = fixture.Require();
+        // An offset of a few standard deviations: some pairs cancel and are recomputed, others are not.
+        using Matrix<float> x = DistanceData.Normal<float>(_host, 83, 67, 5, 2.5), y = DistanceData.Normal<float>(_host, 90, 67, 6, 2.5);
+        float[] whole = Compute(device, metric, form, x, y);
+        Assert.Equal(whole, Compute(device, metric, form, x, y));
+        using Matrix<float> onX = x.To(device), onY = y.To(device);
+        foreach ((int i0, int n, int j0, int m) in new[] { (0, 1, 0, 1), (5, 13, 17, 40), (62, 21, 3, 70), (3, 80, 89, 1) })
+        {
+            using Matrix<float> part = device.AllocateMatrix<float>(n, m);
+            PairwiseDistance.Compute(metric, onX.View.RowBlock(i0, n), onY.View.RowBlock(j0, m), part.View, form);
+            float[] found = part.ToHost();
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < m; j++) AssertSameBits(whole[(i0 + i) * 90 + j0 + j], found[i * m + j], i0 + i, j0 + j);
+        }
+    }
+
+    [Fact]
+    public void An_offset_of_half_a_million_costs_no_digits()
+    {
+        CudaDevice device = fixture.Require();
+        using Matrix<float> x = DistanceData.Normal<float>(_host, 20, 64, 7, 5e5), y = DistanceData.Normal<float>(_host, 30, 64, 8, 5e5);
+        foreach (DistanceMetric metric in new[] { DistanceMetric.Euclidean, DistanceMetric.SquaredEuclidean })
+            foreach (DistanceForm form in Enum.GetValues<DistanceForm>())
+            {
+                float[] distances = Compute(device, metric, form, x, y);
+                for (int i = 0; i < x.Rows; i++)
+                    for (int j = 0; j < y.Rows; j++)
+                    {
+                        double exact = PairwiseDistance.ReferenceDistance<float>(metric, x.Row(i), y.Row(j));
+                        Assert.InRange(distances[i * y.Rows + j], exact * (1 - 2e-6), exact * (1 + 2e-6));
+                    }
+            }
+    }
+
+    [Fact]
+    public void Rows_of_zeros_or_of_one_constant_are_at_distance_one()
+    {
+        CudaDevice device = fixture.Require();
+        using Matrix<float> x = Matrix<float>.From(_host, 4, 3, [0, 0, 0, 2, 2, 2, 1, 2, 4, 0, 0, 0]);
+        foreach (DistanceForm form in Enum.GetValues<DistanceForm>())
+        {
+            float[] cosine = Compute(device, DistanceMetric.Cosine, form, x, x), correlation = Compute(device, DistanceMetric.Correlation, form, x, x);
+            for (int j = 0; j < 4; j++)
+            {
+                Assert.Equal(1f, cosine[j]);
+                Assert.Equal(1f, cosine[j * 4 + 3]);
+                Assert.Equal(1f, correlation[4 + j]);
+                Assert.Equal(1f, correlation[j * 4]);
+            }
+        }
+    }
+
+    [Fact]
+    public void Padded_rows_are_read_and_written_in_place()
+    {
+        CudaDevice device = fixture.Require();
+        using Matrix<float> wide = DistanceData.Normal<float>(_host, 70, 11, 10);
+        using Matrix<float> source = wide.To(device), target = device.AllocateMatrix<float>(70, 80);
+        device.Stream.Fill(target.Buffer.View, -1f);
+        PairwiseDistance.ComputeSelf(DistanceMetric.Correlation, source.View.ColumnBlock(2, 7), target.View.ColumnBlock(4, 70));
+        float[] distances = target.ToHost();
+        for (int i = 0; i < 70; i++)
+            for (int j = 0; j < 80; j++)
+            {
+                bool inside = j is >= 4 and < 74 && j - 4 != i;
+                double expected = inside ? PairwiseDistance.ReferenceDistance<float>(DistanceMetric.Correlation, wide.Row(i).Slice(2, 7), wide.Row(j - 4).Slice(2, 7)) : j - 4 == i ? 0 : -1;
+                Assert.Equal(expected, distances[i * 80 + j], 1e-6);
+            }
+    }
+
+    [Fact]
+    public void Double_precision_is_refused_with_a_way_out()
+    {
+        CudaDevice device = fixture.Require();
+        using Matrix<double> x = device.AllocateMatrix<double>(2, 2), distances = device.AllocateMatrix<double>(2, 2);
+        DeviceException error = Assert.Throws<DeviceException>(() => PairwiseDistance.ComputeSelf(DistanceMetric.Euclidean, x.View, distances.View));
+        Assert.Contains("--device cpu", error.Message);
+    }
+
+    internal static float[] Compute(CudaDevice device, DistanceMetric metric, DistanceForm form, Matrix<float> x, Matrix<float> y)
+    {
+        using Matrix<float> onX = x.To(device), onY = y.To(device), distances = device.AllocateMatrix<float>(x.Rows, y.Rows);
+        PairwiseDistance.Compute(metric, onX.View, onY.View, distances.View, form);
+        return distances.ToHost();
+    }
+
+    private static void AssertSameBits(float expected, float actual, int i, int j) =>
+        Assert.True(BitConverter.SingleToUInt32Bits(expected) == BitConverter.SingleToUInt32Bits(actual), $"({i}, {j}): {expected:R} and {actual:R}");
+}
