@@ -82,7 +82,7 @@ __device__ __forceinline__ float pair_join(float total, float chunk) {
     return BS_TERM == BS_TERM_LARGEST ? fmaxf(total, chunk) : total + chunk;
 }
 
-__device__ __forceinline__ float pair_value(float raw, int depth) {
+__device__ __forceinline__ float pair_value(float raw, [[maybe_unused]] int depth) {
 #if BS_VALUE == BS_VALUE_ROOT
     return sqrtf(raw);
 #elif BS_VALUE == BS_VALUE_HALF

@@ -1,6 +1,24 @@
 // The k nearest rows of every row, exactly. A block keeps the sorted lists of 64 queries in shared memory and passes
 // over its range of the points tile by tile: distances never leave the multiprocessor. Pairs are ordered by distance,
 // then by index, so no result depends on the order in which tiles are met.
+// ptx-gate: BS_TERM=0 BS_VALUE=1 BS_K=16
+// ptx-gate: BS_TERM=0 BS_VALUE=1 BS_K=32
+// ptx-gate: BS_TERM=0 BS_VALUE=1 BS_K=64
+// ptx-gate: BS_TERM=0 BS_VALUE=0 BS_K=16
+// ptx-gate: BS_TERM=0 BS_VALUE=0 BS_K=32
+// ptx-gate: BS_TERM=0 BS_VALUE=0 BS_K=64
+// ptx-gate: BS_TERM=0 BS_VALUE=2 BS_K=16
+// ptx-gate: BS_TERM=0 BS_VALUE=2 BS_K=32
+// ptx-gate: BS_TERM=0 BS_VALUE=2 BS_K=64
+// ptx-gate: BS_TERM=2 BS_VALUE=0 BS_K=16
+// ptx-gate: BS_TERM=2 BS_VALUE=0 BS_K=32
+// ptx-gate: BS_TERM=2 BS_VALUE=0 BS_K=64
+// ptx-gate: BS_TERM=3 BS_VALUE=0 BS_K=16
+// ptx-gate: BS_TERM=3 BS_VALUE=0 BS_K=32
+// ptx-gate: BS_TERM=3 BS_VALUE=0 BS_K=64
+// ptx-gate: BS_TERM=4 BS_VALUE=3 BS_K=16
+// ptx-gate: BS_TERM=4 BS_VALUE=3 BS_K=32
+// ptx-gate: BS_TERM=4 BS_VALUE=3 BS_K=64
 #include <bs/pair_tile.cuh>
 
 #ifndef BS_K

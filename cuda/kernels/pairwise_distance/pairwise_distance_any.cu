@@ -1,5 +1,14 @@
 // Distances between all rows of two matrices, one block per 64 x 64 pairs, written through shared memory in whole
 // lines.
+// ptx-gate: BS_TERM=0 BS_VALUE=1
+// ptx-gate: BS_TERM=0 BS_VALUE=0
+// ptx-gate: BS_TERM=0 BS_VALUE=2
+// ptx-gate: BS_TERM=1 BS_VALUE=1
+// ptx-gate: BS_TERM=1 BS_VALUE=0
+// ptx-gate: BS_TERM=1 BS_VALUE=2
+// ptx-gate: BS_TERM=2 BS_VALUE=0
+// ptx-gate: BS_TERM=3 BS_VALUE=0
+// ptx-gate: BS_TERM=4 BS_VALUE=3
 #include <bs/pair_tile.cuh>
 
 // distances[i, j] of tile blockIdx.x, counted row by row. In the self form only tiles on and above the diagonal are

@@ -3,7 +3,7 @@ using BioSup.Runtime;
 
 namespace BioSup.Kernels;
 
-/// <summary>The GPU kernels inside this assembly, and a view of the configurations that the operations choose.</summary>
+/// <summary>The GPU kernels of the operations, and a view of the configurations that the operations choose.</summary>
 internal static class DeviceKernels
 {
     /// <summary>Variable that, set to 1, prints every configuration once on standard error when it is first used.</summary>
@@ -12,11 +12,8 @@ internal static class DeviceKernels
     private static readonly bool s_print = Environment.GetEnvironmentVariable(PrintConfigName) is { Length: > 0 } value && value != "0";
     private static readonly ConcurrentDictionary<string, bool> s_printed = new(StringComparer.Ordinal);
 
-    /// <summary>Every file under cuda/.</summary>
-    public static KernelSourceSet Sources { get; } = new(typeof(DeviceKernels).Assembly);
-
     /// <summary>A kernel, compiled on first use.</summary>
-    public static CudaKernel Get(CudaDevice device, in JitRequest request, string entry) => device.Kernels.Get(Sources, request, entry);
+    public static CudaKernel Get(CudaDevice device, in JitRequest request, string entry) => device.Kernels.Get(KernelCode.Sources, request, entry);
 
     /// <summary>Says which configuration an operation runs, where the environment asks for it.</summary>
     public static void Report<TConfig>(CudaDevice device, string operation, TConfig config) where TConfig : notnull
