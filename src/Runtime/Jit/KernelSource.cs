@@ -53,7 +53,7 @@ public readonly record struct KernelHeader(string IncludeName, string Text);
 /// <summary>Where kernel sources come from: the resources of an assembly, or a dictionary. Paths are those of the repository.</summary>
 public sealed class KernelSourceSet
 {
-    private const string IncludeFolder = "cuda/include/", ConstantsMark = "// gate:";
+    private const string IncludeFolder = "cuda/include/", ConstantsMark = "// ptx-gate:";
     private readonly Func<string, string?> _read;
     private readonly Dictionary<string, KernelSource> _known = new(StringComparer.Ordinal);
     private readonly Lock _gate = new();
@@ -93,7 +93,7 @@ public sealed class KernelSourceSet
 
     /// <summary>
     /// Every module that is worth compiling ahead of time for an architecture: each file as it is, and with each set of constants that a line
-    /// "// gate: NAME=VALUE ..." of it names. Files whose names end in _sm90a hold instructions of that architecture alone.
+    /// "// ptx-gate: NAME=VALUE ..." of it names. Files whose names end in _sm90a hold instructions of that architecture alone.
     /// </summary>
     public IReadOnlyList<JitRequest> Requests(JitTarget target)
     {
