@@ -6,9 +6,14 @@
 // shared memory, depth first, and the next slice in registers on its way. A thread owns 4 x 4 elements in every 64 x 64
 // quarter.
 //
-// ptx-gate: BS_TILE=128
-// ptx-gate: BS_TILE=128 BS_TRANSPOSE_A=1
-// ptx-gate: BS_TILE=128 BS_TRANSPOSE_B=1
+// gate: BS_TILE=64 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=0
+// gate: BS_TILE=64 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=1
+// gate: BS_TILE=64 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=0
+// gate: BS_TILE=64 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=1
+// gate: BS_TILE=128 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=0
+// gate: BS_TILE=128 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=1
+// gate: BS_TILE=128 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=0
+// gate: BS_TILE=128 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=1
 #include <bs/device.cuh>
 
 #ifndef BS_TILE
