@@ -120,6 +120,7 @@ constexpr uint3 make_uint3(unsigned x, unsigned y, unsigned z) {
 #define warpSize 32
 
 #include "bs_emulator_atomic.h"
+#include "bs_emulator_bits.h"
 #include "bs_emulator_kernel.h"
 #include "bs_emulator_math.h"
 #include "bs_emulator_warp.h"

@@ -10,11 +10,14 @@ struct Index3 {
     unsigned x, y, z;
 };
 
-// Every thread of a block runs on a stack of this size, aligned to it; its Thread record sits at the stack's upper end,
-// so that a masked stack pointer finds it without thread-local storage.
-constexpr size kStackSize = 256 * 1024;
+// Every thread of a block runs on a stack of this size, aligned to it; its Thread record sits near the stack's upper
+// end, where the stack pointer alone tells, without thread-local storage. Stacks begin at 64 different offsets: equal
+// ones would put what every thread uses most into the same few sets of the processor's caches. The record and the
+// stack's first kilobyte share a page.
+constexpr unsigned kStackBits = 18;
+constexpr size kStackSize = size{1} << kStackBits;
 constexpr size kThreadRecordSize = 512;
-constexpr unsigned kAbiVersion = 1;
+constexpr unsigned kAbiVersion = 2;
 constexpr unsigned kMaxParameters = 128;
 
 struct Thread {
@@ -28,6 +31,12 @@ struct Thread {
     unsigned dynamic_offset;
 };
 
+inline Thread* thread_on_stack(word sp) {
+    const word stack = sp >> kStackBits;
+    return reinterpret_cast<Thread*>((sp | (kStackSize - 1)) + 1 - kThreadRecordSize - (stack & 7) * 320 -
+                                     (stack >> 3 & 7) * 4096);
+}
+
 inline Thread* self() {
     word sp;
 #if defined(__x86_64__)
@@ -35,7 +44,7 @@ inline Thread* self() {
 #else
     __asm__("mov %0, sp" : "=r"(sp));
 #endif
-    return reinterpret_cast<Thread*>((sp | (kStackSize - 1)) + 1 - kThreadRecordSize);
+    return thread_on_stack(sp);
 }
 
 enum class Scope : unsigned { Warp, Warpgroup };

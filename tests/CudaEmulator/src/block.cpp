@@ -1,6 +1,5 @@
 #include "block.h"
 
-#include <bit>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -37,7 +36,7 @@ BlockRunner& BlockRunner::current() {
 
 Fiber* BlockRunner::new_fiber() {
     auto* stack = _stacks.get(static_cast<unsigned>(_fibers.size()));
-    auto* fiber = reinterpret_cast<Fiber*>(stack + kStackSize - kThreadRecordSize);
+    auto* fiber = static_cast<Fiber*>(thread_on_stack(reinterpret_cast<word>(stack)));
     std::memset(static_cast<void*>(fiber), 0, sizeof(Fiber));
     fiber->runner = this;
     fiber->sp = prepare_stack(reinterpret_cast<char*>(fiber), fiber_entry);
@@ -65,7 +64,9 @@ void BlockRunner::run(Launch& launch, Index3 block, unsigned cluster_rank, Clust
     _rank = cluster_rank;
     _cluster = cluster;
     _threads = _alive = launch.threads();
-    _next_thread = 0;
+    _next_thread = _meetings = 0;
+    _next_index = {};
+    _block_number++;
     _start_next = false;
     _ready_head = _ready_tail = nullptr;
     _progress++;
@@ -120,7 +121,7 @@ void BlockRunner::fiber_entry() {
 void BlockRunner::run_threads(Fiber* fiber) {
     while (_next_thread < _threads && (!_ready_head || _start_next)) {
         _start_next = false;
-        start_thread(fiber, _next_thread++);
+        start_thread(fiber);
         _launch->kernel->invoke(_launch->arguments.data());
         end_thread(fiber);
     }
@@ -137,14 +138,32 @@ void BlockRunner::run_threads(Fiber* fiber) {
         bs_emu_switch(&fiber->sp, _scheduler_sp);
 }
 
-void BlockRunner::start_thread(Fiber* fiber, unsigned linear) {
-    const auto& size = _launch->block;
-    fiber->thread = {linear % size.x, linear / size.x % size.y, linear / (size.x * size.y)};
+void BlockRunner::start_thread(Fiber* fiber) {
+    const unsigned linear = _next_thread++;
+    if (fiber->block_number != _block_number)
+        set_block(fiber);
+    fiber->thread = _next_index;
     fiber->linear = linear;
     fiber->lane = linear & 31;
     fiber->warp = linear >> 5;
+    fiber->running = true;
+    fiber->wait = Wait::None;
+    _by_thread[linear] = fiber;
+    const auto& size = _launch->block;
+    if (++_next_index.x == size.x) {
+        _next_index.x = 0;
+        if (++_next_index.y == size.y) {
+            _next_index.y = 0;
+            _next_index.z++;
+        }
+    }
+}
+
+// What all threads of the block share.
+void BlockRunner::set_block(Fiber* fiber) const {
+    fiber->block_number = _block_number;
     fiber->block = _block;
-    fiber->block_dim = size;
+    fiber->block_dim = _launch->block;
     fiber->grid_dim = _launch->grid;
     fiber->thread_count = _threads;
     fiber->cluster_rank = _rank;
@@ -155,9 +174,6 @@ void BlockRunner::start_thread(Fiber* fiber, unsigned linear) {
     fiber->dynamic_shared = _dynamic;
     fiber->dynamic_shared_size = _launch->dynamic_shared;
     fiber->dynamic_offset = _dynamic_offset;
-    fiber->running = true;
-    fiber->wait = Wait::None;
-    _by_thread[linear] = fiber;
 }
 
 void BlockRunner::end_thread(Fiber* fiber) {
@@ -166,7 +182,8 @@ void BlockRunner::end_thread(Fiber* fiber) {
     _progress++;
     _alive--;
     _warps[fiber->warp].alive &= ~(1u << fiber->lane);
-    check_after_exit(fiber);
+    if (_meetings > 0 || _cluster)
+        check_after_exit(fiber);
 }
 
 // Those that wait for a thread that has left must not wait for ever.
@@ -228,187 +245,6 @@ void BlockRunner::suspend(Fiber* fiber) {
     if (!next)
         fail(CUDA_ERROR_LAUNCH_FAILED, describe_deadlock());
     switch_from(fiber, next);
-}
-
-bool BlockRunner::barrier_complete(const Barrier& barrier) const {
-    return barrier.expected == 0 ? barrier.arrived == _alive : barrier.arrived >= barrier.expected;
-}
-
-void BlockRunner::release_barrier(unsigned id) {
-    auto& barrier = _barriers[id];
-    const bool whole = barrier.expected == 0;
-    if (_sanitizer.active() && whole) {
-        if (_alive < _threads)
-            fail(CUDA_ERROR_LAUNCH_FAILED, "divergent barrier: " + std::to_string(_threads - _alive) +
-                                               " threads left the kernel while the others wait at __syncthreads");
-        if (barrier.sites_differ)
-            fail(CUDA_ERROR_LAUNCH_FAILED, "divergent barrier: threads of the block wait at different __syncthreads");
-    }
-    _progress++;
-    if (_sanitizer.active() && whole)
-        _sanitizer.acquire_all();
-    // The list is in reverse order of arrival; threads go on in the order in which they came.
-    Fiber *list = barrier.waiting, *ordered = nullptr;
-    while (list) {
-        auto* next = list->next;
-        list->next = ordered;
-        ordered = list;
-        list = next;
-    }
-    const unsigned ones = barrier.ones, participants = barrier.participants;
-    barrier = Barrier{};
-    while (ordered) {
-        auto* next = ordered->next;
-        switch (static_cast<BarrierKind>(ordered->result)) {
-        case BarrierKind::Or:
-            ordered->result = ones > 0;
-            break;
-        case BarrierKind::And:
-            ordered->result = ones == participants;
-            break;
-        default:
-            ordered->result = ones;
-            break;
-        }
-        if (_sanitizer.active() && !whole)
-            _sanitizer.acquire_block(ordered->linear);
-        if (ordered->wait == Wait::Barrier)
-            make_ready(ordered);
-        ordered = next;
-    }
-}
-
-unsigned BlockRunner::barrier(unsigned id, unsigned count, BarrierKind kind, unsigned predicate, const void* site) {
-    auto* own = fiber();
-    auto& barrier = _barriers[id & 15];
-    if (barrier.arrived == 0)
-        barrier.site = site;
-    else if (barrier.site != site)
-        barrier.sites_differ = true;
-    barrier.expected = count;
-    barrier.arrived++;
-    barrier.participants++;
-    barrier.ones += predicate != 0;
-    own->result = static_cast<unsigned>(kind);
-    own->barrier = id;
-    own->site = site;
-    own->next = barrier.waiting;
-    barrier.waiting = own;
-    if (barrier_complete(barrier)) {
-        release_barrier(id & 15); // `own` does not wait: it is passed over there and goes on
-    } else {
-        own->wait = Wait::Barrier;
-        suspend(own);
-    }
-    return own->result;
-}
-
-void BlockRunner::barrier_arrive(unsigned id, unsigned count) {
-    auto& barrier = _barriers[id & 15];
-    barrier.expected = count;
-    barrier.arrived++;
-    if (_sanitizer.active())
-        _sanitizer.tick();
-    if (barrier_complete(barrier))
-        release_barrier(id & 15);
-}
-
-// True when all lanes of the group's mask that are still there have come; `last` is the lane that goes on by itself.
-bool BlockRunner::finish_group(WarpState& warp, unsigned index, Fiber* last) {
-    auto& group = warp.groups[index];
-    if ((group.mask & warp.alive & ~group.arrived) != 0)
-        return false;
-    void* requests[32];
-    Fiber* lanes[32];
-    const unsigned arrived = group.arrived;
-    for (unsigned lane = 0; lane < 32; lane++) {
-        lanes[lane] = arrived >> lane & 1 ? warp.lanes[lane] : nullptr;
-        requests[lane] = lanes[lane] ? lanes[lane]->request : nullptr;
-    }
-    const auto finish = group.finish;
-    group = warp.groups[--warp.group_count];
-    if (finish)
-        finish(requests);
-    _progress++;
-    if (_sanitizer.active())
-        _sanitizer.tick();
-    for (auto* lane : lanes) {
-        if (!lane)
-            continue;
-        if (_sanitizer.active())
-            _sanitizer.acquire_warp(lane->linear);
-        if (lane != last)
-            make_ready(lane);
-    }
-    return true;
-}
-
-bool BlockRunner::finish_warpgroup(unsigned index, Fiber* last) {
-    auto& group = _warpgroups[index];
-    unsigned expected = 0;
-    for (unsigned w = index * 4; w < index * 4 + 4 && w * 32 < _threads; w++)
-        expected += static_cast<unsigned>(std::popcount(_warps[w].alive));
-    if (group.arrived != expected)
-        return false;
-    void* requests[128];
-    for (unsigned i = 0; i < 128; i++)
-        requests[i] = group.lanes[i] ? group.lanes[i]->request : nullptr;
-    const auto finish = group.finish;
-    group.arrived = 0;
-    if (finish)
-        finish(requests);
-    _progress++;
-    if (_sanitizer.active())
-        _sanitizer.tick();
-    for (auto* lane : group.lanes) {
-        if (!lane)
-            continue;
-        if (_sanitizer.active())
-            _sanitizer.acquire_block(lane->linear);
-        if (lane != last)
-            make_ready(lane);
-    }
-    return true;
-}
-
-void BlockRunner::collective(Scope scope, unsigned mask, void* request, Finish finish, const void* site) {
-    auto* own = fiber();
-    own->request = request;
-    own->finish = finish;
-    own->mask = mask;
-    own->site = site;
-    own->scope = scope;
-    if (scope == Scope::Warpgroup) {
-        const unsigned index = own->warp / 4;
-        auto& group = _warpgroups[index];
-        if (group.arrived == 0)
-            std::memset(group.lanes, 0, sizeof group.lanes);
-        else if (group.finish != finish)
-            fail(CUDA_ERROR_LAUNCH_FAILED, "the threads of a warpgroup meet in different operations");
-        group.finish = finish;
-        group.lanes[own->linear & 127] = own;
-        group.arrived++;
-        if (!finish_warpgroup(index, own)) {
-            own->wait = Wait::Collective;
-            suspend(own);
-        }
-        return;
-    }
-    auto& warp = _warps[own->warp];
-    const unsigned bit = 1u << own->lane;
-    if (!(mask & bit))
-        fail(CUDA_ERROR_LAUNCH_FAILED, "calls a warp intrinsic with a mask that does not name its own lane");
-    warp.lanes[own->lane] = own;
-    unsigned index = 0;
-    while (index < warp.group_count && (warp.groups[index].mask != mask || warp.groups[index].finish != finish))
-        index++;
-    if (index == warp.group_count)
-        warp.groups[warp.group_count++] = {mask, 0, finish, site};
-    warp.groups[index].arrived |= bit;
-    if (!finish_group(warp, index, own)) {
-        own->wait = Wait::Collective;
-        suspend(own);
-    }
 }
 
 // Lanes run apart from each other here, so that the only lane surely active is the one that asks.

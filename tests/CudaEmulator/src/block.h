@@ -26,6 +26,7 @@ struct Fiber : Thread {
     class BlockRunner* runner;
     void* request;
     Finish finish;
+    unsigned long long block_number; // of the block whose constants the record holds
     unsigned mask, result, barrier, yields;
     const void* site; // where in the kernel it waits
     Wait wait;
@@ -86,7 +87,8 @@ class BlockRunner {
 
     static void fiber_entry();
     void run_threads(Fiber* fiber);
-    void start_thread(Fiber* fiber, unsigned linear);
+    void start_thread(Fiber* fiber);
+    void set_block(Fiber* fiber) const;
     void end_thread(Fiber* fiber);
     void prepare_shared(Launch& launch);
     Fiber* new_fiber();
@@ -107,6 +109,9 @@ class BlockRunner {
     Index3 _block{};
     unsigned _rank = 0;
     unsigned _threads = 0, _next_thread = 0, _alive = 0;
+    unsigned _meetings = 0; // barriers and groups that some threads have come to and others not
+    Index3 _next_index{};   // of the next thread
+    unsigned long long _block_number = 0;
     Fiber *_ready_head = nullptr, *_ready_tail = nullptr, *_free = nullptr;
     void* _scheduler_sp = nullptr;
     std::vector<Fiber*> _fibers;

@@ -9,6 +9,7 @@
 BS_EMBED(bs_prelude_main, "bs_emulator.h")
 BS_EMBED(bs_prelude_abi, "bs_emulator_abi.h")
 BS_EMBED(bs_prelude_math, "bs_emulator_math.h")
+BS_EMBED(bs_prelude_bits, "bs_emulator_bits.h")
 BS_EMBED(bs_prelude_warp, "bs_emulator_warp.h")
 BS_EMBED(bs_prelude_atomic, "bs_emulator_atomic.h")
 BS_EMBED(bs_prelude_kernel, "bs_emulator_kernel.h")
@@ -20,6 +21,7 @@ const PreludeFile* prelude_files() {
         {"bs_emulator.h", {bs_prelude_main_begin, bs_prelude_main_end}},
         {"bs_emulator_abi.h", {bs_prelude_abi_begin, bs_prelude_abi_end}},
         {"bs_emulator_math.h", {bs_prelude_math_begin, bs_prelude_math_end}},
+        {"bs_emulator_bits.h", {bs_prelude_bits_begin, bs_prelude_bits_end}},
         {"bs_emulator_warp.h", {bs_prelude_warp_begin, bs_prelude_warp_end}},
         {"bs_emulator_atomic.h", {bs_prelude_atomic_begin, bs_prelude_atomic_end}},
         {"bs_emulator_kernel.h", {bs_prelude_kernel_begin, bs_prelude_kernel_end}},
