@@ -17,6 +17,8 @@ public static unsafe partial class SinkhornScaling
     {
         if (cost.Rows != coupling.Rows || cost.Columns != coupling.Columns) throw new ArgumentException("The cost and the coupling differ in shape.");
         if (f.Length != cost.Rows || rowChange.Length != cost.Rows || g.Length != cost.Columns) throw new ArgumentException("The potentials do not fit the cost.");
+        if (cost.Device is CudaDevice cuda)
+            return UpdateCouplingCuda(cuda, DeviceKernels.Single(cost, nameof(SinkhornScaling)), f, g, epsilon, DeviceKernels.Single(coupling, nameof(SinkhornScaling)), rowChange, change);
         CpuDevice cpu = cost.Device as CpuDevice ?? throw new DeviceException($"Sinkhorn scaling has no implementation for device '{cost.Device.Name}'.");
         CouplingJob<T> job = new()
         {

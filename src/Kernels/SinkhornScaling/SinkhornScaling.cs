@@ -42,6 +42,7 @@ public static unsafe partial class SinkhornScaling
         DeviceSpan<double> f, DeviceSpan<double> g, in SinkhornOptions options)
     {
         Validate(workspace, cost, a, b, epsilon, f, g, options);
+        if (workspace.Cuda is { } state) return SolveCuda(state, cost, a, b, epsilon, f, g, options);
         return KernelDispatch.Select(nameof(SinkhornScaling)) switch
         {
             KernelVariant.Avx512 => Run<ScalingLanes512Single, Vector512<float>, float>(workspace, cost, a, b, epsilon, f, g, options),
@@ -63,16 +64,21 @@ public static unsafe partial class SinkhornScaling
     private static void Validate<T>(SinkhornWorkspace<T> workspace, MatrixView<T> cost, DeviceSpan<double> a, DeviceSpan<double> b, double epsilon,
         DeviceSpan<double> f, DeviceSpan<double> g, in SinkhornOptions options) where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (cost.Device is not CpuDevice) throw new DeviceException($"Sinkhorn scaling has no implementation for device '{cost.Device.Name}'.");
+        if (cost.Device is not (CpuDevice or CudaDevice)) throw new DeviceException($"Sinkhorn scaling has no implementation for device '{cost.Device.Name}'.");
+        if (!workspace.IsOn(cost.Device) || !IsBeside(a, cost) || !IsBeside(b, cost) || !IsBeside(f, cost) || !IsBeside(g, cost))
+            throw new ArgumentException("The workspace and the operands lie on different devices.", nameof(cost));
         if (cost.Rows != workspace.Rows || cost.Columns != workspace.Columns)
             throw new ArgumentException($"The workspace is for {workspace.Rows} x {workspace.Columns}; the cost is {cost.Rows} x {cost.Columns}.");
         if (a.Length != cost.Rows || f.Length != cost.Rows) throw new ArgumentException($"Row masses and potentials need {cost.Rows} elements.");
         if (b.Length != cost.Columns || g.Length != cost.Columns) throw new ArgumentException($"Column masses and potentials need {cost.Columns} elements.");
         if (!(epsilon > 0) || !double.IsFinite(epsilon)) throw new ArgumentOutOfRangeException(nameof(epsilon), "Epsilon must be positive and finite.");
         if (options.MaxIterations < 1 || options.CheckEvery < 1) throw new ArgumentOutOfRangeException(nameof(options), "At least one iteration, checked at least every iteration.");
+        if (workspace.Cuda is not null) return; // Masses on a GPU are looked at where they are needed.
         RequirePositive(a, nameof(a));
         RequirePositive(b, nameof(b));
     }
+
+    private static bool IsBeside<T>(DeviceSpan<double> vector, MatrixView<T> cost) where T : unmanaged => ReferenceEquals(vector.Device, cost.Device);
 
     private static void RequirePositive(DeviceSpan<double> mass, string name)
     {

@@ -16,17 +16,24 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
     internal const int PanelRows = 4;
     internal const int MaxBlocks = 64;
     private readonly List<IDisposable> _owned = [];
+    private readonly CpuDevice? _cpu;
 
-    /// <param name="device">Where the solver runs; a <see cref="CpuDevice"/>.</param>
+    /// <param name="device">Where the solver runs; a <see cref="CpuDevice"/>, or a <see cref="CudaDevice"/> in single precision.</param>
     /// <param name="rows">Rows of the cost.</param>
     /// <param name="columns">Columns of the cost.</param>
     public SinkhornWorkspace(ComputeDevice device, int rows, int columns)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(rows, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(columns, 1);
-        Device = device as CpuDevice ?? throw new DeviceException($"Sinkhorn scaling has no implementation for device '{device.Name}'.");
         Rows = rows;
         Columns = columns;
+        if (device is CudaDevice cuda)
+        {
+            if (typeof(T) != typeof(float)) throw new DeviceException($"Sinkhorn scaling runs on {device.Name} with a single-precision cost only; use --device cpu for double precision.");
+            _owned.Add(Cuda = new SinkhornCudaState(cuda, rows, columns));
+            return;
+        }
+        _cpu = device as CpuDevice ?? throw new DeviceException($"Sinkhorn scaling has no implementation for device '{device.Name}'.");
         Panels = (rows + PanelRows - 1) / PanelRows;
         Strips = (columns + StripWidth - 1) / StripWidth;
         // Blocks follow from the shape alone, so the order of every sum is the same on any number of threads.
@@ -74,7 +81,10 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
     public double Fill { get; internal set; } = 1;
 
     internal static int StripWidth => 64 / sizeof(T);
-    internal CpuDevice Device { get; }
+    internal CpuDevice Device => _cpu ?? throw new InvalidOperationException("This workspace lies on a GPU.");
+
+    /// <summary>The memory of a solver on a GPU, which has none of what follows; null on the host.</summary>
+    internal SinkhornCudaState? Cuda { get; }
     internal int Panels { get; }
     internal int Strips { get; }
     internal int Blocks { get; }
@@ -112,7 +122,7 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
     internal int* BlockLastStrip { get; }
     internal double* BlockLow { get; }
     internal double* BlockHigh { get; }
-    internal AndersonMixing Mixing { get; }
+    internal AndersonMixing Mixing { get; } = null!;
 
     /// <summary>Row potentials over epsilon, after and before the last iteration.</summary>
     internal double* LogU { get; }
@@ -121,11 +131,14 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
     /// <summary>Forgets the support of earlier solves, so that the next one starts as on a fresh workspace.</summary>
     public void Forget()
     {
+        if (Cuda is not null) return;
         HasBase = false;
         Solves = 0;
         for (int i = 0; i < Rows; i++) RowOrder[i] = i;
         for (int j = 0; j < Columns; j++) ColumnOrder[j] = j;
     }
+
+    internal bool IsOn(ComputeDevice device) => ReferenceEquals(device, (ComputeDevice?)_cpu ?? Cuda!.Device);
 
     public void Dispose()
     {

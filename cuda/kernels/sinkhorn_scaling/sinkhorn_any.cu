@@ -1,0 +1,177 @@
+// Log-domain Sinkhorn half iterations on a single-precision cost: g = eps (log b - LSE_i((f_i - C_ij) / eps)), then
+// f = eps (log a - LSE_j((g_j - C_ij) / eps)). Potentials, differences and sums are in double precision, exponentials
+// in single: an exponent is taken relative to the largest, so the terms that matter have small exponents and small
+// errors. The order of every sum follows from the shape of the cost.
+#include <bs/device.cuh>
+
+namespace bs {
+
+// The largest x so far and the sum of exp((x - largest) / eps).
+struct LogSum {
+    double largest;
+    double sum;
+};
+
+__device__ __forceinline__ LogSum empty_log_sum() {
+    return {-infinity_double(), 0.0};
+}
+
+__device__ __forceinline__ float relative_exp(double x, double largest, double inverse_epsilon) {
+    return expf(static_cast<float>((x - largest) * inverse_epsilon));
+}
+
+// Four at a time: the sum is rescaled at most once for them.
+__device__ __forceinline__ void add_four(LogSum& s, const double (&x)[4], double inverse_epsilon) {
+    const double most = fmax(fmax(x[0], x[1]), fmax(x[2], x[3]));
+    if (most == -infinity_double())
+        return;
+    if (most > s.largest) {
+        s.sum *= relative_exp(s.largest, most, inverse_epsilon);
+        s.largest = most;
+    }
+#pragma unroll
+    for (int e = 0; e < 4; e++)
+        s.sum += relative_exp(x[e], s.largest, inverse_epsilon);
+}
+
+__device__ __forceinline__ LogSum join(const LogSum& a, const LogSum& b, double inverse_epsilon) {
+    const double most = fmax(a.largest, b.largest);
+    if (most == -infinity_double())
+        return a;
+    return {most,
+            a.sum * exp((a.largest - most) * inverse_epsilon) + b.sum * exp((b.largest - most) * inverse_epsilon)};
+}
+
+__device__ __forceinline__ LogSum warp_join(LogSum s, double inverse_epsilon) {
+    for (int step = 16; step > 0; step /= 2) {
+        const LogSum other = {__shfl_xor_sync(full_warp, s.largest, step), __shfl_xor_sync(full_warp, s.sum, step)};
+        s = join(s, other, inverse_epsilon);
+    }
+    return s;
+}
+
+constexpr int sinkhorn_warps = 8;
+constexpr int sinkhorn_chunk = 256; // rows of a column partial
+
+} // namespace bs
+
+// f[i] from g: one block per row.
+extern "C" __global__ void __launch_bounds__(256)
+    bs_sinkhorn_f32_rows(const float* cost, long long stride, int columns, const double* a, const double* g,
+                         double epsilon, double inverse_epsilon, double* f) {
+    __shared__ bs::LogSum warps[bs::sinkhorn_warps];
+    const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+    const float* row = cost + static_cast<long long>(blockIdx.x) * stride;
+    bs::LogSum s = bs::empty_log_sum();
+    for (int j = thread; j < columns; j += 4 * threads) {
+        double x[4];
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            const int at = j + e * threads;
+            x[e] = at < columns ? g[at] - row[at] : -bs::infinity_double();
+        }
+        bs::add_four(s, x, inverse_epsilon);
+    }
+    s = bs::warp_join(s, inverse_epsilon);
+    if (thread % 32 == 0)
+        warps[thread / 32] = s;
+    __syncthreads();
+    if (thread != 0)
+        return;
+    for (int w = 1; w < threads / 32; w++)
+        s = bs::join(s, warps[w], inverse_epsilon);
+    f[blockIdx.x] = epsilon * (log(a[blockIdx.x]) - log(s.sum)) - s.largest;
+}
+
+// Column sums over chunks of 256 rows, [chunks, columns]: a lane has a column, so that a warp reads whole lines, and
+// the eight warps of a block share the rows of the chunk.
+extern "C" __global__ void __launch_bounds__(256)
+    bs_sinkhorn_f32_column_partials(const float* cost, long long stride, int rows, int columns, const double* f,
+                                    double inverse_epsilon, double* largest, double* sums) {
+    __shared__ bs::LogSum warps[bs::sinkhorn_warps][32];
+    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+    const int j = static_cast<int>(blockIdx.x) * 32 + lane;
+    const int end = min(rows, (static_cast<int>(blockIdx.y) + 1) * bs::sinkhorn_chunk);
+    bs::LogSum s = bs::empty_log_sum();
+    if (j < columns) {
+        for (int i = static_cast<int>(blockIdx.y) * bs::sinkhorn_chunk + warp; i < end; i += 4 * bs::sinkhorn_warps) {
+            double x[4];
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                const int at = i + e * bs::sinkhorn_warps;
+                x[e] = at < end ? f[at] - cost[at * stride + j] : -bs::infinity_double();
+            }
+            bs::add_four(s, x, inverse_epsilon);
+        }
+    }
+    warps[warp][lane] = s;
+    __syncthreads();
+    if (warp != 0 || j >= columns)
+        return;
+    for (int w = 1; w < bs::sinkhorn_warps; w++)
+        s = bs::join(s, warps[w][lane], inverse_epsilon);
+    largest[static_cast<long long>(blockIdx.y) * columns + j] = s.largest;
+    sums[static_cast<long long>(blockIdx.y) * columns + j] = s.sum;
+}
+
+// Joins the chunks in their order: the next g, and per block the squared violation of the column marginal by the g that
+// led to these sums.
+extern "C" __global__ void __launch_bounds__(256)
+    bs_sinkhorn_f32_columns(const double* largest, const double* sums, int chunks, int columns, const double* b,
+                            const double* g, double epsilon, double inverse_epsilon, double* next_g,
+                            double* violation) {
+    __shared__ double warps[bs::sinkhorn_warps];
+    const int thread = static_cast<int>(threadIdx.x);
+    const int j = static_cast<int>(blockIdx.x) * 256 + thread;
+    double square = 0.0;
+    if (j < columns) {
+        bs::LogSum s = bs::empty_log_sum();
+        for (int chunk = 0; chunk < chunks; chunk++) {
+            const long long at = static_cast<long long>(chunk) * columns + j;
+            s = bs::join(s, {largest[at], sums[at]}, inverse_epsilon);
+        }
+        const double difference = exp((g[j] + s.largest) * inverse_epsilon) * s.sum - b[j];
+        square = difference * difference;
+        next_g[j] = epsilon * (log(b[j]) - log(s.sum)) - s.largest;
+    }
+    for (int step = 16; step > 0; step /= 2)
+        square += __shfl_xor_sync(bs::full_warp, square, step);
+    if (thread % 32 == 0)
+        warps[thread / 32] = square;
+    __syncthreads();
+    if (thread != 0)
+        return;
+    for (int w = 1; w < bs::sinkhorn_warps; w++)
+        square += warps[w];
+    violation[blockIdx.x] = square;
+}
+
+// coupling_ij = exp((f_i + g_j - C_ij) / eps), the change from what the matrix held, and its square per row: one block
+// per row. change may be null; values below 1e-30 are set to zero in it.
+extern "C" __global__ void __launch_bounds__(256)
+    bs_sinkhorn_f32_coupling(const float* cost, long long stride, int columns, const double* f, const double* g,
+                             double inverse_epsilon, float* coupling, long long coupling_stride, float* change,
+                             long long change_stride, double* row_change) {
+    __shared__ double warps[bs::sinkhorn_warps];
+    const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+    const long long i = blockIdx.x;
+    double squares = 0.0;
+    for (int j = thread; j < columns; j += threads) {
+        const float value = expf(static_cast<float>((f[i] + g[j] - cost[i * stride + j]) * inverse_epsilon));
+        const double difference = static_cast<double>(value) - coupling[i * coupling_stride + j];
+        coupling[i * coupling_stride + j] = value;
+        squares = fma(difference, difference, squares);
+        if (change != nullptr)
+            change[i * change_stride + j] = fabs(difference) < 1e-30 ? 0.0f : static_cast<float>(difference);
+    }
+    for (int step = 16; step > 0; step /= 2)
+        squares += __shfl_xor_sync(bs::full_warp, squares, step);
+    if (thread % 32 == 0)
+        warps[thread / 32] = squares;
+    __syncthreads();
+    if (thread != 0)
+        return;
+    for (int w = 1; w < threads / 32; w++)
+        squares += warps[w];
+    row_change[i] = squares;
+}
