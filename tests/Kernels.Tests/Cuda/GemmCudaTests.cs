@@ -81,18 +81,20 @@ public sealed class GemmCudaTests(CudaDeviceFixture fixture)
         Assert.True(worst <= 2 * allowed + cap, $"{ta}{tb} {shape} {typeof(T).Name}: error {worst:E2}, plain loop {allowed:E2}");
     }
 
-    [Fact]
-    public void The_tile_does_not_change_the_result()
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void The_tile_does_not_change_the_result(Transpose ta, Transpose tb)
     {
         CudaDevice gpu = fixture.Require();
         using CpuDevice cpu = new(1);
         const int m = 150, n = 140, k = 37;
-        using CudaOperand<float> a = new(cpu, gpu, m, k, 1), b = new(cpu, gpu, k, n, 2), small = new(cpu, gpu, m, n, 3), large = new(cpu, gpu, m, n, 3);
+        using CudaOperand<float> a = ta == Transpose.No ? new(cpu, gpu, m, k, 1) : new(cpu, gpu, k, m, 1), b = tb == Transpose.No ? new(cpu, gpu, k, n, 2) : new(cpu, gpu, n, k, 2);
+        using CudaOperand<float> small = new(cpu, gpu, m, n, 3), large = new(cpu, gpu, m, n, 3);
         foreach ((int tile, CudaOperand<float> c) in new[] { (64, small), (128, large) })
         {
-            JitRequest module = new("cuda/kernels/gemm/gemm_any.cu", $"BS_TILE={tile} BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=0");
+            JitRequest module = new("cuda/kernels/gemm/gemm_any.cu", $"BS_TILE={tile} BS_TRANSPOSE_A={(int)ta} BS_TRANSPOSE_B={(int)tb}");
             gpu.Kernels.Get(KernelCode.Sources, module, "bs_gemm_f32").Launch(gpu.Stream, new LaunchShape(new Extent((m + tile - 1) / tile, (n + tile - 1) / tile), new Extent(16, 16)),
-                m, n, k, 1f, a.Device.Address, a.Device.Stride, b.Device.Address, b.Device.Stride, 0f, c.Device.Address, c.Device.Stride);
+                m, n, k, 1f, a.Device.Address, a.Device.Stride, b.Device.Address, b.Device.Stride, 0.5f, c.Device.Address, c.Device.Stride);
         }
         float[][] one = small.Read(), other = large.Read();
         for (int i = 0; i < m; i++) Assert.Equal(one[i], other[i]);
