@@ -30,6 +30,9 @@ public static class BiosupEnvironment
     /// <summary>True when kernels carry line numbers for profilers.</summary>
     public static bool LineInfo => IsOn(LineInfoName);
 
+    /// <summary>True when each kernel module is named once on standard error, with its constants, when it is first used.</summary>
+    public static bool PrintConfig => IsOn("BIOSUP_PRINT_CONFIG");
+
     /// <summary>Most bytes of device memory that this process may hold, or null; written as "4096M", "32G" or plain bytes.</summary>
     /// <exception cref="UsageException">The variable is not such a number.</exception>
     public static long? GpuMemoryLimit => Environment.GetEnvironmentVariable(GpuMemoryLimitName) is { Length: > 0 } text ? ParseBytes(text) : null;

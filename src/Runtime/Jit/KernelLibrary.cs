@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 
 namespace BioSup.Runtime;
 
@@ -60,6 +61,8 @@ public sealed class KernelLibrary : IDisposable
         KernelImage image = _builder.Build(sources, request, JitCompiler.TargetFor(_device));
         if (image.FromCache) FromCache++;
         else Compiled++;
+        if (BiosupEnvironment.PrintConfig)
+            Console.Error.WriteLine($"biosup: {_device.Name}: {request} ({(image.FromCache ? "from the cache" : $"compiled in {image.Compiled.TotalSeconds.ToString("F1", CultureInfo.InvariantCulture)} s")})");
         _device.Bind();
         ModuleHandle module = new(_device.Context, image.Bytes);
         _modules.Add((sources, request), module);

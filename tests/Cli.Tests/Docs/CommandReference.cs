@@ -27,6 +27,7 @@ internal static class CommandReference
             | `BIOSUP_DATA` | folder with the real data sets that tests, benchmarks and the examples use |
             | `BIOSUP_CACHE_DIR` | folder of compiled GPU kernels; default `$XDG_CACHE_HOME/biosup/kernels` or `~/.cache/biosup/kernels` |
             | `BIOSUP_DISABLE_JIT` | `1`: a GPU kernel that is not in the cache is an error that names it, instead of a compilation |
+            | `BIOSUP_PRINT_CONFIG` | `1`: each GPU kernel is named once on stderr with its constants, when it is first used |
             | `BIOSUP_LINEINFO` | `1`: kernels carry line numbers for profilers |
             | `BIOSUP_GPU_MEMORY_LIMIT` | most device memory for this process: bytes, `4096M` or `32G` |
             | `BIOSUP_LIBCUDA_PATH`, `BIOSUP_NVRTC_PATH`, `BIOSUP_CUBLASLT_PATH`, `BIOSUP_NVML_PATH` | file of a library, instead of looking for it |
