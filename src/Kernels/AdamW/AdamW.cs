@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using BioSup.Runtime;
 
@@ -43,6 +44,11 @@ public static unsafe partial class AdamW
     /// <summary>values ← factor · values.</summary>
     public static void Scale(DeviceSpan<float> values, double factor)
     {
+        if (values.Device is CudaDevice gpu)
+        {
+            CudaScale(gpu, values, (float)factor);
+            return;
+        }
         CpuDevice cpu = RequireCpu(values.Device);
         switch (KernelDispatch.Select(nameof(AdamW)))
         {
@@ -57,8 +63,14 @@ public static unsafe partial class AdamW
         DeviceSpan<T> parameters, DeviceSpan<T> gradients, DeviceSpan<T> firstMoments, DeviceSpan<T> secondMoments,
         in AdamWOptions options, long step, double gradientScale) where T : unmanaged, IFloatingPointIeee754<T>
     {
-        CpuDevice cpu = Validate(parameters, gradients, firstMoments, secondMoments, step);
+        Validate(parameters, gradients, firstMoments, secondMoments, step);
         AdamWFactors factors = new(options, step, gradientScale);
+        if (parameters.Device is CudaDevice gpu)
+        {
+            CudaUpdate(gpu, parameters, gradients, firstMoments, secondMoments, factors);
+            return;
+        }
+        CpuDevice cpu = RequireCpu(parameters.Device);
         switch (KernelDispatch.Select(nameof(AdamW)))
         {
             case KernelVariant.Avx512: AdamWUpdate<Simd512<T>, Vector512<T>, T>.Run(cpu, parameters, gradients, firstMoments, secondMoments, factors); break;
@@ -70,6 +82,7 @@ public static unsafe partial class AdamW
 
     private static double SquaresOf<T>(DeviceSpan<T> gradients) where T : unmanaged, IFloatingPointIeee754<T>
     {
+        if (gradients.Device is CudaDevice gpu) return CudaSquares(gpu, gradients);
         CpuDevice cpu = RequireCpu(gradients.Device);
         return KernelDispatch.Select(nameof(AdamW)) switch
         {
@@ -80,21 +93,21 @@ public static unsafe partial class AdamW
         };
     }
 
-    private static CpuDevice Validate<T>(DeviceSpan<T> parameters, DeviceSpan<T> gradients, DeviceSpan<T> first, DeviceSpan<T> second, long step) where T : unmanaged
+    private static void Validate<T>(DeviceSpan<T> parameters, DeviceSpan<T> gradients, DeviceSpan<T> first, DeviceSpan<T> second, long step) where T : unmanaged
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(step, 1);
         if (gradients.Length != parameters.Length || first.Length != parameters.Length || second.Length != parameters.Length)
             throw new ArgumentException($"There are {parameters.Length} parameters, {gradients.Length} gradients, {first.Length} first and {second.Length} second moments.");
         if (gradients.Device != parameters.Device || first.Device != parameters.Device || second.Device != parameters.Device)
             throw new ArgumentException("Parameters, gradients and moments must lie on the same device.");
-        return RequireCpu(parameters.Device);
     }
 
     private static CpuDevice RequireCpu(ComputeDevice device) =>
         device as CpuDevice ?? throw new DeviceException($"AdamW has no implementation for device '{device.Name}'.");
 }
 
-/// <summary>The scalars of one step, in double precision.</summary>
+/// <summary>The scalars of one step, in double precision; laid out as in the kernel.</summary>
+[StructLayout(LayoutKind.Sequential)]
 internal readonly struct AdamWFactors(in AdamWOptions options, long step, double gradientScale)
 {
     public double GradientScale { get; } = gradientScale;

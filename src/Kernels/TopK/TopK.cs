@@ -22,7 +22,13 @@ public static unsafe partial class TopK
     private static void Select<T, TKey>(MatrixView<T> x, MatrixView<int> indices, MatrixView<T> values)
         where T : unmanaged, IFloatingPointIeee754<T> where TKey : struct, IOrderedKey<T>
     {
-        CpuDevice cpu = Validate(x, indices, values);
+        Validate(x, indices, values);
+        if (x.Device is CudaDevice gpu)
+        {
+            Cuda(gpu, x, indices, values);
+            return;
+        }
+        CpuDevice cpu = x.Device as CpuDevice ?? throw new DeviceException($"Top-k has no implementation for device '{x.Device.Name}'.");
         switch (KernelDispatch.Select(nameof(TopK)))
         {
             case KernelVariant.Avx512: RowTopK<Simd512<T>, Vector512<T>, T, TKey>.Run(cpu, x, indices, values); break;
@@ -32,12 +38,11 @@ public static unsafe partial class TopK
         }
     }
 
-    private static CpuDevice Validate<T>(MatrixView<T> x, MatrixView<int> indices, MatrixView<T> values) where T : unmanaged
+    private static void Validate<T>(MatrixView<T> x, MatrixView<int> indices, MatrixView<T> values) where T : unmanaged
     {
         if (indices.Rows != x.Rows || values.Rows != x.Rows || indices.Columns != values.Columns)
             throw new ArgumentException($"x has {x.Rows} rows, indices are {indices.Rows} x {indices.Columns}, values {values.Rows} x {values.Columns}: the results must both be [rows of x, k].");
         if (indices.Columns > x.Columns) throw new ArgumentException($"The {indices.Columns} largest of {x.Columns} elements were asked for.");
         if (indices.Device != x.Device || values.Device != x.Device) throw new ArgumentException("x, indices and values must lie on the same device.");
-        return x.Device as CpuDevice ?? throw new DeviceException($"Top-k has no implementation for device '{x.Device.Name}'.");
     }
 }
