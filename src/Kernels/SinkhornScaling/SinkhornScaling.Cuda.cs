@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using BioSup.Runtime;
 
 namespace BioSup.Kernels;
@@ -62,16 +61,12 @@ public static unsafe partial class SinkhornScaling
         return Math.Sqrt(sum);
     }
 
-    /// <summary>The kernels of one device.</summary>
+    /// <summary>The kernels of an iteration on one device.</summary>
     internal sealed class CudaKernels(CudaDevice device)
     {
-        private static readonly ConditionalWeakTable<CudaDevice, CudaKernels> s_known = [];
-
         public CudaKernel Rows { get; } = DeviceKernels.Get(device, new JitRequest(CudaSource), "bs_sinkhorn_f32_rows");
         public CudaKernel Partials { get; } = DeviceKernels.Get(device, new JitRequest(CudaSource), "bs_sinkhorn_f32_column_partials");
         public CudaKernel Columns { get; } = DeviceKernels.Get(device, new JitRequest(CudaSource), "bs_sinkhorn_f32_columns");
-
-        public static CudaKernels Of(CudaDevice device) => s_known.GetValue(device, d => new CudaKernels(d));
     }
 }
 
@@ -95,7 +90,7 @@ internal sealed class SinkhornCudaState : IDisposable
         _partials = device.Allocate<double>(2L * Chunks * columns);
         _violations = device.Allocate<double>(ColumnShape.Grid.X);
         _host = new PinnedBuffer<double>(device, Math.Max(rows, columns));
-        Kernels = SinkhornScaling.CudaKernels.Of(device);
+        Kernels = new SinkhornScaling.CudaKernels(device);
     }
 
     public CudaDevice Device { get; }
