@@ -8,7 +8,7 @@ namespace BioSup.Kernels;
 /// Exponents are taken relative to the largest of each sum, so nothing under- or overflows for any cost and epsilon.
 /// </summary>
 internal static unsafe class LogDomainSolver<TLanes, TVector, T>
-    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+    where TLanes : struct, ISimd<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
 {
     public static SinkhornResult Solve(SinkhornWorkspace<T> w, MatrixView<T> cost, double* a, double* b, double epsilon, double* f, double* g, in SinkhornOptions options)
     {
@@ -86,19 +86,19 @@ internal static unsafe class LogDomainSolver<TLanes, TVector, T>
         public readonly void Execute(long block, int worker)
         {
             T* cost = Cost + block * Stride;
-            int whole = Columns / TLanes.Width * TLanes.Width;
+            int whole = Columns / TLanes.Count * TLanes.Count;
             T inverse = T.CreateTruncating(1 / Epsilon), most = T.NegativeInfinity;
             if (whole > 0)
             {
                 TVector largest = TLanes.Subtract(TLanes.Load(G), TLanes.Load(cost));
-                for (int j = TLanes.Width; j < whole; j += TLanes.Width)
+                for (int j = TLanes.Count; j < whole; j += TLanes.Count)
                     largest = TLanes.Max(largest, TLanes.Subtract(TLanes.Load(G + j), TLanes.Load(cost + j)));
                 most = TLanes.MaxAcross(largest);
             }
             for (int j = whole; j < Columns; j++) most = T.Max(most, G[j] - cost[j]);
 
             TVector shift = TLanes.Broadcast(most), scale = TLanes.Broadcast(inverse), total = TLanes.Zero;
-            for (int j = 0; j < whole; j += TLanes.Width)
+            for (int j = 0; j < whole; j += TLanes.Count)
             {
                 TVector x = TLanes.Subtract(TLanes.Subtract(TLanes.Load(G + j), TLanes.Load(cost + j)), shift);
                 total = TLanes.Add(total, TLanes.Exp(TLanes.Multiply(x, scale)));
@@ -126,7 +126,7 @@ internal static unsafe class LogDomainSolver<TLanes, TVector, T>
             T* sums = most + Padded;
             T inverse = T.CreateTruncating(InverseEpsilon);
             TVector scale = TLanes.Broadcast(inverse);
-            int whole = Columns / TLanes.Width * TLanes.Width;
+            int whole = Columns / TLanes.Count * TLanes.Count;
             new Span<T>(most, Columns).Fill(T.NegativeInfinity);
             new Span<T>(sums, Columns).Clear();
             for (int i = start; i < end; i++)
@@ -134,10 +134,10 @@ internal static unsafe class LogDomainSolver<TLanes, TVector, T>
                 T* cost = Cost + i * Stride;
                 T potential = T.CreateTruncating(F[i]);
                 TVector f = TLanes.Broadcast(potential);
-                for (int j = 0; j < whole; j += TLanes.Width)
+                for (int j = 0; j < whole; j += TLanes.Count)
                 {
                     TVector x = TLanes.Multiply(TLanes.Subtract(f, TLanes.Load(cost + j)), scale);
-                    TLanes.Store(TLanes.Max(TLanes.Load(most + j), x), most + j);
+                    TLanes.Store(most + j, TLanes.Max(TLanes.Load(most + j), x));
                 }
                 for (int j = whole; j < Columns; j++) most[j] = T.Max(most[j], (potential - cost[j]) * inverse);
             }
@@ -146,10 +146,10 @@ internal static unsafe class LogDomainSolver<TLanes, TVector, T>
                 T* cost = Cost + i * Stride;
                 T potential = T.CreateTruncating(F[i]);
                 TVector f = TLanes.Broadcast(potential);
-                for (int j = 0; j < whole; j += TLanes.Width)
+                for (int j = 0; j < whole; j += TLanes.Count)
                 {
                     TVector x = TLanes.Multiply(TLanes.Subtract(f, TLanes.Load(cost + j)), scale);
-                    TLanes.Store(TLanes.Add(TLanes.Load(sums + j), TLanes.Exp(TLanes.Subtract(x, TLanes.Load(most + j)))), sums + j);
+                    TLanes.Store(sums + j, TLanes.Add(TLanes.Load(sums + j), TLanes.Exp(TLanes.Subtract(x, TLanes.Load(most + j)))));
                 }
                 for (int j = whole; j < Columns; j++) sums[j] += T.Exp((potential - cost[j]) * inverse - most[j]);
             }

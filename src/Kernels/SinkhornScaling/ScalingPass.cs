@@ -5,7 +5,7 @@ namespace BioSup.Kernels;
 
 /// <summary>A whole pass over the kept strips: every block, then the sum of the blocks' columns.</summary>
 internal static unsafe class ScalingPass<TLanes, TVector, T, TStore>
-    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T> where TStore : unmanaged
+    where TLanes : struct, ISimd<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T> where TStore : unmanaged
 {
     private const int ReduceColumns = 2048;
 
@@ -41,8 +41,8 @@ internal static unsafe class ScalingPass<TLanes, TVector, T, TStore>
             {
                 T* partial = W.Partials + (long)b * columns;
                 int from = Math.Max(start, W.BlockFirstStrip[b] * width), to = Math.Min(end, (W.BlockLastStrip[b] + 1) * width);
-                for (int j = from; j < to; j += TLanes.Width)
-                    TLanes.Store(TLanes.Add(TLanes.Load(ColumnSums + j), TLanes.Load(partial + j)), ColumnSums + j);
+                for (int j = from; j < to; j += TLanes.Count)
+                    TLanes.Store(ColumnSums + j, TLanes.Add(TLanes.Load(ColumnSums + j), TLanes.Load(partial + j)));
             }
         }
     }

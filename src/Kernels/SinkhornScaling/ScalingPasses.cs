@@ -6,7 +6,7 @@ namespace BioSup.Kernels;
 
 /// <summary>Fills the panels of a block: gathers the cost in the workspace's order, drops strips below the cut, exponentiates the rest.</summary>
 internal unsafe struct BuildStripsJob<TLanes, TVector, T> : IBlockJob
-    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+    where TLanes : struct, ISimd<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
 {
     public SinkhornPointers<T> W;
     public T* Cost;
@@ -30,7 +30,7 @@ internal unsafe struct BuildStripsJob<TLanes, TVector, T> : IBlockJob
                 double most = Exponents(panel, strip, exponents);
                 if (!(most > -Cut)) continue;
                 for (int e = 0; e < panelRows * width; e++) tile[e] = T.CreateTruncating(exponents[e]);
-                for (int e = 0; e < panelRows * width; e += TLanes.Width) TLanes.Store(TLanes.Exp(TLanes.Load(tile + e)), tile + e);
+                for (int e = 0; e < panelRows * width; e += TLanes.Count) TLanes.Store(tile + e, TLanes.Exp(TLanes.Load(tile + e)));
                 if ((strip + 1) * width > W.Columns || (panel + 1) * panelRows > W.Rows) ClearPadding(panel, strip, tile);
                 tile += panelRows * width;
                 index[count] = strip;
@@ -89,7 +89,7 @@ internal enum PassMode
 /// One pass over the panels of a block: u from K v row by row, and while the panel is still in the first-level cache its share of K^T u.
 /// </summary>
 internal unsafe struct IterateJob<TLanes, TVector, T, TStore> : IBlockJob
-    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T> where TStore : unmanaged
+    where TLanes : struct, ISimd<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T> where TStore : unmanaged
 {
     public SinkhornPointers<T> W;
     public T* U;
@@ -149,16 +149,16 @@ internal unsafe struct IterateJob<TLanes, TVector, T, TStore> : IBlockJob
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static TVector Tile(TStore* tile) => typeof(TStore) == typeof(T) ? TLanes.Load((T*)tile) : TLanes.LoadSingle((float*)tile);
+    private static TVector Tile(TStore* tile) => typeof(TStore) == typeof(T) ? TLanes.Load((T*)tile) : TLanes.LoadWidened((float*)tile);
 
     private static void RowSums(TStore* tiles, int* index, int count, T* v, T* rowSums)
     {
-        int width = SinkhornWorkspace<T>.StripWidth, step = 2 * TLanes.Width;
+        int width = SinkhornWorkspace<T>.StripWidth, step = 2 * TLanes.Count;
         TVector a0 = TLanes.Zero, a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
         for (int s = 0; s < count; s++)
         {
             T* x = v + index[s] * width;
-            if (TLanes.Width == width)
+            if (TLanes.Count == width)
             {
                 TVector y = TLanes.Load(x);
                 a0 = TLanes.MultiplyAdd(Tile(tiles), y, a0);
@@ -170,9 +170,9 @@ internal unsafe struct IterateJob<TLanes, TVector, T, TStore> : IBlockJob
             {
                 for (int c = 0; c < width; c += step)
                 {
-                    TVector y = TLanes.Load(x + c), z = TLanes.Load(x + c + TLanes.Width);
+                    TVector y = TLanes.Load(x + c), z = TLanes.Load(x + c + TLanes.Count);
                     TStore* t = tiles + c;
-                    TStore* q = t + TLanes.Width;
+                    TStore* q = t + TLanes.Count;
                     a0 = TLanes.MultiplyAdd(Tile(t), y, a0);
                     b0 = TLanes.MultiplyAdd(Tile(q), z, b0);
                     a1 = TLanes.MultiplyAdd(Tile(t + width), y, a1);
@@ -198,14 +198,14 @@ internal unsafe struct IterateJob<TLanes, TVector, T, TStore> : IBlockJob
         for (int s = 0; s < count; s++)
         {
             T* sum = sums + index[s] * width;
-            for (int c = 0; c < width; c += TLanes.Width)
+            for (int c = 0; c < width; c += TLanes.Count)
             {
                 TStore* t = tiles + c;
                 TVector x = TLanes.MultiplyAdd(Tile(t), u0, TLanes.Load(sum + c));
                 TVector y = TLanes.Multiply(Tile(t + width), u1);
                 x = TLanes.MultiplyAdd(Tile(t + 2 * width), u2, x);
                 y = TLanes.MultiplyAdd(Tile(t + 3 * width), u3, y);
-                TLanes.Store(TLanes.Add(x, y), sum + c);
+                TLanes.Store(sum + c, TLanes.Add(x, y));
             }
             tiles += 4 * width;
         }

@@ -10,7 +10,7 @@ namespace BioSup.Kernels;
 /// under- or overflows. A strip is dropped only when it cannot change any sum by more than rounding for every u and v inside the drift range.
 /// </summary>
 internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
-    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+    where TLanes : struct, ISimd<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
 {
     private const double SmallestSingleExponent = -85;
     private const double TightestCompactTolerance = 1e-10;
@@ -213,9 +213,9 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
     private bool Iterate()
     {
         T* v = _workspace.V;
-        int whole = _workspace.Columns / TLanes.Width * TLanes.Width;
-        for (int j = 0; j < whole; j += TLanes.Width)
-            TLanes.Store(TLanes.Divide(TLanes.Load(_workspace.ColumnMass + j), TLanes.Load(_workspace.ColumnSums + j)), v + j);
+        int whole = _workspace.Columns / TLanes.Count * TLanes.Count;
+        for (int j = 0; j < whole; j += TLanes.Count)
+            TLanes.Store(v + j, TLanes.Divide(TLanes.Load(_workspace.ColumnMass + j), TLanes.Load(_workspace.ColumnSums + j)));
         for (int j = whole; j < _workspace.Columns; j++) v[j] = _workspace.ColumnMass[j] / _workspace.ColumnSums[j];
         if (!Inside(v, _workspace.Columns)) return false;
 
@@ -236,9 +236,9 @@ internal unsafe ref struct ScalingSolver<TLanes, TVector, T>
     private readonly bool Inside(T* values, int count)
     {
         T low = T.CreateTruncating(_low), high = T.CreateTruncating(_high);
-        int whole = count / TLanes.Width * TLanes.Width;
+        int whole = count / TLanes.Count * TLanes.Count;
         TVector most = TLanes.Broadcast(values[0]), least = TLanes.Subtract(TLanes.Zero, most);
-        for (int j = 0; j < whole; j += TLanes.Width)
+        for (int j = 0; j < whole; j += TLanes.Count)
         {
             TVector x = TLanes.Load(values + j);
             most = TLanes.Max(most, x);

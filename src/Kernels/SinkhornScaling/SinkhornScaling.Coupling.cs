@@ -77,19 +77,19 @@ public static unsafe partial class SinkhornScaling
         {
             switch (Variant)
             {
-                case KernelVariant.Avx512: Exponentials<ScalingLanes512Double, Vector512<double>>(x, count); break;
-                case KernelVariant.Avx2: Exponentials<ScalingLanes256Double, Vector256<double>>(x, count); break;
-                case KernelVariant.Portable: Exponentials<ScalingLanes128Double, Vector128<double>>(x, count); break;
+                case KernelVariant.Avx512: Exponentials<Simd512<double>, Vector512<double>>(x, count); break;
+                case KernelVariant.Avx2: Exponentials<Simd256<double>, Vector256<double>>(x, count); break;
+                case KernelVariant.Portable: Exponentials<Simd128<double>, Vector128<double>>(x, count); break;
                 default:
                     for (int j = 0; j < count; j++) x[j] = Math.Exp(x[j]);
                     break;
             }
         }
 
-        private static void Exponentials<TLanes, TVector>(double* x, int count) where TLanes : struct, IScalingLanes<TVector, double> where TVector : unmanaged
+        private static void Exponentials<TLanes, TVector>(double* x, int count) where TLanes : struct, ISimd<TVector, double> where TVector : unmanaged
         {
             // The chunk is a whole number of vectors: what lies beyond count is computed and never read.
-            for (int j = 0; j < count; j += TLanes.Width) TLanes.Store(TLanes.Exp(TLanes.Load(x + j)), x + j);
+            for (int j = 0; j < count; j += TLanes.Count) TLanes.Store(x + j, TLanes.Exp(TLanes.Load(x + j)));
         }
     }
 }

@@ -30,9 +30,9 @@ public static unsafe partial class SinkhornScaling
         Validate(workspace, cost, a, b, epsilon, f, g, options);
         return KernelDispatch.Select(nameof(SinkhornScaling)) switch
         {
-            KernelVariant.Avx512 => Run<ScalingLanes512Double, Vector512<double>, double>(workspace, cost, a, b, epsilon, f, g, options),
-            KernelVariant.Avx2 => Run<ScalingLanes256Double, Vector256<double>, double>(workspace, cost, a, b, epsilon, f, g, options),
-            KernelVariant.Portable => Run<ScalingLanes128Double, Vector128<double>, double>(workspace, cost, a, b, epsilon, f, g, options),
+            KernelVariant.Avx512 => Run<Simd512<double>, Vector512<double>, double>(workspace, cost, a, b, epsilon, f, g, options),
+            KernelVariant.Avx2 => Run<Simd256<double>, Vector256<double>, double>(workspace, cost, a, b, epsilon, f, g, options),
+            KernelVariant.Portable => Run<Simd128<double>, Vector128<double>, double>(workspace, cost, a, b, epsilon, f, g, options),
             _ => Reference(cost, a, b, epsilon, f, g, options),
         };
     }
@@ -45,16 +45,16 @@ public static unsafe partial class SinkhornScaling
         if (workspace.Cuda is { } state) return SolveCuda(state, cost, a, b, epsilon, f, g, options);
         return KernelDispatch.Select(nameof(SinkhornScaling)) switch
         {
-            KernelVariant.Avx512 => Run<ScalingLanes512Single, Vector512<float>, float>(workspace, cost, a, b, epsilon, f, g, options),
-            KernelVariant.Avx2 => Run<ScalingLanes256Single, Vector256<float>, float>(workspace, cost, a, b, epsilon, f, g, options),
-            KernelVariant.Portable => Run<ScalingLanes128Single, Vector128<float>, float>(workspace, cost, a, b, epsilon, f, g, options),
+            KernelVariant.Avx512 => Run<Simd512<float>, Vector512<float>, float>(workspace, cost, a, b, epsilon, f, g, options),
+            KernelVariant.Avx2 => Run<Simd256<float>, Vector256<float>, float>(workspace, cost, a, b, epsilon, f, g, options),
+            KernelVariant.Portable => Run<Simd128<float>, Vector128<float>, float>(workspace, cost, a, b, epsilon, f, g, options),
             _ => Reference(cost, a, b, epsilon, f, g, options),
         };
     }
 
     private static SinkhornResult Run<TLanes, TVector, T>(SinkhornWorkspace<T> workspace, MatrixView<T> cost, DeviceSpan<double> a, DeviceSpan<double> b,
         double epsilon, DeviceSpan<double> f, DeviceSpan<double> g, in SinkhornOptions options)
-        where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+        where TLanes : struct, ISimd<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (options.Form == SinkhornForm.LogDomain)
             return LogDomainSolver<TLanes, TVector, T>.Solve(workspace, cost, a.Pointer, b.Pointer, epsilon, f.Pointer, g.Pointer, options);

@@ -8,7 +8,7 @@ namespace BioSup.Kernels;
 /// degree-normalised 0/1 matrix (the bipartite spectral co-clustering of Dhillon 2001). Plans between data with cell types become nearly block-diagonal.
 /// </summary>
 internal static unsafe class SpectralOrder<TLanes, TVector, T, TStore>
-    where TLanes : struct, IScalingLanes<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
+    where TLanes : struct, ISimd<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
     where TStore : unmanaged, IFloatingPointIeee754<TStore>
 {
     private const int PowerIterations = 30;
