@@ -3,7 +3,7 @@
 # Catches what the emulator cannot: host-only constructs, PTX that does not exist, arrays that do not stay in registers.
 # One line per kernel: name, architecture, virtual registers. A kernel with local memory (a ".local" depot) fails unless
 # cuda/ptx-gate.allow lists it with a reason. Files named *_sm90a.cu are compiled for sm_90a, others for sm_80 and sm_90a.
-# Constants: a line "// gate: NAME=VALUE ..." in a file adds a compilation with them to the one without.
+# Constants: a line "// ptx-gate: NAME=VALUE ..." in a file adds a compilation with them to the one without.
 # The last line is "N passed, N failed, N skipped" (compilations); the exit code is 0 where nothing failed.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -58,7 +58,7 @@ files=("$@")
 for file in "${files[@]}"; do
     archs=(sm_80 sm_90a)
     [[ $file == *_sm90a.cu ]] && archs=(sm_90a)
-    mapfile -t variants < <(sed -n 's|^// gate: *||p' "$file")
+    mapfile -t variants < <(sed -n 's|^// ptx-gate: *||p' "$file")
     for arch in "${archs[@]}"; do
         for constants in "" ${variants[@]+"${variants[@]}"}; do
             if command -v "$clang" >/dev/null; then
