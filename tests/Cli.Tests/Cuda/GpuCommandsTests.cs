@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json.Nodes;
+using BioSup.Kernels;
 using BioSup.Shapes;
 
 namespace BioSup.Cli.Tests.Cuda;
@@ -45,11 +46,14 @@ public sealed class GpuCommandsTests : IDisposable
     [Fact]
     public void Kernels_are_warmed_listed_explained_and_cleared()
     {
-        JsonNode warmed = Json("cache", "warm", "--arch", "sm_80", "--json");
-        int kernels = (int)warmed["kernels"]!;
-        Assert.SkipWhen(kernels == 0, "this version embeds no kernels");
-        Assert.Equal(kernels, (int)warmed["compiled"]!);
-        Assert.Equal(0, (int)Json("cache", "warm", "--arch", "sm_80", "--json")["compiled"]!);
+        // Two are enough: every kernel with all its constants takes a clang of its own on the emulated compiler.
+        string[] sources = [.. KernelCode.Sources.Paths.Take(2)];
+        Directory.CreateDirectory(_cache);
+        string list = Path.Combine(_cache, "list.txt");
+        File.WriteAllLines(list, sources);
+        int kernels = sources.Length;
+        Assert.Equal(kernels, (int)Json("cache", "warm", "--arch", "sm_80", "--list", list, "--json")["compiled"]!);
+        Assert.Equal(0, (int)Json("cache", "warm", "--arch", "sm_80", "--list", list, "--json")["compiled"]!);
         JsonArray entries = Json("cache", "list", "--json")["entries"]!.AsArray();
         Assert.Equal(kernels, entries.Count);
         string entry = (string)entries[0]!["entry"]!;
@@ -57,7 +61,6 @@ public sealed class GpuCommandsTests : IDisposable
         Assert.Contains("--gpu-architecture=sm_80", (string)explained["key"]!["options"]!);
         Assert.StartsWith("cuda/kernels/", (string)explained["key"]!["source"]!);
 
-        string list = Path.Combine(_cache, "list.txt");
         File.WriteAllText(list, $"# one kernel is enough here\n{entries[0]!["kernel"]}\n");
         Assert.Equal(1, (int)Json("cache", "warm", "--arch", "sm_90a", "--list", list, "--json")["compiled"]!);
         Assert.Equal(kernels + 1, (int)Json("cache", "clear", "--json")["removed"]!);
