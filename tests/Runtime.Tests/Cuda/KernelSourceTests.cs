@@ -71,7 +71,7 @@ public sealed class KernelSourceTests
     {
         KernelSourceSet sources = new(new Dictionary<string, string>
         {
-            ["cuda/kernels/a/a_any.cu"] = "// ptx-gate: BS_TILE=64 BS_STAGES=3\n// gate: BS_TILE=128\nint x;\n",
+            ["cuda/kernels/a/a_any.cu"] = "// ptx-gate: BS_TILE=64 BS_STAGES=3\n// ptx-gate: BS_TILE=128\nint x;\n",
             ["cuda/kernels/a/a_sm90a.cu"] = "int y;\n",
         });
         Assert.Equal(["cuda/kernels/a/a_any.cu", "cuda/kernels/a/a_any.cu BS_TILE=64 BS_STAGES=3", "cuda/kernels/a/a_any.cu BS_TILE=128"],
