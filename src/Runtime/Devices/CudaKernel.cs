@@ -13,7 +13,7 @@ public sealed unsafe partial class CudaKernel
 
     private readonly ModuleHandle _module;
     private readonly CUfunction _function;
-    private int _sharedAllowed = SharedBytesWithoutAsking;
+    private int _sharedAllowed;
 
     internal CudaKernel(CudaDevice device, ModuleHandle module, string name)
     {
@@ -33,6 +33,8 @@ public sealed unsafe partial class CudaKernel
         LocalBytes = Attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES);
         StaticSharedBytes = Attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES);
         MaxThreads = Attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK);
+        // What the kernel declares counts against what a launch may have unasked.
+        _sharedAllowed = SharedBytesWithoutAsking - StaticSharedBytes;
     }
 
     public CudaDevice Device { get; }
