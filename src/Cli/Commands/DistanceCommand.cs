@@ -32,7 +32,9 @@ internal static class DistanceCommand
             else PairwiseDistance.Compute(chosen, left.View, right.View, distances.View, form);
             double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
             context.Cancellation.ThrowIfCancellationRequested();
-            MatrixWriter.Write(path, distances.View);
+            using CpuDevice host = new(1);
+            using Matrix<float> readable = distances.ReadableOn(host);
+            MatrixWriter.Write(path, readable.View);
             context.Say($"{path}: {distances.Rows} x {distances.Columns} {DistanceMetrics.NameOf(chosen)} distances, {seconds:F3} s");
             return new JsonObject
             {

@@ -32,10 +32,13 @@ internal static class KnnCommand
             KNearestNeighbours.SearchSelf(chosen, points.View, indices.View, distances.View);
             double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
             context.Cancellation.ThrowIfCancellationRequested();
+            using CpuDevice host = new(1);
+            using Matrix<int> foundIndices = indices.ReadableOn(host);
+            using Matrix<float> foundDistances = distances.ReadableOn(host);
             NpzFile.Write(path, archive =>
             {
-                archive.Add("indices", indices.View);
-                archive.Add("distances", distances.View);
+                archive.Add("indices", foundIndices.View);
+                archive.Add("distances", foundDistances.View);
             });
             context.Say($"{path}: {count} nearest neighbours of {points.Rows} rows ({DistanceMetrics.NameOf(chosen)}), {seconds:F3} s");
             return new JsonObject

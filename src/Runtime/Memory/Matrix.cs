@@ -36,6 +36,20 @@ public sealed unsafe class Matrix<T> : IDisposable where T : unmanaged
         return matrix;
     }
 
+    /// <summary>The values where the host can read them: this very matrix if its memory is the host's, else a copy in that of <paramref name="host"/>.</summary>
+    public Matrix<T> ReadableOn(CpuDevice host)
+    {
+        if (Device is CpuDevice) return this;
+        Matrix<T> copy = host.AllocateMatrix<T>(Rows, Columns);
+        int rows = Math.Max(1, (1 << 22) / Math.Max(1, Columns));
+        for (int first = 0; first < Rows; first += rows)
+        {
+            int count = Math.Min(rows, Rows - first);
+            View.RowBlock(first, count).CopyTo(new Span<T>(copy.Buffer.Pointer + (long)first * Columns, count * Columns));
+        }
+        return copy;
+    }
+
     public void Dispose() => Buffer.Dispose();
 }
 
