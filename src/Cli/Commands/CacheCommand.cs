@@ -89,8 +89,8 @@ internal static class CacheCommand
     private static JsonObject Warm(string architecture, string? listFile, CommandContext context)
     {
         JitTarget target = JitTarget.Parse(architecture);
-        JitRequest[] requests = [.. listFile is null ? KernelCode.Sources.Requests(target) : ReadRequests(listFile)];
-        if (requests.FirstOrDefault(r => !KernelCode.Sources.Paths.Contains(r.Source)) is { Source: not null } unknown)
+        JitRequest[] requests = [.. listFile is null ? DeviceKernels.Sources.Requests(target) : ReadRequests(listFile)];
+        if (requests.FirstOrDefault(r => !DeviceKernels.Sources.Paths.Contains(r.Source)) is { Source: not null } unknown)
             throw new UsageException($"There is no kernel source '{unknown.Source}' in this version.");
         KernelBuilder builder = new(Open(context));
         int compiled = 0;
@@ -98,7 +98,7 @@ internal static class CacheCommand
         foreach (JitRequest request in requests)
         {
             context.Cancellation.ThrowIfCancellationRequested();
-            KernelImage image = builder.Build(KernelCode.Sources, request, target);
+            KernelImage image = builder.Build(DeviceKernels.Sources, request, target);
             if (!image.FromCache) compiled++;
             context.Say(string.Create(CultureInfo.InvariantCulture, $"{request}  {(image.FromCache ? "already there" : $"{image.Compiled.TotalSeconds:F1} s")}  {image.Key.FolderName}"));
         }

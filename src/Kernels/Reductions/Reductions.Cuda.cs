@@ -8,20 +8,20 @@ public static partial class Reductions
 
     private static void CudaRows<TTerm, T>(CudaDevice gpu, MatrixView<T> x, DeviceSpan<double> shifts, DeviceSpan<double> results)
         where TTerm : struct, ITerm where T : unmanaged =>
-        gpu.Kernels.Get(KernelCode.Sources, s_module, CudaEntry<TTerm, T>.Row).Launch(
+        DeviceKernels.Get(gpu, s_module, CudaEntry<TTerm, T>.Row).Launch(
             gpu.Stream, CudaShapes.Rows(x.Rows, x.Columns), x.Address, x.Stride, x.Columns, shifts.Address, results.Address);
 
     private static void CudaColumns<TTerm, T>(CudaDevice gpu, MatrixView<T> x, DeviceSpan<double> shifts, DeviceSpan<double> results)
         where TTerm : struct, ITerm where T : unmanaged =>
-        gpu.Kernels.Get(KernelCode.Sources, s_module, CudaEntry<TTerm, T>.Column).Launch(
+        DeviceKernels.Get(gpu, s_module, CudaEntry<TTerm, T>.Column).Launch(
             gpu.Stream, CudaShapes.Columns(x.Columns, sizeof(double)), x.Address, x.Stride, x.Rows, x.Columns, shifts.Address, results.Address);
 
     private static void CudaDivide(CudaDevice gpu, DeviceSpan<double> values, int count) =>
-        gpu.Kernels.Get(KernelCode.Sources, s_module, "bs_reductions_divide_f64").Launch(
+        DeviceKernels.Get(gpu, s_module, "bs_reductions_divide_f64").Launch(
             gpu.Stream, LaunchShape.For(values.Length, 256), values.Address, values.Length, (double)count);
 
     private static void CudaSquareRoots(CudaDevice gpu, DeviceSpan<double> values) =>
-        gpu.Kernels.Get(KernelCode.Sources, s_module, "bs_reductions_root_f64").Launch(gpu.Stream, LaunchShape.For(values.Length, 256), values.Address, values.Length);
+        DeviceKernels.Get(gpu, s_module, "bs_reductions_root_f64").Launch(gpu.Stream, LaunchShape.For(values.Length, 256), values.Address, values.Length);
 
     /// <summary>Names of entry points, put together once.</summary>
     private static class CudaEntry<TTerm, T> where TTerm : struct, ITerm

@@ -19,5 +19,5 @@ public static unsafe partial class Softmax
         Kernel<T>(gpu, "bs_softmax_log_sum_columns_f32", "bs_softmax_log_sum_columns_f64").Launch(
             gpu.Stream, CudaShapes.Columns(x.Columns, 2 * sizeof(double)), x.Address, x.Stride, x.Rows, x.Columns, result.Address);
 
-    private static CudaKernel Kernel<T>(CudaDevice gpu, string single, string wide) => gpu.Kernels.Get(KernelCode.Sources, s_module, typeof(T) == typeof(float) ? single : wide);
+    private static CudaKernel Kernel<T>(CudaDevice gpu, string single, string wide) => DeviceKernels.Get(gpu, s_module, typeof(T) == typeof(float) ? single : wide);
 }

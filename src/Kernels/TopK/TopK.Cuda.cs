@@ -10,7 +10,7 @@ public static unsafe partial class TopK
     {
         int k = indices.Columns;
         if (k == 0) return;
-        CudaKernel kernel = gpu.Kernels.Get(KernelCode.Sources, new JitRequest("cuda/kernels/top_k/top_k_any.cu"), typeof(T) == typeof(float) ? "bs_top_k_rows_f32" : "bs_top_k_rows_f64");
+        CudaKernel kernel = DeviceKernels.Get(gpu, new JitRequest("cuda/kernels/top_k/top_k_any.cu"), typeof(T) == typeof(float) ? "bs_top_k_rows_f32" : "bs_top_k_rows_f64");
         // A list is 12 bytes an entry. Longer ones than shared memory holds are those of a sort, which this is not.
         int shared = checked(CudaWarps * k * 12);
         if (shared > gpu.Info.SharedBytesPerBlock)

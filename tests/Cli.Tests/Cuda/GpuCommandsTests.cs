@@ -47,7 +47,7 @@ public sealed class GpuCommandsTests : IDisposable
     public void Kernels_are_warmed_listed_explained_and_cleared()
     {
         // Two are enough: every kernel with all its constants takes a clang of its own on the emulated compiler.
-        string[] sources = [.. KernelCode.Sources.Paths.Take(2)];
+        string[] sources = [.. DeviceKernels.Sources.Paths.Take(2)];
         Directory.CreateDirectory(_cache);
         string list = Path.Combine(_cache, "list.txt");
         File.WriteAllLines(list, sources);
