@@ -36,6 +36,16 @@ __device__ __forceinline__ int warp_rank() {
     return thread_rank() / warp_size;
 }
 
+// Four elements whose address is a multiple of 16.
+__device__ __forceinline__ void load_four(float* to, const float* from) {
+    const float4 v = *reinterpret_cast<const float4*>(from);
+    to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+}
+__device__ __forceinline__ void load_four(double* to, const double* from) {
+    const double2 v = *reinterpret_cast<const double2*>(from), w = *reinterpret_cast<const double2*>(from + 2);
+    to[0] = v.x, to[1] = v.y, to[2] = w.x, to[3] = w.y;
+}
+
 template <class T> __device__ __forceinline__ constexpr T ceil_divide(T a, T b) {
     return (a + b - 1) / b;
 }

@@ -17,6 +17,9 @@
 #define BS_VALUE_HALF 2     // half the squared distance of unit vectors: the cosine distance, at most 2
 #define BS_VALUE_FRACTION 3 // divided by the number of coordinates
 
+#ifndef BS_ELEMENT
+#define BS_ELEMENT float // or double
+#endif
 #ifndef BS_TERM
 #define BS_TERM BS_TERM_PRODUCT
 #endif
@@ -26,12 +29,15 @@
 
 namespace bs {
 
+using Element = BS_ELEMENT; // of the rows and of the distances
+
 constexpr int kPairTile = 64;     // rows and columns of a tile
 constexpr int kPairSlab = 16;     // coordinates in shared memory at a time
 constexpr int kPairThreads = 256; // each has 4 x 4 pairs
 constexpr int kPairPitch =
-    kPairTile + 4; // floats between coordinates: keeps float4 loads aligned and spreads the transposed stores
-constexpr int kStagePitch = kPairTile + 1; // floats between rows of distances: columns are read without bank conflicts
+    kPairTile + 4; // elements between coordinates: keeps loads of four aligned and spreads the transposed stores
+constexpr int kStagePitch =
+    kPairTile + 1;             // elements between rows of distances: columns are read without bank conflicts
 constexpr int kPairChunk = 64; // coordinates summed on their own, so that rounding grows with the number of chunks
 constexpr int kPairFetch = kPairTile * kPairSlab / kPairThreads;
 
@@ -39,15 +45,15 @@ constexpr bool kPairUnit = BS_VALUE == BS_VALUE_HALF;
 constexpr bool kPairExpanded = BS_TERM == BS_TERM_PRODUCT;
 
 // An expanded value not above this fraction of |x|^2 + |y|^2 has lost digits and is computed from differences instead.
-constexpr float kPairCancellation = 1.0f / 16.0f;
+constexpr Element kPairCancellation = Element(1) / 16;
 
 // The rows, and their squared norms in the expanded form. For unit rows a norm is 1, and 0 for a row without a
 // direction.
 struct PairProblem {
-    const float* x;
-    const float* y;
-    const float* x_norms;
-    const float* y_norms;
+    const Element* x;
+    const Element* y;
+    const Element* x_norms;
+    const Element* y_norms;
     long long x_stride;
     long long y_stride;
     int x_rows;
@@ -56,53 +62,59 @@ struct PairProblem {
     int self; // y are the rows of x: a row is at distance 0 from itself
 };
 
+// The coordinates at hand, and after the last of them the distances.
 struct PairShared {
-    __align__(16) float x[kPairSlab][kPairPitch];
-    __align__(16) float y[kPairSlab][kPairPitch];
-    float distances[kPairTile * kStagePitch];
+    struct Slabs {
+        __align__(16) Element x[kPairSlab][kPairPitch];
+        __align__(16) Element y[kPairSlab][kPairPitch];
+    };
+    union {
+        Slabs slabs;
+        Element distances[kPairTile * kStagePitch];
+    };
 };
-static_assert(sizeof(PairShared) == 25344, "launchers ask for this much");
+static_assert(sizeof(PairShared) == 4160 * sizeof(Element), "launchers ask for this much");
 
-__device__ __forceinline__ float pair_add(float sum, float x, float y) {
+__device__ __forceinline__ Element pair_add(Element sum, Element x, Element y) {
 #if BS_TERM == BS_TERM_PRODUCT
-    return fmaf(x, y, sum);
+    return fma(x, y, sum);
 #elif BS_TERM == BS_TERM_SQUARED
-    const float difference = x - y;
-    return fmaf(difference, difference, sum);
+    const Element difference = x - y;
+    return fma(difference, difference, sum);
 #elif BS_TERM == BS_TERM_ABSOLUTE
-    return sum + fabsf(x - y);
+    return sum + fabs(x - y);
 #elif BS_TERM == BS_TERM_LARGEST
-    return fmaxf(sum, fabsf(x - y));
+    return fmax(sum, fabs(x - y));
 #else
-    return sum + (x != y ? 1.0f : 0.0f);
+    return sum + Element(x != y ? 1 : 0);
 #endif
 }
 
-__device__ __forceinline__ float pair_join(float total, float chunk) {
-    return BS_TERM == BS_TERM_LARGEST ? fmaxf(total, chunk) : total + chunk;
+__device__ __forceinline__ Element pair_join(Element total, Element chunk) {
+    return BS_TERM == BS_TERM_LARGEST ? fmax(total, chunk) : total + chunk;
 }
 
-__device__ __forceinline__ float pair_value(float raw, [[maybe_unused]] int depth) {
+__device__ __forceinline__ Element pair_value(Element raw, [[maybe_unused]] int depth) {
 #if BS_VALUE == BS_VALUE_ROOT
-    return sqrtf(raw);
+    return sqrt(raw);
 #elif BS_VALUE == BS_VALUE_HALF
-    return fminf(0.5f * raw, 2.0f);
+    return fmin(Element(0.5) * raw, Element(2));
 #elif BS_VALUE == BS_VALUE_FRACTION
-    return raw / static_cast<float>(depth > 0 ? depth : 1);
+    return raw / static_cast<Element>(depth > 0 ? depth : 1);
 #else
     return raw;
 #endif
 }
 
 // The squared distance of one pair from its differences, summed in the order of the direct form's tile.
-__device__ __forceinline__ float pair_squared_distance(const float* x, const float* y, int depth) {
-    float total = 0.0f;
+__device__ __forceinline__ Element pair_squared_distance(const Element* x, const Element* y, int depth) {
+    Element total = Element(0);
     for (int start = 0; start < depth; start += kPairChunk) {
         const int end = min(depth, start + kPairChunk);
-        float chunk = 0.0f;
+        Element chunk = Element(0);
         for (int k = start; k < end; k++) {
-            const float difference = x[k] - y[k];
-            chunk = fmaf(difference, difference, chunk);
+            const Element difference = x[k] - y[k];
+            chunk = fma(difference, difference, chunk);
         }
         total += chunk;
     }
@@ -111,17 +123,17 @@ __device__ __forceinline__ float pair_squared_distance(const float* x, const flo
 
 // This thread's part of a slab: 16 coordinates of 64 rows; zero past the last row or coordinate, which adds nothing to
 // any term.
-__device__ __forceinline__ void pair_fetch(float (&values)[kPairFetch], const float* rows, long long stride, int first,
-                                           int count, int depth, int start) {
+__device__ __forceinline__ void pair_fetch(Element (&values)[kPairFetch], const Element* rows, long long stride,
+                                           int first, int count, int depth, int start) {
 #pragma unroll
     for (int e = 0; e < kPairFetch; e++) {
         const int element = e * kPairThreads + static_cast<int>(threadIdx.x);
         const int row = first + element / kPairSlab, k = start + element % kPairSlab;
-        values[e] = row < count && k < depth ? rows[row * stride + k] : 0.0f;
+        values[e] = row < count && k < depth ? rows[row * stride + k] : Element(0);
     }
 }
 
-__device__ __forceinline__ void pair_put(float (*slab)[kPairPitch], const float (&values)[kPairFetch]) {
+__device__ __forceinline__ void pair_put(Element (*slab)[kPairPitch], const Element (&values)[kPairFetch]) {
 #pragma unroll
     for (int e = 0; e < kPairFetch; e++) {
         const int element = e * kPairThreads + static_cast<int>(threadIdx.x);
@@ -131,10 +143,10 @@ __device__ __forceinline__ void pair_put(float (*slab)[kPairPitch], const float 
 
 // Raw values to distances, in shared memory. Pairs that cancelled are few: they are collected in a mask and computed
 // one by one.
-__device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int column0, const float (&sums)[4][4],
+__device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int column0, const Element (&sums)[4][4],
                                             PairShared& shared) {
     const int r0 = static_cast<int>(threadIdx.x) / 16 * 4, c0 = static_cast<int>(threadIdx.x) % 16 * 4;
-    float x_norm[4] = {}, y_norm[4] = {};
+    Element x_norm[4] = {}, y_norm[4] = {};
     if (kPairExpanded || kPairUnit) {
 #pragma unroll
         for (int e = 0; e < 4; e++) {
@@ -150,18 +162,18 @@ __device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int 
 #pragma unroll
         for (int c = 0; c < 4; c++) {
             const int i = row0 + r0 + r, j = column0 + c0 + c;
-            float raw = sums[r][c];
+            Element raw = sums[r][c];
             if (kPairExpanded) {
-                const float norms = x_norm[r] + y_norm[c];
-                raw = fmaf(-2.0f, raw, norms);
+                const Element norms = x_norm[r] + y_norm[c];
+                raw = fma(Element(-2), raw, norms);
                 if (!(raw > kPairCancellation * norms) && i < p.x_rows && j < p.y_rows)
                     cancelled |= 1u << (4 * r + c);
             }
-            float distance = pair_value(raw, p.depth);
-            if (kPairUnit && (x_norm[r] == 0.0f || y_norm[c] == 0.0f))
-                distance = 1.0f;
+            Element distance = pair_value(raw, p.depth);
+            if (kPairUnit && (x_norm[r] == Element(0) || y_norm[c] == Element(0)))
+                distance = Element(1);
             if (p.self && i == j)
-                distance = 0.0f;
+                distance = Element(0);
             shared.distances[(r0 + r) * kStagePitch + c0 + c] = distance;
         }
     }
@@ -173,7 +185,7 @@ __device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int 
         const long long i = row0 + r, j = column0 + c;
         if (p.self && i == j)
             continue;
-        if (kPairUnit && (p.x_norms[i] == 0.0f || p.y_norms[j] == 0.0f))
+        if (kPairUnit && (p.x_norms[i] == Element(0) || p.y_norms[j] == Element(0)))
             continue;
         shared.distances[r * kStagePitch + c] =
             pair_value(pair_squared_distance(p.x + i * p.x_stride, p.y + j * p.y_stride, p.depth), p.depth);
@@ -185,15 +197,15 @@ __device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int 
 // anything.
 __device__ __forceinline__ void pair_tile(const PairProblem& p, int row0, int column0, PairShared& shared) {
     const int r0 = static_cast<int>(threadIdx.x) / 16 * 4, c0 = static_cast<int>(threadIdx.x) % 16 * 4;
-    float total[4][4] = {}, chunk[4][4] = {};
-    float next_x[kPairFetch], next_y[kPairFetch];
+    Element total[4][4] = {}, chunk[4][4] = {};
+    Element next_x[kPairFetch], next_y[kPairFetch];
     pair_fetch(next_x, p.x, p.x_stride, row0, p.x_rows, p.depth, 0);
     pair_fetch(next_y, p.y, p.y_stride, column0, p.y_rows, p.depth, 0);
     int start = 0;
     do {
         __syncthreads();
-        pair_put(shared.x, next_x);
-        pair_put(shared.y, next_y);
+        pair_put(shared.slabs.x, next_x);
+        pair_put(shared.slabs.y, next_y);
         __syncthreads();
         start += kPairSlab;
         if (start < p.depth) {
@@ -202,9 +214,9 @@ __device__ __forceinline__ void pair_tile(const PairProblem& p, int row0, int co
         }
 #pragma unroll
         for (int k = 0; k < kPairSlab; k++) {
-            const float4 x4 = *reinterpret_cast<const float4*>(&shared.x[k][r0]),
-                         y4 = *reinterpret_cast<const float4*>(&shared.y[k][c0]);
-            const float x[4] = {x4.x, x4.y, x4.z, x4.w}, y[4] = {y4.x, y4.y, y4.z, y4.w};
+            Element x[4], y[4];
+            load_four(x, &shared.slabs.x[k][r0]);
+            load_four(y, &shared.slabs.y[k][c0]);
 #pragma unroll
             for (int r = 0; r < 4; r++) {
 #pragma unroll
@@ -219,10 +231,11 @@ __device__ __forceinline__ void pair_tile(const PairProblem& p, int row0, int co
 #pragma unroll
             for (int c = 0; c < 4; c++) {
                 total[r][c] = pair_join(total[r][c], chunk[r][c]);
-                chunk[r][c] = 0.0f;
+                chunk[r][c] = Element(0);
             }
         }
     } while (start < p.depth);
+    __syncthreads(); // the distances take the place of the coordinates
     pair_finish(p, row0, column0, total, shared);
     __syncthreads();
 }

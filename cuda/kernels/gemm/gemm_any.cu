@@ -65,15 +65,6 @@ template <bool lines_are_contiguous, class T> struct Slice {
     }
 };
 
-__device__ __forceinline__ void load_four(float* to, const float* from) {
-    const float4 v = *reinterpret_cast<const float4*>(from);
-    to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
-}
-__device__ __forceinline__ void load_four(double* to, const double* from) {
-    const double2 v = *reinterpret_cast<const double2*>(from), w = *reinterpret_cast<const double2*>(from + 2);
-    to[0] = v.x, to[1] = v.y, to[2] = w.x, to[3] = w.y;
-}
-
 template <class T>
 __device__ __forceinline__ void gemm(int m, int n, int k, T alpha, const T* a, long long stride_a, const T* b,
                                      long long stride_b, T beta, T* c, long long stride_c) {

@@ -19,6 +19,24 @@
 // ptx-gate: BS_TERM=4 BS_VALUE=3 BS_K=16
 // ptx-gate: BS_TERM=4 BS_VALUE=3 BS_K=32
 // ptx-gate: BS_TERM=4 BS_VALUE=3 BS_K=64
+// ptx-gate: BS_ELEMENT=double BS_TERM=0 BS_VALUE=1 BS_K=16
+// ptx-gate: BS_ELEMENT=double BS_TERM=0 BS_VALUE=1 BS_K=32
+// ptx-gate: BS_ELEMENT=double BS_TERM=0 BS_VALUE=1 BS_K=64
+// ptx-gate: BS_ELEMENT=double BS_TERM=0 BS_VALUE=0 BS_K=16
+// ptx-gate: BS_ELEMENT=double BS_TERM=0 BS_VALUE=0 BS_K=32
+// ptx-gate: BS_ELEMENT=double BS_TERM=0 BS_VALUE=0 BS_K=64
+// ptx-gate: BS_ELEMENT=double BS_TERM=0 BS_VALUE=2 BS_K=16
+// ptx-gate: BS_ELEMENT=double BS_TERM=0 BS_VALUE=2 BS_K=32
+// ptx-gate: BS_ELEMENT=double BS_TERM=0 BS_VALUE=2 BS_K=64
+// ptx-gate: BS_ELEMENT=double BS_TERM=2 BS_VALUE=0 BS_K=16
+// ptx-gate: BS_ELEMENT=double BS_TERM=2 BS_VALUE=0 BS_K=32
+// ptx-gate: BS_ELEMENT=double BS_TERM=2 BS_VALUE=0 BS_K=64
+// ptx-gate: BS_ELEMENT=double BS_TERM=3 BS_VALUE=0 BS_K=16
+// ptx-gate: BS_ELEMENT=double BS_TERM=3 BS_VALUE=0 BS_K=32
+// ptx-gate: BS_ELEMENT=double BS_TERM=3 BS_VALUE=0 BS_K=64
+// ptx-gate: BS_ELEMENT=double BS_TERM=4 BS_VALUE=3 BS_K=16
+// ptx-gate: BS_ELEMENT=double BS_TERM=4 BS_VALUE=3 BS_K=32
+// ptx-gate: BS_ELEMENT=double BS_TERM=4 BS_VALUE=3 BS_K=64
 #include <bs/pair_tile.cuh>
 
 #ifndef BS_K
@@ -27,22 +45,22 @@
 
 namespace bs {
 
-__device__ __forceinline__ bool precedes(float distance, int index, float other, int other_index) {
+__device__ __forceinline__ bool precedes(Element distance, int index, Element other, int other_index) {
     return distance < other || (distance == other && index < other_index);
 }
 
 // Puts a pair into a sorted list of count places, which drops its last. The whole warp calls it with the same pair;
 // lane l looks after places l and l + 32.
-__device__ __forceinline__ void list_insert(float* distances, int* indices, int count, float distance, int index) {
+__device__ __forceinline__ void list_insert(Element* distances, int* indices, int count, Element distance, int index) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    float kept[BS_K > 32 ? 2 : 1];
+    Element kept[BS_K > 32 ? 2 : 1];
     int kept_index[BS_K > 32 ? 2 : 1];
     int place = 0;
 #pragma unroll
     for (int half = 0; half * 32 < BS_K; half++) {
         const int at = half * 32 + lane;
         const bool used = at < count;
-        kept[half] = used ? distances[at] : 0.0f;
+        kept[half] = used ? distances[at] : Element(0);
         kept_index[half] = used ? indices[at] : 0;
         place += __popc(__ballot_sync(0xffffffffu, used && precedes(kept[half], kept_index[half], distance, index)));
     }
@@ -67,22 +85,22 @@ __device__ __forceinline__ void list_insert(float* distances, int* indices, int 
 } // namespace bs
 
 // Block (x, y) has queries 64 x ... and the y-th part of the points. Its lists go to row (y * queries + query) of the
-// result: with one part that is the answer, else bs_k_nearest_neighbours_f32_merge makes it. after_distances, unless
+// result: with one part that is the answer, else bs_k_nearest_neighbours_merge makes it. after_distances, unless
 // null, holds the last pair of an earlier pass for every query: only pairs behind it are taken.
 extern "C" __global__ void __launch_bounds__(bs::kPairThreads)
-    bs_k_nearest_neighbours_f32_any(bs::PairProblem p, int tiles_per_part, int count, const float* after_distances,
-                                    long long after_stride, const int* after_indices, long long after_index_stride,
-                                    float* distances, long long stride, int* indices, long long index_stride) {
+    bs_k_nearest_neighbours(bs::PairProblem p, int tiles_per_part, int count, const bs::Element* after_distances,
+                            long long after_stride, const int* after_indices, long long after_index_stride,
+                            bs::Element* distances, long long stride, int* indices, long long index_stride) {
     BS_DYNAMIC_SHARED(bs::PairShared, memory);
     bs::PairShared& shared = *memory;
-    float* best = reinterpret_cast<float*>(memory + 1);
+    bs::Element* best = reinterpret_cast<bs::Element*>(memory + 1);
     int* best_index = reinterpret_cast<int*>(best + bs::kPairTile * BS_K);
     const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32,
               rows_per_warp = bs::kPairTile / (bs::kPairThreads / 32);
     const int row0 = static_cast<int>(blockIdx.x) * bs::kPairTile, first_row = warp * rows_per_warp;
     // A warp alone reads and writes the lists of its eight rows.
     for (int e = lane; e < rows_per_warp * BS_K; e += 32) {
-        best[first_row * BS_K + e] = __int_as_float(0x7f800000);
+        best[first_row * BS_K + e] = static_cast<bs::Element>(bs::infinity());
         best_index[first_row * BS_K + e] = 0x7fffffff;
     }
     __syncwarp();
@@ -93,11 +111,11 @@ extern "C" __global__ void __launch_bounds__(bs::kPairThreads)
         bs::pair_tile(p, row0, column0, shared);
         for (int r = first_row; r < first_row + rows_per_warp && row0 + r < p.x_rows; r++) {
             const long long i = row0 + r;
-            float* list = best + r * BS_K;
+            bs::Element* list = best + r * BS_K;
             int* list_index = best_index + r * BS_K;
             for (int c = lane; c < bs::kPairTile; c += 32) {
                 const int j = column0 + c;
-                const float distance = shared.distances[r * bs::kStagePitch + c];
+                const bs::Element distance = shared.distances[r * bs::kStagePitch + c];
                 bool wanted = j < p.y_rows && !(p.self && i == j) &&
                               bs::precedes(distance, j, list[count - 1], list_index[count - 1]);
                 if (wanted && after_distances != nullptr)
@@ -125,16 +143,16 @@ extern "C" __global__ void __launch_bounds__(bs::kPairThreads)
 
 // One warp per query: the first count pairs of all parts' lists, [parts * queries, count], into the answer.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_k_nearest_neighbours_f32_merge(int queries, int parts, int count, const float* part_distances,
-                                      const int* part_indices, float* distances, long long stride, int* indices,
-                                      long long index_stride) {
-    __shared__ float best[8 * BS_K];
+    bs_k_nearest_neighbours_merge(int queries, int parts, int count, const bs::Element* part_distances,
+                                  const int* part_indices, bs::Element* distances, long long stride, int* indices,
+                                  long long index_stride) {
+    __shared__ bs::Element best[8 * BS_K];
     __shared__ int best_index[8 * BS_K];
     const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
     const long long i = static_cast<long long>(blockIdx.x) * 8 + warp;
     if (i >= queries)
         return;
-    float* list = best + warp * BS_K;
+    bs::Element* list = best + warp * BS_K;
     int* list_index = best_index + warp * BS_K;
     for (int e = lane; e < count; e += 32) {
         list[e] = part_distances[i * count + e];
@@ -144,7 +162,7 @@ extern "C" __global__ void __launch_bounds__(256)
     for (int part = 1; part < parts; part++) {
         const long long source = (static_cast<long long>(part) * queries + i) * count;
         for (int e = 0; e < count; e++) {
-            const float distance = part_distances[source + e];
+            const bs::Element distance = part_distances[source + e];
             const int index = part_indices[source + e];
             // The lists are sorted: behind the first pair that does not enter, none does.
             if (!bs::precedes(distance, index, list[count - 1], list_index[count - 1]))

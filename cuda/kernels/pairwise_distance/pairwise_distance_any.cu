@@ -9,12 +9,21 @@
 // ptx-gate: BS_TERM=2 BS_VALUE=0
 // ptx-gate: BS_TERM=3 BS_VALUE=0
 // ptx-gate: BS_TERM=4 BS_VALUE=3
+// ptx-gate: BS_ELEMENT=double BS_TERM=0 BS_VALUE=1
+// ptx-gate: BS_ELEMENT=double BS_TERM=0 BS_VALUE=0
+// ptx-gate: BS_ELEMENT=double BS_TERM=0 BS_VALUE=2
+// ptx-gate: BS_ELEMENT=double BS_TERM=1 BS_VALUE=1
+// ptx-gate: BS_ELEMENT=double BS_TERM=1 BS_VALUE=0
+// ptx-gate: BS_ELEMENT=double BS_TERM=1 BS_VALUE=2
+// ptx-gate: BS_ELEMENT=double BS_TERM=2 BS_VALUE=0
+// ptx-gate: BS_ELEMENT=double BS_TERM=3 BS_VALUE=0
+// ptx-gate: BS_ELEMENT=double BS_TERM=4 BS_VALUE=3
 #include <bs/pair_tile.cuh>
 
 // distances[i, j] of tile blockIdx.x, counted row by row. In the self form only tiles on and above the diagonal are
 // computed and the rest is mirrored.
 extern "C" __global__ void __launch_bounds__(bs::kPairThreads)
-    bs_pairwise_distance_f32_any(bs::PairProblem p, float* distances, long long stride) {
+    bs_pairwise_distance(bs::PairProblem p, bs::Element* distances, long long stride) {
     __shared__ bs::PairShared shared;
     const int across = (p.y_rows + bs::kPairTile - 1) / bs::kPairTile;
     const int tile_row = static_cast<int>(blockIdx.x) / across, tile_column = static_cast<int>(blockIdx.x) % across;
@@ -24,14 +33,14 @@ extern "C" __global__ void __launch_bounds__(bs::kPairThreads)
     bs::pair_tile(p, row0, column0, shared);
     const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
     for (int r = warp; r < bs::kPairTile && row0 + r < p.x_rows; r += bs::kPairThreads / 32) {
-        float* target = distances + (row0 + r) * stride + column0;
+        bs::Element* target = distances + (row0 + r) * stride + column0;
         for (int c = lane; c < bs::kPairTile && column0 + c < p.y_rows; c += 32)
             target[c] = shared.distances[r * bs::kStagePitch + c];
     }
     if (!p.self || tile_row == tile_column)
         return;
     for (int c = warp; c < bs::kPairTile && column0 + c < p.y_rows; c += bs::kPairThreads / 32) {
-        float* target = distances + (column0 + c) * stride + row0;
+        bs::Element* target = distances + (column0 + c) * stride + row0;
         for (int r = lane; r < bs::kPairTile && row0 + r < p.x_rows; r += 32)
             target[r] = shared.distances[r * bs::kStagePitch + c];
     }

@@ -7,11 +7,12 @@ public static partial class KNearestNeighbours
     private const string CudaSource = "cuda/kernels/k_nearest_neighbours/k_nearest_neighbours_any.cu";
 
     /// <summary>More neighbours than a list has places are found in passes: each takes the pairs behind the last of the pass before.</summary>
-    private static void SearchCuda(CudaDevice device, DistanceMetric metric, MatrixView<float> queries, MatrixView<float> points, MatrixView<int> indices, MatrixView<float> distances, bool self)
+    private static void SearchCuda<T>(CudaDevice device, DistanceMetric metric, MatrixView<T> queries, MatrixView<T> points, MatrixView<int> indices, MatrixView<T> distances, bool self)
+        where T : unmanaged
     {
-        PairConfig pairs = PairConfig.For(metric, DistanceForm.Expanded);
-        using CudaPairOperand right = new(device, points, metric, pairs);
-        using CudaPairOperand? left = self ? null : new(device, queries, metric, pairs);
+        PairConfig pairs = PairConfig.For<T>(metric, DistanceForm.Expanded);
+        using CudaPairOperand<T> right = new(device, points, metric, pairs);
+        using CudaPairOperand<T>? left = self ? null : new(device, queries, metric, pairs);
         PairArguments arguments = PairArguments.Of(left ?? right, right, queries.Rows, points.Rows, queries.Columns, self);
         for (int first = 0; first < indices.Columns; first += NeighbourConfig.MaxPlaces)
         {
@@ -22,13 +23,14 @@ public static partial class KNearestNeighbours
         }
     }
 
-    private static void Pass(CudaDevice device, PairConfig pairs, PairArguments arguments, DevicePointer afterDistances, long afterStride, DevicePointer afterIndices, long afterIndexStride,
-        MatrixView<float> distances, MatrixView<int> indices)
+    private static void Pass<T>(CudaDevice device, PairConfig pairs, PairArguments arguments, DevicePointer afterDistances, long afterStride, DevicePointer afterIndices, long afterIndexStride,
+        MatrixView<T> distances, MatrixView<int> indices)
+        where T : unmanaged
     {
         int count = indices.Columns, places = NeighbourConfig.PlacesFor(count);
         JitRequest request = pairs.Request(CudaSource, $" BS_K={places}");
-        CudaKernel search = DeviceKernels.Get(device, request, "bs_k_nearest_neighbours_f32_any");
-        int sharedBytes = NeighbourConfig.SharedBytes(places);
+        CudaKernel search = DeviceKernels.Get(device, request, "bs_k_nearest_neighbours");
+        int sharedBytes = NeighbourConfig.SharedBytes(pairs, places);
         int wave = device.Info.Multiprocessors * Math.Max(1, search.BlocksPerMultiprocessor(PairConfig.Threads, sharedBytes));
         NeighbourConfig config = NeighbourConfig.For(arguments.XRows, arguments.YRows, places, wave);
         DeviceKernels.Report(device, nameof(KNearestNeighbours), (pairs, config));
@@ -40,11 +42,11 @@ public static partial class KNearestNeighbours
             return;
         }
         long pairsOfAllParts = (long)config.Parts * arguments.XRows * count;
-        using DeviceBuffer<float> partDistances = device.Allocate<float>(pairsOfAllParts);
+        using DeviceBuffer<T> partDistances = device.Allocate<T>(pairsOfAllParts);
         using DeviceBuffer<int> partIndices = device.Allocate<int>(pairsOfAllParts);
         search.Launch(device.Stream, shape, arguments, config.TilesPerPart, count, afterDistances, afterStride, afterIndices, afterIndexStride,
             partDistances.View.Address, (long)count, partIndices.View.Address, (long)count);
-        DeviceKernels.Get(device, request, "bs_k_nearest_neighbours_f32_merge").Launch(device.Stream, LaunchShape.For(32L * arguments.XRows, 256), arguments.XRows, config.Parts, count,
+        DeviceKernels.Get(device, request, "bs_k_nearest_neighbours_merge").Launch(device.Stream, LaunchShape.For(32L * arguments.XRows, 256), arguments.XRows, config.Parts, count,
             partDistances.View.Address, partIndices.View.Address, distances.Address, distances.Stride, indices.Address, indices.Stride);
     }
 }
@@ -62,7 +64,7 @@ internal readonly record struct NeighbourConfig(int Places, int Parts, int Tiles
 
     public static int PlacesFor(int count) => count <= 16 ? 16 : count <= 32 ? 32 : MaxPlaces;
 
-    public static int SharedBytes(int places) => PairConfig.SharedBytes + PairConfig.Tile * places * (sizeof(float) + sizeof(int));
+    public static int SharedBytes(PairConfig pairs, int places) => pairs.SharedBytes + PairConfig.Tile * places * (pairs.ElementBytes + sizeof(int));
 
     /// <param name="queries">Rows that look for neighbours.</param>
     /// <param name="points">Rows that may be neighbours.</param>

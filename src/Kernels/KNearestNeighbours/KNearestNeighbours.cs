@@ -51,8 +51,7 @@ public static partial class KNearestNeighbours
         if (indices.Columns > available)
             throw new ArgumentException($"{indices.Columns} neighbours were asked for, but there are only {available} {(self ? "other points" : "points")}.", nameof(indices));
         if (queries.Device is CpuDevice cpu) SearchCpu(cpu, metric, queries, points, indices, distances, self);
-        else if (queries.Device is CudaDevice cuda)
-            SearchCuda(cuda, metric, DeviceKernels.Single(queries, nameof(KNearestNeighbours)), DeviceKernels.Single(points, nameof(KNearestNeighbours)), indices, DeviceKernels.Single(distances, nameof(KNearestNeighbours)), self);
+        else if (queries.Device is CudaDevice cuda) SearchCuda(cuda, metric, queries, points, indices, distances, self);
         else throw new DeviceException($"Nearest neighbours have no kernel for the device {queries.Device.Name}.");
     }
 }

@@ -48,7 +48,7 @@ public static partial class PairwiseDistance
             throw new ArgumentException("Operands lie on different devices.", nameof(distances));
         if (x.Rows == 0 || y.Rows == 0) return;
         if (x.Device is CpuDevice cpu) ComputeCpu(cpu, metric, x, y, distances, form, self);
-        else if (x.Device is CudaDevice cuda) ComputeCuda(cuda, metric, DeviceKernels.Single(x, nameof(PairwiseDistance)), DeviceKernels.Single(y, nameof(PairwiseDistance)), DeviceKernels.Single(distances, nameof(PairwiseDistance)), form, self);
+        else if (x.Device is CudaDevice cuda) ComputeCuda(cuda, metric, x, y, distances, form, self);
         else throw new DeviceException($"Pairwise distances have no kernel for the device {x.Device.Name}.");
     }
 }

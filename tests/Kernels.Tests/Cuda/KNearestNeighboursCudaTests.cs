@@ -1,3 +1,4 @@
+using System.Numerics;
 using BioSup.Runtime;
 
 namespace BioSup.Kernels.Tests.Cuda;
@@ -87,6 +88,23 @@ public sealed class KNearestNeighboursCudaTests(CudaDeviceFixture fixture) : IDi
         }
     }
 
+    [Theory, MemberData(nameof(Metrics))]
+    public void Double_precision_is_the_sorted_row_of_the_distance_matrix(DistanceMetric metric)
+    {
+        CudaDevice device = fixture.Require();
+        foreach ((int n, int m, int d, int k) in new[] { (5, 7, 3, 7), (66, 131, 9, 15), (3, 90, 2, 70) })
+        {
+            using Matrix<double> x = DistanceData.Normal<double>(_host, n, d, 23), y = DistanceData.Normal<double>(_host, m, d, 24, 0.4);
+            using Matrix<double> onX = x.To(device), onY = y.To(device), distances = device.AllocateMatrix<double>(n, k), own = device.AllocateMatrix<double>(m, 5), all = device.AllocateMatrix<double>(m, m);
+            using Matrix<int> indices = device.AllocateMatrix<int>(n, k), ownIndices = device.AllocateMatrix<int>(m, 5);
+            KNearestNeighbours.Search(metric, onX.View, onY.View, indices.View, distances.View);
+            AssertSorted(PairwiseDistanceCudaTests.Compute(device, metric, DistanceForm.Expanded, x, y), n, m, indices.ToHost(), distances.ToHost(), k, self: false);
+            KNearestNeighbours.SearchSelf(metric, onY.View, ownIndices.View, own.View);
+            PairwiseDistance.ComputeSelf(metric, onY.View, all.View);
+            AssertSorted(all.ToHost(), m, m, ownIndices.ToHost(), own.ToHost(), 5, self: true);
+        }
+    }
+
     [Fact]
     public void The_search_is_cut_by_the_shape_and_the_device()
     {
@@ -116,14 +134,14 @@ public sealed class KNearestNeighboursCudaTests(CudaDeviceFixture fixture) : IDi
     }
 
     /// <summary>Bit for bit the first k of the distances, which have their own test against the oracle.</summary>
-    private static void AssertSorted(float[] all, int n, int m, int[] indices, float[] distances, int k, bool self)
+    private static void AssertSorted<T>(T[] all, int n, int m, int[] indices, T[] distances, int k, bool self) where T : unmanaged, INumber<T>
     {
         for (int i = 0; i < n; i++)
         {
-            (float Distance, int Index)[] expected = [.. Enumerable.Range(0, m).Where(j => !self || j != i).Select(j => (all[i * m + j], j)).Order().Take(k)];
+            (T Distance, int Index)[] expected = [.. Enumerable.Range(0, m).Where(j => !self || j != i).Select(j => (all[i * m + j], j)).Order().Take(k)];
             for (int rank = 0; rank < k; rank++)
-                Assert.True(expected[rank] == (distances[i * k + rank], indices[i * k + rank]),
-                    $"row {i}, rank {rank}: ({distances[i * k + rank]:R}, {indices[i * k + rank]}), expected {expected[rank]}");
+                Assert.True(expected[rank].Equals((distances[i * k + rank], indices[i * k + rank])),
+                    $"row {i}, rank {rank}: ({distances[i * k + rank]}, {indices[i * k + rank]}), expected {expected[rank]}");
         }
     }
 }

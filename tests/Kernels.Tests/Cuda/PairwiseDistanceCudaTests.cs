@@ -148,19 +148,43 @@ public sealed class PairwiseDistanceCudaTests(CudaDeviceFixture fixture) : IDisp
             }
     }
 
-    [Fact]
-    public void Double_precision_is_refused_with_a_way_out()
+    [Theory, MemberData(nameof(Every))]
+    public void Double_precision_agrees_with_the_reference(DistanceMetric metric, DistanceForm form)
     {
         CudaDevice device = fixture.Require();
-        using Matrix<double> x = device.AllocateMatrix<double>(2, 2), distances = device.AllocateMatrix<double>(2, 2);
-        DeviceException error = Assert.Throws<DeviceException>(() => PairwiseDistance.ComputeSelf(DistanceMetric.Euclidean, x.View, distances.View));
-        Assert.Contains("--device cpu", error.Message);
+        foreach ((int n, int m, int d) in new[] { (0, 3, 4), (3, 2, 0), (1, 1, 1), (5, 7, 3), (65, 63, 17), (7, 67, 131) })
+            foreach (double offset in new[] { 0.5, 1e8 })
+            {
+                using Matrix<double> x = DistanceData.Normal<double>(_host, n, d, 1, offset), y = DistanceData.Normal<double>(_host, m, d, 2, offset);
+                double[] distances = Compute(device, metric, form, x, y);
+                for (int i = 0; i < n; i++)
+                    for (int j = 0; j < m; j++)
+                    {
+                        double exact = PairwiseDistance.ReferenceDistance<double>(metric, x.Row(i), y.Row(j));
+                        // Both sides round: d terms each, and in the expanded form the sum may be 16 times the result. Angles lose the digits of the offset before that.
+                        double scale = metric is DistanceMetric.Cosine or DistanceMetric.Correlation && offset > 1 ? Math.Max(exact, 1) * offset : Math.Max(exact, 1e-3);
+                        Assert.True(Math.Abs(distances[i * m + j] - exact) <= (d + 16) * 16 * 1.2e-16 * scale, $"{n}x{m}x{d} at ({i}, {j}): {distances[i * m + j]:R}, expected {exact:R}");
+                    }
+            }
     }
 
-    internal static float[] Compute(CudaDevice device, DistanceMetric metric, DistanceForm form, Matrix<float> x, Matrix<float> y)
+    [Theory, MemberData(nameof(Every))]
+    public void Double_precision_within_one_matrix_is_symmetric_with_a_zero_diagonal(DistanceMetric metric, DistanceForm form)
     {
-        using Matrix<float> onX = x.To(device), onY = y.To(device), distances = device.AllocateMatrix<float>(x.Rows, y.Rows);
-        PairwiseDistance.Compute(metric, onX.View, onY.View, distances.View, form);
+        CudaDevice device = fixture.Require();
+        const int n = 67;
+        using Matrix<double> x = DistanceData.Normal<double>(_host, n, 9, 3), onDevice = x.To(device), result = device.AllocateMatrix<double>(n, n);
+        PairwiseDistance.ComputeSelf(metric, onDevice.View, result.View, form);
+        double[] self = result.ToHost(), general = Compute(device, metric, form, x, x);
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < n; j++) Assert.Equal(i == j ? 0 : BitConverter.DoubleToInt64Bits(general[Math.Min(i, j) * n + Math.Max(i, j)]), BitConverter.DoubleToInt64Bits(self[i * n + j]));
+    }
+
+    internal static T[] Compute<T>(CudaDevice device, DistanceMetric metric, DistanceForm form, Matrix<T> x, Matrix<T> y) where T : unmanaged
+    {
+        using Matrix<T> onX = x.To(device), onY = y.To(device), distances = device.AllocateMatrix<T>(x.Rows, y.Rows);
+        if (onX is Matrix<float> x32 && onY is Matrix<float> y32 && distances is Matrix<float> d32) PairwiseDistance.Compute(metric, x32.View, y32.View, d32.View, form);
+        else if (onX is Matrix<double> x64 && onY is Matrix<double> y64 && distances is Matrix<double> d64) PairwiseDistance.Compute(metric, x64.View, y64.View, d64.View, form);
         return distances.ToHost();
     }
 
