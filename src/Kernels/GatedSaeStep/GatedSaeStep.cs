@@ -51,6 +51,11 @@ public static partial class GatedSaeStep
         Validate(tokens, parameters, workspace);
         if (activations.Rows != tokens.Rows || activations.Columns != parameters.Latents)
             throw new ArgumentException($"The activations must be {tokens.Rows} x {parameters.Latents}, are {activations.Rows} x {activations.Columns}.", nameof(activations));
+        if (workspace.Cuda is not null)
+        {
+            EncodeCuda(tokens, parameters, workspace, activations);
+            return;
+        }
         switch (KernelDispatch.Select(Operation))
         {
             case KernelVariant.Avx512: GatedSaeEngine<Simd512<float>, Vector512<float>>.Encode(tokens, parameters, workspace, activations); break;
@@ -63,6 +68,12 @@ public static partial class GatedSaeStep
     private static void Dispatch(MatrixView<float> tokens, GatedSaeParameters parameters, GatedSaeParameters gradients, bool backward, in GatedSaeObjective objective,
         GatedSaeWorkspace workspace, GatedSaeStatistics statistics)
     {
+        if (workspace.Cuda is not null)
+        {
+            RunCuda(tokens, parameters, gradients, backward, objective, workspace, statistics);
+            return;
+        }
+        workspace.BatchTokens = tokens.Rows;
         switch (KernelDispatch.Select(Operation))
         {
             case KernelVariant.Avx512: GatedSaeEngine<Simd512<float>, Vector512<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;

@@ -12,6 +12,16 @@ public enum StraightThrough
     Windowed,
 }
 
+/// <summary>How active latents are turned into a reconstruction.</summary>
+public enum GatedSaeDecoding
+{
+    /// <summary>As a product with every latent: for the first steps, where half of all pairs are active.</summary>
+    Dense,
+
+    /// <summary>From the decoder rows of active latents alone.</summary>
+    Sparse,
+}
+
 /// <summary>What the sparsity penalty is divided by.</summary>
 public enum SparsityScale
 {

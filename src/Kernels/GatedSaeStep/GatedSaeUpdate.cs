@@ -29,7 +29,7 @@ public readonly record struct GatedSaeUpdateOptions
 /// The parameter update of the gated autoencoder: the decoder gradient loses its part along the decoder row, all gradients are clipped by their common
 /// norm, AdamW moves every parameter, decoder rows return to unit length. Two passes over memory.
 /// </summary>
-public static unsafe class GatedSaeUpdate
+public static unsafe partial class GatedSaeUpdate
 {
     internal const int BlockElements = 32768;
     internal const int BlockRows = 64;
@@ -47,6 +47,7 @@ public static unsafe class GatedSaeUpdate
     {
         GatedSaeTensors tensors = new();
         tensors.Add(parameters, gradients, first, second);
+        if (workspace.Cuda is not null) return ApplyCuda(tensors, options, workspace);
         return KernelDispatch.Select(Operation) switch
         {
             KernelVariant.Avx512 => GatedSaeUpdateEngine<Simd512<float>, Vector512<float>>.Apply(tensors, options, workspace),

@@ -21,23 +21,32 @@ public sealed unsafe class GatedSaeWorkspace : IDisposable
     internal const int MaxSubTokens = 132;
 
     private readonly List<IDisposable> _buffers = [];
-    private readonly CpuDevice _device;
+    private readonly CpuDevice _device = null!;
 
     /// <param name="device">Where the parameters live.</param>
     /// <param name="inputWidth">d_in.</param>
     /// <param name="latents">d_sae.</param>
     /// <param name="tied">Whether the gate reads the magnitude weights.</param>
     /// <param name="auxLatents">Largest number of auxiliary latents per token that will be asked for.</param>
-    public GatedSaeWorkspace(ComputeDevice device, int inputWidth, int latents, bool tied, int auxLatents = 32)
+    public GatedSaeWorkspace(ComputeDevice device, int inputWidth, int latents, bool tied, int auxLatents = 32) : this(device, inputWidth, latents, tied, auxLatents, 0) { }
+
+    /// <summary>With tiles of <paramref name="tileTokens"/> tokens on a GPU; 0 takes as many as suit the width.</summary>
+    internal GatedSaeWorkspace(ComputeDevice device, int inputWidth, int latents, bool tied, int auxLatents, int tileTokens)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(inputWidth, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(latents, 1);
         ArgumentOutOfRangeException.ThrowIfNegative(auxLatents);
-        _device = device as CpuDevice ?? throw new DeviceException($"The gated-SAE step has no implementation for {device.Name}.");
+        Device = device;
         InputWidth = inputWidth;
         Latents = latents;
         Tied = tied;
         AuxLatents = Math.Min(auxLatents, latents);
+        if (device is CudaDevice gpu)
+        {
+            _buffers.Add(Cuda = new GatedSaeCudaState(gpu, inputWidth, latents, tied, AuxLatents, tileTokens));
+            return;
+        }
+        _device = device as CpuDevice ?? throw new DeviceException($"The gated-SAE step has no implementation for {device.Name}.");
         PaddedLatents = (latents + BlockLatents - 1) / BlockLatents * BlockLatents;
         PaddedRows = (inputWidth + Sliver - 1) / Sliver * Sliver;
         PaddedColumns = (inputWidth + 31) / 32 * 32;
@@ -48,17 +57,37 @@ public sealed unsafe class GatedSaeWorkspace : IDisposable
         AllocateScratch(_device.Pool.Threads);
     }
 
-    public ComputeDevice Device => _device;
+    public ComputeDevice Device { get; }
     public int InputWidth { get; }
     public int Latents { get; }
     public bool Tied { get; }
     public int AuxLatents { get; }
 
     /// <summary>Tokens of the last batch on which each latent was active [d_sae].</summary>
-    public ReadOnlySpan<int> UsageCounts => new(Usage, Latents);
+    public ReadOnlySpan<int> UsageCounts => Cuda is null ? new ReadOnlySpan<int>(Usage, Latents) : Cuda.HostUsage;
 
     /// <summary>Sum of the last batch's tokens [d_in], for a variance over many batches.</summary>
-    public ReadOnlySpan<double> TokenSums => new(ColumnSums, InputWidth);
+    public ReadOnlySpan<double> TokenSums => Cuda is null ? new ReadOnlySpan<double>(ColumnSums, InputWidth) : Cuda.HostTokenSums;
+
+    /// <summary>
+    /// How a GPU decodes the next batch and forms its decoder gradient. Results agree to rounding, not to the bit, so the choice is the caller's and
+    /// <see cref="ChooseDecoding"/> makes it from counts. The host chooses for each tile by itself.
+    /// </summary>
+    public GatedSaeDecoding Decoding { get; set; }
+
+    /// <summary>Decoding for batches like the one that was counted: dense above <see cref="DenseShare"/>.</summary>
+    public void ChooseDecoding(long activePairs, long tokens) => Decoding = activePairs > DenseShare * tokens * Latents ? GatedSaeDecoding.Dense : GatedSaeDecoding.Sparse;
+
+    /// <summary>
+    /// Share of active pairs from which products are the faster way on a GPU: gathering a row of 512 costs what 336 of 8,192 latents cost in a product
+    /// without tensor cores (docs/kernels.md).
+    /// </summary>
+    public const double DenseShare = 0.04;
+
+    internal GatedSaeCudaState? Cuda { get; }
+
+    /// <summary>Tokens of the last batch.</summary>
+    internal long BatchTokens { get; set; }
 
     internal int PaddedLatents { get; }
     internal int PaddedRows { get; }

@@ -125,7 +125,7 @@ public sealed class GatedSaeStepTests
         Assert.Throws<ArgumentException>(() => GatedSaeStep.Run(model.Tokens.View.RowBlock(0, 0), model.Values.View, model.Gradients.View, new GatedSaeObjective(), model.Workspace, model.Statistics));
     }
 
-    private static IEnumerable<GatedSaeObjective> Objectives()
+    internal static IEnumerable<GatedSaeObjective> Objectives()
     {
         yield return new GatedSaeObjective { SparsityCoefficient = 0.3 };
         yield return new GatedSaeObjective { SparsityCoefficient = 50, SparsityScale = SparsityScale.Mean, AuxDoubleBias = true, AuxLatents = 3 };
@@ -161,7 +161,7 @@ public sealed class GatedSaeStepTests
     }
 
     /// <summary>The oracle's gradients in double precision, in the order of <see cref="ModelArrays.Arrays"/>.</summary>
-    private static List<double[]> Exact(SaeCase model, in GatedSaeObjective objective)
+    internal static List<double[]> Exact(SaeCase model, in GatedSaeObjective objective)
     {
         GatedSaeStep.ReferenceParameters p = GatedSaeStep.ReferenceParameters.From(model.Values.View), g = GatedSaeStep.ReferenceParameters.Zero(p.Width, p.Latents, p.Gate is null);
         double[] tokens = [.. model.Tokens.Buffer.View.Host.ToArray().Select(v => (double)v)];

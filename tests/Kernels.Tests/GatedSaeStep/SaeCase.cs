@@ -87,12 +87,28 @@ internal sealed class ModelArrays
     /// <summary>Every array with the name of its tensor.</summary>
     public IEnumerable<(string Name, float[] Values)> Arrays()
     {
-        yield return ("W_mag", Magnitude.Buffer.View.Host.ToArray());
-        if (Gate is not null) yield return ("W_gate", Gate.Buffer.View.Host.ToArray());
-        yield return ("W_dec", Decoder.Buffer.View.Host.ToArray());
-        yield return ("b_mag", MagnitudeBias.View.Host.ToArray());
-        yield return ("b_gate", GateBias.View.Host.ToArray());
-        yield return ("b_dec", DecoderBias.View.Host.ToArray());
+        foreach ((string name, DeviceBuffer<float> buffer) in Buffers())
+        {
+            float[] values = new float[buffer.Length];
+            buffer.CopyTo(values);
+            yield return (name, values);
+        }
+    }
+
+    /// <summary>Copies every array from another model of the same shape, on any device.</summary>
+    public void CopyFrom(ModelArrays other)
+    {
+        foreach (((_, DeviceBuffer<float> buffer), (_, float[] values)) in Buffers().Zip(other.Arrays())) buffer.CopyFrom(values);
+    }
+
+    private IEnumerable<(string Name, DeviceBuffer<float> Buffer)> Buffers()
+    {
+        yield return ("W_mag", Magnitude.Buffer);
+        if (Gate is not null) yield return ("W_gate", Gate.Buffer);
+        yield return ("W_dec", Decoder.Buffer);
+        yield return ("b_mag", MagnitudeBias);
+        yield return ("b_gate", GateBias);
+        yield return ("b_dec", DecoderBias);
     }
 
     public void Fill(ref CounterRandom random, float gateBias, float magnitudeBias)

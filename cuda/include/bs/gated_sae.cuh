@@ -1,0 +1,128 @@
+// What the kernels of the gated autoencoder share: one tile of tokens, its sums, and the gather along a bit mask.
+// A tile is cut into squares of 32 tokens x 32 latents, a warp to a square with a lane to a latent, and chunks of 256
+// tokens, a block of eight warps to a chunk of 32 latents. Sets of pairs are bit masks, kept by token and by latent:
+// both are lists in ascending order, whatever their number, and need no space for the worst case.
+#pragma once
+#include <bs/reduce.cuh>
+
+namespace bs {
+
+constexpr int sae_side = 32;     // tokens and latents of a square
+constexpr int sae_warps = 8;     // squares of a block
+constexpr int sae_chunk = 256;   // tokens of one partial sum
+constexpr int sae_threads = 128; // of blocks that own a token or a latent
+constexpr int sae_dims = 4;      // input dimensions of one of those threads at a time
+
+// Products of one tile [tokens, latents] without their biases; a tied model has one product for both.
+struct SaeTile {
+    const float* magnitude;
+    const float* gate;
+    const float* magnitude_bias;
+    const float* gate_bias;
+    long long stride;
+    int tokens, latents;
+
+    __device__ __forceinline__ float m(int t, int j) const { return magnitude[t * stride + j] + magnitude_bias[j]; }
+    __device__ __forceinline__ float g(int t, int j) const { return gate[t * stride + j] + gate_bias[j]; }
+};
+
+// What changes from step to step.
+struct SaeCoefficients {
+    float penalty; // of the sparsity penalty, per pair
+    float decay;   // 1 - lr * weight decay
+    float rate;    // lr / (1 - beta1^t)
+    float root;    // 1 / sqrt(1 - beta2^t)
+    int step;
+    int unused[3];
+};
+
+// Sums per latent: of a chunk [chunks, latents], or of the batch [latents].
+struct SaeLatentSums {
+    double *penalty, *magnitude, *gate;
+    int *usage, *positive, *open;
+};
+
+// Sums per token of the tile.
+struct SaeTokenSums {
+    double *squared_error, *squares, *auxiliary;
+    int *any, *auxiliary_any;
+};
+
+// Sums of the batch; laid out as on the host.
+struct SaeStatistics {
+    double squared_error, squares, auxiliary, sparsity, mean_squares, norm;
+    long long active, positive, open, with_active, auxiliary_any;
+    long long diverged; // first step with a loss or norm that is not finite, -1 for none
+};
+
+__device__ __forceinline__ int sae_words(int items) {
+    return ceil_divide(items, sae_side);
+}
+
+__device__ __forceinline__ bool finite(double x) {
+    return fabs(x) < infinity_double();
+}
+
+// Exclusive prefix sum over the threads of the block; `scratch` is one element per warp.
+__device__ __forceinline__ int block_prefix(int v, int* scratch, int& total) {
+    const int lane = lane_rank(), warp = warp_rank(), warps = static_cast<int>(blockDim.x) / warp_size;
+    int sum = v;
+#pragma unroll
+    for (int step = 1; step < warp_size; step *= 2) {
+        const int other = __shfl_up_sync(full_warp, sum, step);
+        sum += lane >= step ? other : 0;
+    }
+    if (lane == warp_size - 1)
+        scratch[warp] = sum;
+    __syncthreads();
+    int before = 0;
+    total = 0;
+    for (int w = 0; w < warps; w++) {
+        before += w < warp ? scratch[w] : 0;
+        total += scratch[w];
+    }
+    __syncthreads();
+    return before + sum - v;
+}
+
+struct SaeGather {
+    int index[sae_threads * 32];
+    float value[sae_threads * 32];
+    int scratch[sae_threads / warp_size];
+};
+
+// sum[k] += value(i) * rows[i, first + thread + 128 k] over the set bits i of a mask, in ascending order. All threads
+// of a block of 128 take part. Returns how many bits are set.
+template <class Value>
+__device__ __forceinline__ int sae_gather(const unsigned* mask, int words, Value value, const float* rows,
+                                          long long stride, int first, int width, float (&sum)[sae_dims],
+                                          SaeGather& list) {
+    const int thread = static_cast<int>(threadIdx.x);
+    int count = 0;
+    for (int start = 0; start < words; start += sae_threads) {
+        unsigned word = start + thread < words ? mask[start + thread] : 0u;
+        int total;
+        int place = block_prefix(__popc(word), list.scratch, total);
+        for (; word != 0; word &= word - 1) {
+            const int i = (start + thread) * 32 + __ffs(static_cast<int>(word)) - 1;
+            list.index[place] = i;
+            list.value[place++] = value(i);
+        }
+        __syncthreads();
+        for (int e = 0; e < total; e++) {
+            const float* row = rows + list.index[e] * stride;
+            const float v = list.value[e];
+#pragma unroll
+            for (int k = 0; k < sae_dims; k++) {
+                const int i = first + k * sae_threads + thread;
+                if (i < width)
+                    sum[k] = fmaf(v, row[i], sum[k]);
+            }
+        }
+        __syncthreads();
+        count += total;
+    }
+    return count;
+}
+
+} // namespace bs

@@ -1,0 +1,121 @@
+// The auxiliary loss of one tile: the largest closed-gate magnitudes of every token rebuild its residual. Floor: one
+// read of the tile's products, then `kept` decoder rows a token, used twice (reconstruction, gradient).
+#include <bs/gated_sae.cuh>
+
+namespace bs {
+
+constexpr int select_warps = 4;
+
+// A key orders like the magnitude, equal magnitudes by lower latent; no key of a candidate is 0.
+__device__ __forceinline__ unsigned long long sae_key(float m, int j) {
+    return static_cast<unsigned long long>(__float_as_uint(m)) << 32 | ~static_cast<unsigned>(j);
+}
+__device__ __forceinline__ unsigned long long sae_broadcast(unsigned long long x, int from) {
+    const unsigned low = __shfl_sync(full_warp, static_cast<unsigned>(x), from);
+    return static_cast<unsigned long long>(__shfl_sync(full_warp, static_cast<unsigned>(x >> 32), from)) << 32 | low;
+}
+
+// Whole warp: puts a key into a descending list of at most k. Returns how many there are then.
+__device__ __forceinline__ int sae_insert(unsigned long long* keys, int held, int k, unsigned long long key) {
+    const int lane = lane_rank();
+    int place = 0;
+    for (int start = 0; start < held; start += warp_size)
+        place += __popc(__ballot_sync(full_warp, start + lane < held && keys[start + lane] > key));
+    if (place >= k)
+        return held;
+    // Entries place ... end - 1 move up by one, the last ones first.
+    const int end = held < k ? held : k - 1;
+    for (int top = end; top > place; top -= warp_size) {
+        const int to = top - lane;
+        const bool moves = to > place;
+        const unsigned long long moved = moves ? keys[to - 1] : 0;
+        __syncwarp();
+        if (moves)
+            keys[to] = moved;
+        __syncwarp();
+    }
+    if (lane == 0)
+        keys[place] = key;
+    __syncwarp();
+    return held < k ? held + 1 : held;
+}
+
+} // namespace bs
+
+// The `kept` largest m > 0 behind a closed gate, ties by lower index: index and value [tokens, kept] in ascending order
+// of the index, count [tokens]. A warp to a token; 8 kept bytes of shared memory for each of 4 warps.
+extern "C" __global__ void __launch_bounds__(128)
+    bs_gated_sae_auxiliary_select_f32(bs::SaeTile tile, int kept, int* index, float* value, int* count) {
+    using namespace bs;
+    BS_DYNAMIC_SHARED(unsigned long long, shared);
+    const int lane = lane_rank(), t = static_cast<int>(blockIdx.x) * select_warps + warp_rank();
+    unsigned long long* keys = shared + warp_rank() * kept;
+    if (t >= tile.tokens)
+        return;
+    int held = 0;
+    for (int start = 0; start < tile.latents; start += warp_size) {
+        const int j = start + lane;
+        const float m = j < tile.latents ? tile.m(t, j) : 0.0f;
+        const unsigned long long key = m > 0 && tile.g(t, j) <= 0 ? sae_key(m, j) : 0;
+        const unsigned long long worst = held == kept ? keys[kept - 1] : 0;
+        unsigned wanted = __ballot_sync(full_warp, key > worst);
+        for (; wanted != 0; wanted &= wanted - 1)
+            held = sae_insert(keys, held, kept, sae_broadcast(key, __ffs(static_cast<int>(wanted)) - 1));
+    }
+    for (int i = lane; i < held; i += warp_size) {
+        const unsigned j = ~static_cast<unsigned>(keys[i]);
+        int rank = 0;
+        for (int other = 0; other < held; other++)
+            rank += ~static_cast<unsigned>(keys[other]) < j;
+        index[static_cast<long long>(t) * kept + rank] = static_cast<int>(j);
+        value[static_cast<long long>(t) * kept + rank] = __uint_as_float(static_cast<unsigned>(keys[i] >> 32));
+    }
+    if (lane == 0)
+        count[t] = held;
+}
+
+// With e' = sum of the chosen latents' parts (+ bias) + error: gradient [tokens, kept] = scale e' . decoder row; chosen
+// pairs as bits [tokens, words]; squared length of e'. A block to a token; `width` floats of shared memory.
+extern "C" __global__ void __launch_bounds__(128)
+    bs_gated_sae_auxiliary_f32(const int* index, const float* value, const int* count, int kept, const float* decoder,
+                               long long decoder_stride, const float* bias, const float* error, long long error_stride,
+                               int width, float scale, float* gradient, unsigned* chosen, int words,
+                               bs::SaeTokenSums sums) {
+    using namespace bs;
+    BS_DYNAMIC_SHARED(float, rest);
+    __shared__ double scratch[warp_size];
+    const int thread = static_cast<int>(threadIdx.x), t = static_cast<int>(blockIdx.x), held = count[t];
+    const int* own = index + static_cast<long long>(t) * kept;
+    unsigned* bits = chosen + static_cast<long long>(t) * words;
+    for (int word = thread; word < words; word += sae_threads)
+        bits[word] = 0;
+    double squares = 0;
+    bool any = false;
+    for (int i = thread; i < width; i += sae_threads) {
+        float sum = 0;
+        for (int c = 0; c < held; c++)
+            sum = fmaf(value[static_cast<long long>(t) * kept + c], decoder[own[c] * decoder_stride + i], sum);
+        sum += bias ? bias[i] : 0.0f;
+        any |= sum != 0;
+        const float e = sum + error[t * error_stride + i];
+        rest[i] = e;
+        squares = fma(static_cast<double>(e), static_cast<double>(e), squares);
+    }
+    squares = block_sum(squares, scratch);
+    any = __syncthreads_or(any);
+    if (thread == 0) {
+        sums.auxiliary[t] = squares;
+        sums.auxiliary_any[t] = any;
+    }
+    for (int c = thread; c < held; c += sae_threads)
+        atomicOr(bits + own[c] / 32, 1u << own[c] % 32);
+    for (int c = warp_rank(); c < held; c += sae_threads / warp_size) {
+        const float* row = decoder + own[c] * decoder_stride;
+        float dot = 0;
+        for (int i = lane_rank(); i < width; i += warp_size)
+            dot = fmaf(rest[i], row[i], dot);
+        dot = warp_sum(dot);
+        if (lane_rank() == 0)
+            gradient[static_cast<long long>(t) * kept + c] = scale * dot;
+    }
+}
