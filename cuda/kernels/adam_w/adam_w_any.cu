@@ -19,11 +19,12 @@ __device__ __forceinline__ double root(double x) {
 }
 
 template <class T>
-__device__ __forceinline__ void adam_step(T* p, const T* g, T* m, T* v, long long count, AdamFactors f) {
+__device__ __forceinline__ void adam_step(T* p, const T* g, T* m, T* v, long long count, AdamFactors f,
+                                          const double* clip) {
     const long long i = static_cast<long long>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (i >= count)
         return;
-    const T gradient = g[i] * T(f.gradient_scale);
+    const T gradient = g[i] * T(clip ? f.gradient_scale * clip[1] : f.gradient_scale);
     const T first = fma(gradient, T(1 - f.beta1), m[i] * T(f.beta1));
     const T second = v[i] * T(f.beta2) + gradient * T(1 - f.beta2) * gradient;
     const T denominator = root(second) / T(f.root_of_correction) + T(f.epsilon);
@@ -50,13 +51,15 @@ template <class T> __device__ __forceinline__ void square_sum(const T* x, long l
 } // namespace bs
 
 extern "C" __global__ void __launch_bounds__(256)
-    bs_adam_w_f32(float* p, const float* g, float* m, float* v, long long count, bs::AdamFactors factors) {
-    bs::adam_step(p, g, m, v, count, factors);
+    bs_adam_w_f32(float* p, const float* g, float* m, float* v, long long count, bs::AdamFactors factors,
+                  const double* clip) {
+    bs::adam_step(p, g, m, v, count, factors, clip);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    bs_adam_w_f64(double* p, const double* g, double* m, double* v, long long count, bs::AdamFactors factors) {
-    bs::adam_step(p, g, m, v, count, factors);
+    bs_adam_w_f64(double* p, const double* g, double* m, double* v, long long count, bs::AdamFactors factors,
+                  const double* clip) {
+    bs::adam_step(p, g, m, v, count, factors, clip);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -67,6 +70,22 @@ extern "C" __global__ void __launch_bounds__(256)
 extern "C" __global__ void __launch_bounds__(256)
     bs_adam_w_squares_f64(const double* x, long long count, double* partials) {
     bs::square_sum(x, count, partials);
+}
+
+// norm[0] = root of all partials, added in an order that their number fixes; norm[1] = the factor that clips to
+// `maximum`, where that is positive. One block.
+extern "C" __global__ void __launch_bounds__(1024)
+    bs_adam_w_norm(const double* partials, int count, double maximum, double* norm) {
+    __shared__ double scratch[bs::warp_size];
+    double sum = 0;
+    for (int i = static_cast<int>(threadIdx.x); i < count; i += static_cast<int>(blockDim.x))
+        sum += partials[i];
+    sum = sqrt(bs::block_sum(sum, scratch));
+    if (threadIdx.x != 0)
+        return;
+    const double factor = maximum > 0 ? maximum / (sum + 1e-6) : 1.0;
+    norm[0] = sum;
+    norm[1] = factor < 1.0 ? factor : 1.0;
 }
 
 extern "C" __global__ void __launch_bounds__(256) bs_adam_w_scale_f32(float* x, long long count, float factor) {

@@ -32,6 +32,22 @@ public static unsafe partial class AdamW
         in AdamWOptions options, long step, double gradientScale = 1) =>
         Update(parameters, gradients, firstMoments, secondMoments, options, step, gradientScale);
 
+    /// <summary>
+    /// The same with gradients clipped to <paramref name="maximumNorm"/> by a norm that lies on the device: nothing waits for it. 0 or less does not clip.
+    /// </summary>
+    public static void Step(
+        DeviceSpan<float> parameters, DeviceSpan<float> gradients, DeviceSpan<float> firstMoments, DeviceSpan<float> secondMoments,
+        in AdamWOptions options, long step, GradientNorm norm, double maximumNorm)
+    {
+        if (parameters.Device is CudaDevice gpu)
+        {
+            Validate(parameters, gradients, firstMoments, secondMoments, step);
+            CudaUpdate(gpu, parameters, gradients, firstMoments, secondMoments, new AdamWFactors(options, step, 1), norm.Clip(maximumNorm));
+            return;
+        }
+        Update(parameters, gradients, firstMoments, secondMoments, options, step, maximumNorm > 0 ? ClipScale(norm.Value, maximumNorm) : 1);
+    }
+
     /// <summary>Σ g² in double precision, the same bits for any number of threads. Add those of all parameters and take the root for the global norm.</summary>
     public static double SumOfSquares(DeviceSpan<float> gradients) => SquaresOf(gradients);
 
@@ -67,7 +83,7 @@ public static unsafe partial class AdamW
         AdamWFactors factors = new(options, step, gradientScale);
         if (parameters.Device is CudaDevice gpu)
         {
-            CudaUpdate(gpu, parameters, gradients, firstMoments, secondMoments, factors);
+            CudaUpdate(gpu, parameters, gradients, firstMoments, secondMoments, factors, DevicePointer.Null);
             return;
         }
         CpuDevice cpu = RequireCpu(parameters.Device);

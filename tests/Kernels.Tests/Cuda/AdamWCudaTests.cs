@@ -64,4 +64,36 @@ public sealed class AdamWCudaTests(CudaDeviceFixture fixture) : IDisposable
         AdamW.Scale(x.View, 0.5);
         Assert.Equal(data.Select(v => 0.5f * v), x.ToHost());
     }
+
+    /// <summary>Two arrays, one norm: the device clips by it as the host does.</summary>
+    [Theory]
+    [InlineData(0.5)]
+    [InlineData(0)]
+    [InlineData(1e9)]
+    public void A_norm_on_the_device_clips_as_the_host(double maximum)
+    {
+        CudaDevice device = fixture.Require();
+        const int Count = 700;
+        (float[] Values, double Norm) actual = Run(device), expected;
+        using (KernelDispatch.Force(KernelVariant.Reference)) expected = Run(_host);
+        Assert.Equal(expected.Norm, actual.Norm, 1e-12 * expected.Norm);
+        for (int i = 0; i < Count; i++) Assert.Equal(expected.Values[i], actual.Values[i], 4e-6 * Math.Max(1e-3, Math.Abs(expected.Values[i])));
+
+        (float[], double) Run(ComputeDevice where)
+        {
+            using DeviceBuffer<float> p = where.Allocate<float>(Count), g = where.Allocate<float>(Count), other = where.Allocate<float>(40_000), m = where.Allocate<float>(Count), v = where.Allocate<float>(Count);
+            using GradientNorm norm = new(where, 2, Count + 40_000);
+            p.CopyFrom(Numbers(Count, 1, x => (float)x));
+            g.CopyFrom(Numbers(Count, 2, x => (float)x));
+            other.CopyFrom(Numbers(40_000, 3, x => (float)x));
+            for (int step = 1; step <= 3; step++)
+            {
+                norm.Reset();
+                norm.Add(g.View);
+                norm.Add(other.View);
+                AdamW.Step(p.View, g.View, m.View, v.View, new AdamWOptions(), step, norm, maximum);
+            }
+            return (p.ToHost(), norm.Value);
+        }
+    }
 }
