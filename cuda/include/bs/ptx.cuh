@@ -7,6 +7,38 @@
 
 namespace bs {
 
+// ---- conversions in one instruction
+// --------------------------------------------------------------------------------------
+
+// To nearest, ties away from zero.
+__device__ __forceinline__ tf32 round_tf32(float x) {
+#if defined(BS_EMULATE)
+    const unsigned bits = __float_as_uint(x);
+    return tf32{(bits & 0x7FFFFFFFu) > 0x7F800000u ? 0x7FFFFFFFu : (bits + 0x1000u) & ~0x1FFFu};
+#else
+    tf32 result;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(result.bits) : "f"(x));
+    return result;
+#endif
+}
+
+// As split, for finite x: of an infinity or NaN only the high part means anything.
+__device__ __forceinline__ split_tf32 split_finite(float x) {
+    const tf32 high = round_tf32(x);
+    return split_tf32{high, tf32{__float_as_uint(x - to_float(high)) + 0x1000u}}; // the tensor core cuts off the rest
+}
+
+// To nearest, ties to even.
+__device__ __forceinline__ bf16x2 round_bf16x2(float first, float second) {
+#if defined(BS_EMULATE)
+    return to_bf16x2(first, second);
+#else
+    bf16x2 result;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(result.bits) : "f"(second), "f"(first));
+    return result;
+#endif
+}
+
 // ---- cp.async: global to shared memory past the registers
 // -------------------------------------------------------------
 
@@ -94,6 +126,28 @@ template <bool transposed = false> __device__ __forceinline__ void ldmatrix_x4(u
 // ---------------------
 
 #if defined(BS_EMULATE)
+// Sum plus count products as the tensor cores of compute capability 8.0 form it (Fasi, Higham, Mikaitis and Pranesh
+// 2021): addends are cut off one bit below the last place of the largest of them, the result is cut off, not rounded.
+// Newer ones cut off later or less often: a bound that holds here holds there.
+inline float emulated_dot(float sum, const double* products, int count) {
+    double largest = fabs(static_cast<double>(sum)), plain = sum;
+    for (int k = 0; k < count; k++) {
+        largest = fmax(largest, fabs(products[k]));
+        plain += products[k];
+    }
+    if (!isfinite(plain) || largest == 0.0)
+        return static_cast<float>(plain);
+    const long long exponent = (__double_as_longlong(largest) >> 52) - 24;
+    const double unit = __longlong_as_double(exponent << 52), inverse = __longlong_as_double((2046 - exponent) << 52);
+    long long units = static_cast<long long>(sum * inverse);
+    for (int k = 0; k < count; k++)
+        units += static_cast<long long>(products[k] * inverse);
+    const double exact = static_cast<double>(units) * unit;
+    const float rounded = static_cast<float>(exact);
+    const bool away = isfinite(rounded) && fabs(static_cast<double>(rounded)) > fabs(exact);
+    return away ? __uint_as_float(__float_as_uint(rounded) - 1) : rounded;
+}
+
 // Elements of A [16, K] and B [K, 8] from the lanes' registers, each register holding K / 8 consecutive elements:
 // A: register r at row g + 8 (r % 2), columns of t in half r / 2; B: register r at rows of t in half r, column g.
 template <int K, class Decode>
@@ -107,15 +161,15 @@ __device__ inline void emulated_mma(float (&d)[4], const unsigned (&a)[4], const
     const int g = static_cast<int>(bs_emu::lane() / 4), t = static_cast<int>(bs_emu::lane() % 4);
     for (int i = 0; i < 4; i++) {
         const int row = g + 8 * (i / 2), column = 2 * t + i % 2;
-        // Products of two short mantissas are exact in double; how the hardware rounds their sum is not specified.
-        double sum = d[i];
+        double products[K];
         for (int k = 0; k < K; k++) {
             const int owner = k % half / per_register, element = k % per_register;
             const unsigned x = all[4 * (row % 8) + owner].a[row / 8 + 2 * (k / half)];
             const unsigned y = all[4 * column + owner].b[k / half];
-            sum += static_cast<double>(decode(x, element)) * static_cast<double>(decode(y, element));
+            products[k] = static_cast<double>(decode(x, element)) * static_cast<double>(decode(y, element));
         }
-        d[i] = static_cast<float>(sum);
+        for (int k = 0; k < K; k += half)
+            d[i] = emulated_dot(d[i], products + k, half);
     }
 }
 #endif

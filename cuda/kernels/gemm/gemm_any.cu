@@ -4,7 +4,8 @@
 //
 // A block of 16 x 16 threads computes a tile of BS_TILE x BS_TILE. It holds slices of depth 16 of both operands in
 // shared memory, depth first, and the next slice in registers on its way. A thread owns 4 x 4 elements in every 64 x 64
-// quarter.
+// quarter. With more than one block in z, block z has the z-th part of the depth and writes to the z-th of as many
+// matrices, which gemm_join_any.cu adds up.
 //
 // ptx-gate: BS_TILE=64 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=0
 // ptx-gate: BS_TILE=64 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=1
@@ -66,25 +67,27 @@ template <bool lines_are_contiguous, class T> struct Slice {
 };
 
 template <class T>
-__device__ __forceinline__ void gemm(int m, int n, int k, T alpha, const T* a, long long stride_a, const T* b,
+__device__ __forceinline__ void gemm(int m, int n, int k, int part, T alpha, const T* a, long long stride_a, const T* b,
                                      long long stride_b, T beta, T* c, long long stride_c) {
     __shared__ __align__(16) T slice_a[depth][pitch];
     __shared__ __align__(16) T slice_b[depth][pitch];
     const int first_row = static_cast<int>(blockIdx.x) * tile, first_column = static_cast<int>(blockIdx.y) * tile;
     const int tx = static_cast<int>(threadIdx.x), ty = static_cast<int>(threadIdx.y);
 
+    const int begin = static_cast<int>(blockIdx.z) * part, end = begin < k - part ? begin + part : k;
+
     T sum[quarters * own][quarters * own] = {};
     Slice<BS_TRANSPOSE_A, T> next_a;
     Slice<!BS_TRANSPOSE_B, T> next_b;
-    next_a.fetch(a, stride_a, first_row, m, 0, k);
-    next_b.fetch(b, stride_b, first_column, n, 0, k);
-    for (int level = 0; level < k; level += depth) {
+    next_a.fetch(a, stride_a, first_row, m, begin, end);
+    next_b.fetch(b, stride_b, first_column, n, begin, end);
+    for (int level = begin; level < end; level += depth) {
         next_a.store(slice_a);
         next_b.store(slice_b);
         __syncthreads();
-        if (level + depth < k) {
-            next_a.fetch(a, stride_a, first_row, m, level + depth, k);
-            next_b.fetch(b, stride_b, first_column, n, level + depth, k);
+        if (level + depth < end) {
+            next_a.fetch(a, stride_a, first_row, m, level + depth, end);
+            next_b.fetch(b, stride_b, first_column, n, level + depth, end);
         }
 #pragma unroll
         for (int p = 0; p < depth; p++) {
@@ -106,6 +109,7 @@ __device__ __forceinline__ void gemm(int m, int n, int k, T alpha, const T* a, l
         __syncthreads();
     }
 
+    c += blockIdx.z * (m * stride_c);
 #pragma unroll
     for (int i = 0; i < quarters * own; i++) {
         const int row = first_row + i / own * 64 + ty * own + i % own;
@@ -123,15 +127,15 @@ __device__ __forceinline__ void gemm(int m, int n, int k, T alpha, const T* a, l
 } // namespace bs
 
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gemm_f32(int m, int n, int k, float alpha, const float* a, long long stride_a, const float* b,
+    bs_gemm_f32(int m, int n, int k, int part, float alpha, const float* a, long long stride_a, const float* b,
                 long long stride_b, float beta, float* c, long long stride_c) {
-    bs::gemm<float>(m, n, k, alpha, a, stride_a, b, stride_b, beta, c, stride_c);
+    bs::gemm<float>(m, n, k, part, alpha, a, stride_a, b, stride_b, beta, c, stride_c);
 }
 
 #if BS_TILE == 64
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gemm_f64(int m, int n, int k, double alpha, const double* a, long long stride_a, const double* b,
+    bs_gemm_f64(int m, int n, int k, int part, double alpha, const double* a, long long stride_a, const double* b,
                 long long stride_b, double beta, double* c, long long stride_c) {
-    bs::gemm<double>(m, n, k, alpha, a, stride_a, b, stride_b, beta, c, stride_c);
+    bs::gemm<double>(m, n, k, part, alpha, a, stride_a, b, stride_b, beta, c, stride_c);
 }
 #endif

@@ -11,6 +11,22 @@ public enum Transpose
     Yes,
 }
 
+/// <summary>How the products of matrices in single precision are formed on a GPU.</summary>
+public enum GemmPrecision
+{
+    /// <summary>With the error of single precision, by whichever units are the faster for the shape.</summary>
+    Single,
+
+    /// <summary>
+    /// On the tensor cores, every element split into two TF32 numbers: three products, sums in single precision. At most twice the error of a plain
+    /// loop in single precision, give or take one part in 2²² of Σ|a b|, which shows where the depth is below about 30.
+    /// </summary>
+    TensorFloat3,
+
+    /// <summary>On the tensor cores, every element rounded to bf16 (8 significant bits), sums in single precision: an error up to Σ|a b| / 128.</summary>
+    BFloat16,
+}
+
 /// <summary>
 /// General matrix product C = alpha op(A) op(B) + beta C, row-major, single and double precision.
 /// op(A) is [m, k], op(B) is [k, n], C is [m, n]; a transposed operand is stored as [k, m] or [n, k].
@@ -24,19 +40,28 @@ public static unsafe partial class Gemm
     /// <summary>C = alpha op(A) op(B) + beta C in single precision.</summary>
     /// <exception cref="ArgumentException">The shapes do not fit together, or the operands lie on different devices.</exception>
     public static void Multiply(Transpose transposeA, Transpose transposeB, float alpha, MatrixView<float> a, MatrixView<float> b, float beta, MatrixView<float> c) =>
-        Run(c.Device, Validate(transposeA, transposeB, alpha, a, b, beta, c), transposeA, transposeB);
+        Multiply(transposeA, transposeB, alpha, a, b, beta, c, GemmPrecision.Single);
+
+    /// <summary>C = alpha op(A) op(B) + beta C on matrices in single precision. A processor takes all of them with the error of single precision.</summary>
+    /// <exception cref="ArgumentException">The shapes do not fit together, or the operands lie on different devices.</exception>
+    public static void Multiply(Transpose transposeA, Transpose transposeB, float alpha, MatrixView<float> a, MatrixView<float> b, float beta, MatrixView<float> c, GemmPrecision precision)
+    {
+        if (!Enum.IsDefined(precision)) throw new ArgumentOutOfRangeException(nameof(precision));
+        Run(c.Device, Validate(transposeA, transposeB, alpha, a, b, beta, c), transposeA, transposeB, precision);
+    }
 
     /// <summary>C = alpha op(A) op(B) + beta C in double precision.</summary>
     /// <exception cref="ArgumentException">The shapes do not fit together, or the operands lie on different devices.</exception>
     public static void Multiply(Transpose transposeA, Transpose transposeB, double alpha, MatrixView<double> a, MatrixView<double> b, double beta, MatrixView<double> c) =>
-        Run(c.Device, Validate(transposeA, transposeB, alpha, a, b, beta, c), transposeA, transposeB);
+        Run(c.Device, Validate(transposeA, transposeB, alpha, a, b, beta, c), transposeA, transposeB, GemmPrecision.Single);
 
     /// <summary>The variants, best first: one tile over registers of 512, 256 and 128 bits. The reference is forced by tests only.</summary>
-    private static void Run<T>(ComputeDevice device, in GemmProblem<T> problem, Transpose transposeA, Transpose transposeB) where T : unmanaged, IFloatingPointIeee754<T>
+    private static void Run<T>(ComputeDevice device, in GemmProblem<T> problem, Transpose transposeA, Transpose transposeB, GemmPrecision precision)
+        where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (device is CudaDevice gpu)
         {
-            Cuda(gpu, problem, transposeA, transposeB);
+            Cuda(gpu, problem, transposeA, transposeB, precision);
             return;
         }
         CpuDevice cpu = device as CpuDevice ?? throw new DeviceException($"The matrix product has no implementation for device '{device.Name}'.");

@@ -42,6 +42,7 @@ public sealed unsafe class CudaDevice : ComputeDevice
             Stream = new CudaStream(this);
             Pool = new DevicePool(this, options.MemoryCap, options.ReleaseThreshold);
             _staging = new Lazy<PinnedRing>(() => new PinnedRing(this, options.StagingBytes, options.StagingSlots));
+            Workspace = new DeviceWorkspace(this);
             Kernels = new KernelLibrary(this, new CubinCache(options.CacheFolder ?? CubinCache.DefaultFolder, options.Warn));
         }
         catch
@@ -74,6 +75,9 @@ public sealed unsafe class CudaDevice : ComputeDevice
 
     /// <summary>Where buffers come from: the cap and the bytes in use.</summary>
     public DevicePool Pool { get; }
+
+    /// <summary>Memory between the kernels of one operation.</summary>
+    public DeviceWorkspace Workspace { get; }
 
     /// <summary>Compiled kernels of this device.</summary>
     public KernelLibrary Kernels { get; }
@@ -116,6 +120,7 @@ public sealed unsafe class CudaDevice : ComputeDevice
         if (_context.IsDisposed) return;
         if (_staging.IsValueCreated) _staging.Value.Dispose();
         Kernels.Dispose();
+        Workspace.Dispose();
         Stream.Dispose();
         _context.Dispose();
     }

@@ -1,0 +1,123 @@
+// C = alpha op(A) op(B) + beta C on the tensor cores, single precision in memory, row-major; op(A) is [m, k], op(B) is
+// [k, n]. BS_FORM 0 splits every element into two tf32 numbers and takes three products ("3xTF32"): the error is that
+// of single precision. BS_FORM 1 rounds the elements to bf16.
+//
+// A block computes BS_TILE x BS_TILE elements, a warp BS_TILE / 2 x 32 of them. Slabs of depth 16 of both operands come
+// to shared memory by cp.async, three ahead of the one in use. With more than one block in z, block z has the z-th part
+// of the depth and writes to the z-th of as many matrices, which gemm_join_any.cu adds up.
+//
+// The tensor cores cut sums off where other units round them, a bias that grows with the depth. So the three products
+// of a slab start from zero, the small ones first, and the slab's sum is added in the ordinary way (Ootomo and Yokota
+// 2022). The order of every sum is fixed by k and the parts: tiles change speed, not results.
+//
+// ptx-gate: BS_FORM=0 BS_TILE=64 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=0
+// ptx-gate: BS_FORM=0 BS_TILE=64 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=1
+// ptx-gate: BS_FORM=0 BS_TILE=64 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=0
+// ptx-gate: BS_FORM=0 BS_TILE=64 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=1
+// ptx-gate: BS_FORM=0 BS_TILE=128 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=0
+// ptx-gate: BS_FORM=0 BS_TILE=128 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=1
+// ptx-gate: BS_FORM=0 BS_TILE=128 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=0
+// ptx-gate: BS_FORM=0 BS_TILE=128 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=1
+// ptx-gate: BS_FORM=1 BS_TILE=64 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=0
+// ptx-gate: BS_FORM=1 BS_TILE=64 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=1
+// ptx-gate: BS_FORM=1 BS_TILE=64 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=0
+// ptx-gate: BS_FORM=1 BS_TILE=64 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=1
+// ptx-gate: BS_FORM=1 BS_TILE=128 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=0
+// ptx-gate: BS_FORM=1 BS_TILE=128 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=1
+// ptx-gate: BS_FORM=1 BS_TILE=128 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=0
+// ptx-gate: BS_FORM=1 BS_TILE=128 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=1
+#include <bs/ptx.cuh>
+#include <bs/tensor_tile.cuh>
+
+#ifndef BS_FORM
+#define BS_FORM BS_FORM_TF32X3
+#endif
+#ifndef BS_TILE
+#define BS_TILE 64
+#endif
+#ifndef BS_TRANSPOSE_A
+#define BS_TRANSPOSE_A 0 // 1: A is stored [k, m]
+#endif
+#ifndef BS_TRANSPOSE_B
+#define BS_TRANSPOSE_B 0 // 1: B is stored [n, k]
+#endif
+
+namespace bs {
+
+constexpr int stages = 4;
+constexpr int threads = 2 * BS_TILE;
+using Rows = TensorSlab<BS_FORM, BS_TILE, threads, !BS_TRANSPOSE_A>;
+using Columns = TensorSlab<BS_FORM, BS_TILE, threads, BS_TRANSPOSE_B>;
+constexpr int stage_floats = Rows::floats + Columns::floats;
+
+// One element as the ordinary units compute it: what infinities, NaN and numbers next to the largest one need, whose
+// parts or products are not finite where the element is.
+__device__ __noinline__ float plain_product(const float* a, long long step_a, const float* b, long long step_b,
+                                            int count) {
+    float sum = 0.0f;
+    for (int p = 0; p < count; p++)
+        sum = fmaf(a[p * step_a], b[p * step_b], sum);
+    return sum;
+}
+
+} // namespace bs
+
+// wide_a, wide_b: rows of the stored matrix start at multiples of 16 bytes.
+extern "C" __global__ void __launch_bounds__(bs::threads)
+    bs_gemm_tensor(int m, int n, int k, int part, float alpha, const float* a, long long stride_a, int wide_a,
+                   const float* b, long long stride_b, int wide_b, float beta, float* c, long long stride_c) {
+    BS_DYNAMIC_SHARED(float, memory);
+    const int first_row = static_cast<int>(blockIdx.x) * BS_TILE, first_column = static_cast<int>(blockIdx.y) * BS_TILE;
+    const int begin = static_cast<int>(blockIdx.z) * part, end = begin < k - part ? begin + part : k;
+    const int slabs = (end - begin + bs::kTensorSlab - 1) / bs::kTensorSlab;
+    auto fetch = [&](int slab) {
+        if (slab < slabs) {
+            float* to = memory + slab % bs::stages * bs::stage_floats;
+            const int level = begin + slab * bs::kTensorSlab;
+            bs::Rows::fetch(to, a, stride_a, wide_a, first_row, m, level, end);
+            bs::Columns::fetch(to + bs::Rows::floats, b, stride_b, wide_b, first_column, n, level, end);
+        }
+        bs::cp_async_commit();
+    };
+    for (int slab = 0; slab < bs::stages - 1; slab++)
+        fetch(slab);
+
+    constexpr int down = BS_TILE / 2, across = 32;
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    const int warp_row = warp % 2 * down, warp_column = warp / 2 * across;
+    float sum[down / 16][across / 8][4] = {};
+    for (int slab = 0; slab < slabs; slab++) {
+        bs::cp_async_wait<bs::stages - 2>();
+        __syncthreads();
+        // The slab that everyone has finished gives its place to the one three ahead.
+        fetch(slab + bs::stages - 1);
+        const float* from = memory + slab % bs::stages * bs::stage_floats;
+        bs::tensor_slab_product<bs::Rows, bs::Columns>(sum, from, warp_row, from + bs::Rows::floats, warp_column);
+    }
+    bs::cp_async_wait<0>();
+
+    const int g = static_cast<int>(threadIdx.x) % 32 / 4, t = static_cast<int>(threadIdx.x) % 4;
+    c += blockIdx.z * (m * stride_c);
+#pragma unroll
+    for (int i = 0; i < down / 16; i++) {
+#pragma unroll
+        for (int j = 0; j < across / 8; j++) {
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                const int row = first_row + warp_row + 16 * i + g + 8 * (e / 2),
+                          column = first_column + warp_column + 8 * j + 2 * t + e % 2;
+                if (row >= m || column >= n)
+                    continue;
+                float product = sum[i][j][e];
+                if (BS_FORM == BS_FORM_TF32X3 && !isfinite(product)) {
+                    const long long step_a = BS_TRANSPOSE_A ? stride_a : 1, step_b = BS_TRANSPOSE_B ? 1 : stride_b;
+                    product = bs::plain_product(a + row * (BS_TRANSPOSE_A ? 1 : stride_a) + begin * step_a, step_a,
+                                                b + column * (BS_TRANSPOSE_B ? stride_b : 1) + begin * step_b, step_b,
+                                                end - begin);
+                }
+                float* to = c + row * stride_c + column;
+                *to = beta == 0.0f ? alpha * product : fmaf(beta, *to, alpha * product);
+            }
+        }
+    }
+}
