@@ -25,10 +25,21 @@ public sealed class ReductionsTests : IDisposable
         ("RowAbsoluteSums", true, Reductions.RowAbsoluteSums, Reductions.RowAbsoluteSums, v => Sum([.. v.Select(Math.Abs)])),
         ("ColumnAbsoluteSums", false, Reductions.ColumnAbsoluteSums, Reductions.ColumnAbsoluteSums, v => Sum([.. v.Select(Math.Abs)])),
         ("RowMaxima", true, Reductions.RowMaxima, Reductions.RowMaxima, v => v.Length == 0 ? double.NegativeInfinity : v.Max()),
+        ("RowAbsoluteMaxima", true, Reductions.RowAbsoluteMaxima, Reductions.RowAbsoluteMaxima, v => v.Select(Math.Abs).DefaultIfEmpty(0).Max()),
+        ("RowDots", true, (x, r) => WithHalf(x, r), (x, r) => WithHalf(x, r), v => Sum([.. v.Select(x => x * (0.5 * x - 1))])),
         ("ColumnMaxima", false, Reductions.ColumnMaxima, Reductions.ColumnMaxima, v => v.Length == 0 ? double.NegativeInfinity : v.Max()),
         ("RowVariances", true, (x, r) => Variances(Reductions.RowVariances, x, r), (x, r) => Variances(Reductions.RowVariances, x, r), Variance),
         ("ColumnVariances", false, (x, r) => Variances(Reductions.ColumnVariances, x, r), (x, r) => Variances(Reductions.ColumnVariances, x, r), Variance),
     ];
+
+    /// <summary>Scalar products with half the matrix less one, so that the two operands differ.</summary>
+    internal static void WithHalf<T>(MatrixView<T> x, DeviceSpan<double> result) where T : unmanaged, System.Numerics.INumber<T>
+    {
+        using Matrix<T> y = x.Device.AllocateMatrix<T>(x.Rows, x.Columns);
+        Elementwise.Fill(y.View, -T.One);
+        Elementwise.AddScaled(0.5, x, y.View);
+        Reductions.RowDots(x, y.View, result);
+    }
 
     private delegate void VarianceCall<T>(MatrixView<T> x, DeviceSpan<double> means, DeviceSpan<double> variances, int ddof) where T : unmanaged;
 

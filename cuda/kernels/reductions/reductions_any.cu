@@ -21,6 +21,11 @@ struct CentredSquareTerm : Sum {
 struct MaximumTerm : Maximum {
     static __device__ __forceinline__ double of(double x, double) { return x; }
 };
+struct AbsoluteMaximumTerm : Maximum {
+    // The identity of absolute values: the largest of none is 0.
+    template <class T> static __device__ __forceinline__ T identity() { return T(0); }
+    static __device__ __forceinline__ double of(double x, double) { return fabs(x); }
+};
 
 // One block per row, threads along it.
 template <class Term, class T>
@@ -33,6 +38,21 @@ __device__ __forceinline__ void reduce_row(const T* x, long long stride, int col
     for (int j = static_cast<int>(threadIdx.x); j < columns; j += static_cast<int>(blockDim.x))
         sum = Term::join(sum, Term::of(static_cast<double>(row[j]), shift));
     sum = block_reduce<Term>(sum, scratch);
+    if (threadIdx.x == 0)
+        results[blockIdx.x] = sum;
+}
+
+// Scalar products of the rows of two matrices, in the same order as the sums.
+template <class T>
+__device__ __forceinline__ void dot_row(const T* x, long long stride_x, const T* y, long long stride_y, int columns,
+                                        double* results) {
+    __shared__ double scratch[warp_size];
+    const T* a = x + static_cast<long long>(blockIdx.x) * stride_x;
+    const T* b = y + static_cast<long long>(blockIdx.x) * stride_y;
+    double sum = 0.0;
+    for (int j = static_cast<int>(threadIdx.x); j < columns; j += static_cast<int>(blockDim.x))
+        sum = fma(static_cast<double>(a[j]), static_cast<double>(b[j]), sum);
+    sum = block_reduce<Sum>(sum, scratch);
     if (threadIdx.x == 0)
         results[blockIdx.x] = sum;
 }
@@ -78,7 +98,12 @@ __device__ __forceinline__ void reduce_columns(const T* x, long long stride, int
     BS_REDUCTION(absolute, AbsoluteTerm, element, dtype)                                                               \
     BS_REDUCTION(square, SquareTerm, element, dtype)                                                                   \
     BS_REDUCTION(centred, CentredSquareTerm, element, dtype)                                                           \
-    BS_REDUCTION(maximum, MaximumTerm, element, dtype)
+    BS_REDUCTION(maximum, MaximumTerm, element, dtype)                                                                 \
+    BS_REDUCTION(absolute_maximum, AbsoluteMaximumTerm, element, dtype)                                                \
+    extern "C" __global__ void __launch_bounds__(512) bs_reductions_row_dot_##dtype(                                   \
+        const element* x, long long stride_x, const element* y, long long stride_y, int columns, double* results) {    \
+        bs::dot_row(x, stride_x, y, stride_y, columns, results);                                                       \
+    }
 
 BS_REDUCTIONS(float, f32)
 BS_REDUCTIONS(double, f64)

@@ -5,7 +5,8 @@
 // does not follow the worst of the k best so far in order is dismissed by one vote; on n random elements about k (1 +
 // log(n / k)) are not. The others enter the sorted list, kept in shared memory as keys that order like the elements,
 // one by one: the warp counts the entries before the new one and moves the rest up by one. Columns arrive in order, so
-// an equal element further right never displaces.
+// an equal element further right never displaces. A k too long for one list is found in passes, each behind the last
+// element of the one before.
 #include <bs/device.cuh>
 
 namespace bs {
@@ -62,11 +63,12 @@ __device__ __forceinline__ int insert(unsigned long long* keys, int* columns, in
     return held < k ? held + 1 : held;
 }
 
-// x: [rows, columns], k <= columns; indices, values: [rows, k]. Blocks of 4 warps, a warp to a row; 4 * 12 k bytes of
-// shared memory.
+// x: [rows, columns]; indices, values: [rows, found + k or more], of which the first `found` columns are there. Writes
+// the k that follow. Blocks of 4 warps, a warp to a row; 4 * 12 k bytes of shared memory.
 template <class T>
 __device__ __forceinline__ void top_k_rows(const T* x, long long stride, int rows, int columns, int* indices,
-                                           long long index_stride, T* values, long long value_stride, int k) {
+                                           long long index_stride, T* values, long long value_stride, int found,
+                                           int k) {
     BS_DYNAMIC_SHARED(unsigned long long, shared);
     const int warp = warp_rank(), lane = lane_rank(), row = static_cast<int>(blockIdx.x) * top_k_warps + warp;
     if (row >= rows)
@@ -74,20 +76,24 @@ __device__ __forceinline__ void top_k_rows(const T* x, long long stride, int row
     unsigned long long* keys = shared + warp * k;
     int* best = reinterpret_cast<int*>(shared + top_k_warps * k) + warp * k;
     const T* from = x + row * stride;
+    int* to = indices + row * index_stride;
+    const int last = found > 0 ? to[found - 1] : -1;
+    const unsigned long long bound = found > 0 ? ordered_key(from[last]) : 0;
     int held = 0;
     for (int start = 0; start < columns; start += warp_size) {
         const int column = start + lane;
         const unsigned long long key = column < columns ? ordered_key(from[column]) : 0;
         const unsigned long long worst = held == k ? keys[k - 1] : 0;
-        unsigned wanted = __ballot_sync(full_warp, column < columns && (held < k || key > worst));
+        const bool left = column < columns && (last < 0 || key < bound || (key == bound && column > last));
+        unsigned wanted = __ballot_sync(full_warp, left && (held < k || key > worst));
         for (; wanted != 0; wanted &= wanted - 1) {
             const int source = __ffs(static_cast<int>(wanted)) - 1;
             held = insert(keys, best, held, k, broadcast(key, source), start + source);
         }
     }
     for (int i = lane; i < k; i += warp_size) {
-        indices[row * index_stride + i] = best[i];
-        values[row * value_stride + i] = from[best[i]];
+        to[found + i] = best[i];
+        values[row * value_stride + found + i] = from[best[i]];
     }
 }
 
@@ -95,12 +101,12 @@ __device__ __forceinline__ void top_k_rows(const T* x, long long stride, int row
 
 extern "C" __global__ void __launch_bounds__(128)
     bs_top_k_rows_f32(const float* x, long long stride, int rows, int columns, int* indices, long long index_stride,
-                      float* values, long long value_stride, int k) {
-    bs::top_k_rows(x, stride, rows, columns, indices, index_stride, values, value_stride, k);
+                      float* values, long long value_stride, int found, int k) {
+    bs::top_k_rows(x, stride, rows, columns, indices, index_stride, values, value_stride, found, k);
 }
 
 extern "C" __global__ void __launch_bounds__(128)
     bs_top_k_rows_f64(const double* x, long long stride, int rows, int columns, int* indices, long long index_stride,
-                      double* values, long long value_stride, int k) {
-    bs::top_k_rows(x, stride, rows, columns, indices, index_stride, values, value_stride, k);
+                      double* values, long long value_stride, int found, int k) {
+    bs::top_k_rows(x, stride, rows, columns, indices, index_stride, values, value_stride, found, k);
 }

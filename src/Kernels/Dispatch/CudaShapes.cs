@@ -25,4 +25,11 @@ internal static class CudaShapes
         int width = columns >= 32 * Processors ? 32 : 8;
         return new LaunchShape((columns + width - 1) / width, new Extent(width, ColumnThreads / width), ColumnThreads * sharedBytesPerThread);
     }
+
+    /// <summary>Blocks of 256 threads over tiles of a matrix, four by four elements a thread: rows in x, columns in y. Narrow matrices get narrow tiles.</summary>
+    public static LaunchShape Tiles(int rows, int columns)
+    {
+        int width = columns > 32 ? 32 : 8, height = 256 / width;
+        return new LaunchShape(new Extent((int)(((long)rows + 4 * height - 1) / (4 * height)), (int)(((long)columns + 4 * width - 1) / (4 * width))), new Extent(width, height));
+    }
 }

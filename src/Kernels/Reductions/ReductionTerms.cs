@@ -78,3 +78,17 @@ internal readonly struct MaximumTerm : ITerm
     public static TVector Join<TSimd, TVector>(TVector a, TVector b)
         where TSimd : struct, ISimd<TVector, double> where TVector : struct => TSimd.Max(a, b);
 }
+
+/// <summary>The larger absolute value; NaN wins.</summary>
+internal readonly struct AbsoluteMaximumTerm : ITerm
+{
+    public static string Name => "absolute_maximum";
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TVector Step<TSimd, TVector>(TVector accumulator, TVector x, TVector shift)
+        where TSimd : struct, ISimd<TVector, double> where TVector : struct => TSimd.Max(accumulator, TSimd.Abs(x));
+    public static double Step(double accumulator, double x, double shift) => Math.Max(accumulator, Math.Abs(x));
+    public static double Join(double a, double b) => Math.Max(a, b);
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static TVector Join<TSimd, TVector>(TVector a, TVector b)
+        where TSimd : struct, ISimd<TVector, double> where TVector : struct => TSimd.Max(a, b);
+}

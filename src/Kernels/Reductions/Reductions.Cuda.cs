@@ -7,14 +7,28 @@ public static partial class Reductions
     private static readonly JitRequest s_module = new("cuda/kernels/reductions/reductions_any.cu");
 
     private static void CudaRows<TTerm, T>(CudaDevice gpu, MatrixView<T> x, DeviceSpan<double> shifts, DeviceSpan<double> results)
-        where TTerm : struct, ITerm where T : unmanaged =>
-        DeviceKernels.Get(gpu, s_module, CudaEntry<TTerm, T>.Row).Launch(
-            gpu.Stream, CudaShapes.Rows(x.Rows, x.Columns), x.Address, x.Stride, x.Columns, shifts.Address, results.Address);
+        where TTerm : struct, ITerm where T : unmanaged
+    {
+        LaunchShape shape = CudaShapes.Rows(x.Rows, x.Columns);
+        DeviceKernels.Report(gpu, nameof(Reductions), (CudaEntry<TTerm, T>.Row, shape));
+        DeviceKernels.Get(gpu, s_module, CudaEntry<TTerm, T>.Row).Launch(gpu.Stream, shape, x.Address, x.Stride, x.Columns, shifts.Address, results.Address);
+    }
 
     private static void CudaColumns<TTerm, T>(CudaDevice gpu, MatrixView<T> x, DeviceSpan<double> shifts, DeviceSpan<double> results)
-        where TTerm : struct, ITerm where T : unmanaged =>
-        DeviceKernels.Get(gpu, s_module, CudaEntry<TTerm, T>.Column).Launch(
-            gpu.Stream, CudaShapes.Columns(x.Columns, sizeof(double)), x.Address, x.Stride, x.Rows, x.Columns, shifts.Address, results.Address);
+        where TTerm : struct, ITerm where T : unmanaged
+    {
+        LaunchShape shape = CudaShapes.Columns(x.Columns, sizeof(double));
+        DeviceKernels.Report(gpu, nameof(Reductions), (CudaEntry<TTerm, T>.Column, shape));
+        DeviceKernels.Get(gpu, s_module, CudaEntry<TTerm, T>.Column).Launch(gpu.Stream, shape, x.Address, x.Stride, x.Rows, x.Columns, shifts.Address, results.Address);
+    }
+
+    private static void CudaDots<T>(CudaDevice gpu, MatrixView<T> x, MatrixView<T> y, DeviceSpan<double> results) where T : unmanaged
+    {
+        LaunchShape shape = CudaShapes.Rows(x.Rows, x.Columns);
+        string entry = typeof(T) == typeof(float) ? "bs_reductions_row_dot_f32" : "bs_reductions_row_dot_f64";
+        DeviceKernels.Report(gpu, nameof(Reductions), (entry, shape));
+        DeviceKernels.Get(gpu, s_module, entry).Launch(gpu.Stream, shape, x.Address, x.Stride, y.Address, y.Stride, x.Columns, results.Address);
+    }
 
     private static void CudaDivide(CudaDevice gpu, DeviceSpan<double> values, int count) =>
         DeviceKernels.Get(gpu, s_module, "bs_reductions_divide_f64").Launch(

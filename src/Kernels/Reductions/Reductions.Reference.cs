@@ -15,6 +15,21 @@ public static unsafe partial class Reductions
         for (int j = 0; j < x.Columns; j++) results[j] = ReferenceSum<TTerm, T>(x.Pointer + j, x.Stride, x.Rows, shifts == null ? 0 : shifts[j]);
     }
 
+    private static void ReferenceDots<T>(MatrixView<T> x, MatrixView<T> y, double* results) where T : unmanaged, INumberBase<T>
+    {
+        for (int i = 0; i < x.Rows; i++)
+        {
+            double sum = 0, error = 0;
+            for (int j = 0; j < x.Columns; j++)
+            {
+                double term = double.CreateTruncating(x.Pointer[i * x.Stride + j]) * double.CreateTruncating(y.Pointer[i * y.Stride + j]), next = sum + term;
+                error += Math.Abs(sum) >= Math.Abs(term) ? sum - next + term : term - next + sum;
+                sum = next;
+            }
+            results[i] = double.IsFinite(error) ? sum + error : sum;
+        }
+    }
+
     /// <summary>One element after the other. Sums carry their rounding errors along (Neumaier 1974).</summary>
     private static double ReferenceSum<TTerm, T>(T* x, long stride, int count, double shift) where TTerm : struct, ITerm where T : unmanaged, INumberBase<T>
     {
@@ -22,7 +37,7 @@ public static unsafe partial class Reductions
         for (int i = 0; i < count; i++)
         {
             double value = double.CreateTruncating(x[i * stride]);
-            if (typeof(TTerm) == typeof(MaximumTerm))
+            if (typeof(TTerm) == typeof(MaximumTerm) || typeof(TTerm) == typeof(AbsoluteMaximumTerm))
             {
                 result = TTerm.Step(result, value, shift);
                 continue;

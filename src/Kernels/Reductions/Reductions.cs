@@ -79,6 +79,13 @@ public static partial class Reductions
     /// <summary>Largest element of every column.</summary>
     public static void ColumnMaxima<T>(MatrixView<T> x, DeviceSpan<double> maxima) where T : unmanaged, INumberBase<T> => ColumnReduce<MaximumTerm, T>(x, default, maxima);
 
+    /// <summary>Largest absolute value of every row; 0 over nothing.</summary>
+    public static void RowAbsoluteMaxima<T>(MatrixView<T> x, DeviceSpan<double> maxima) where T : unmanaged, INumberBase<T> => RowReduce<AbsoluteMaximumTerm, T>(x, default, maxima);
+
+    /// <summary>Scalar product of every row of one matrix with the same row of another: dots[i] = Σⱼ x[i, j] y[i, j].</summary>
+    /// <exception cref="ArgumentException">The shapes or devices differ.</exception>
+    public static void RowDots<T>(MatrixView<T> x, MatrixView<T> y, DeviceSpan<double> dots) where T : unmanaged, INumberBase<T> => Dots(x, y, dots);
+
     private static unsafe void Divide(DeviceSpan<double> values, int count)
     {
         if (values.Device is CudaDevice gpu)

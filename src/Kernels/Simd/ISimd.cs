@@ -27,6 +27,9 @@ internal unsafe interface ISimd<TVector, T>
     static abstract TVector LoadWidened<TSource>(TSource* source) where TSource : unmanaged;
     static abstract void Store(T* destination, TVector value);
 
+    /// <summary>Writes doubles as float, rounded to nearest even, or as double (or T as T).</summary>
+    static abstract void StoreNarrowed<TTarget>(TTarget* destination, TVector value) where TTarget : unmanaged;
+
     /// <summary>A store that bypasses the caches; the destination is aligned to the vector.</summary>
     static abstract void StoreStreaming(T* destination, TVector value);
     static abstract TVector Add(TVector a, TVector b);

@@ -22,6 +22,13 @@ internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : un
         : Vector128.WidenLower(Vector64.Load((float*)source).ToVector128Unsafe()).As<double, T>();
 
     [MethodImpl(AggressiveInlining)] public static void Store(T* destination, Vector128<T> value) => value.Store(destination);
+    [MethodImpl(AggressiveInlining)]
+    public static void StoreNarrowed<TTarget>(TTarget* destination, Vector128<T> value) where TTarget : unmanaged
+    {
+        if (typeof(TTarget) == typeof(T)) value.Store((T*)destination);
+        else Vector128.Narrow(value.AsDouble(), value.AsDouble()).GetLower().Store((float*)destination);
+    }
+
     [MethodImpl(AggressiveInlining)] public static void StoreStreaming(T* destination, Vector128<T> value) => value.StoreAlignedNonTemporal(destination);
 
     [MethodImpl(AggressiveInlining)] public static Vector128<T> Add(Vector128<T> a, Vector128<T> b) => a + b;

@@ -21,6 +21,13 @@ internal readonly unsafe struct Simd256<T> : ISimd<Vector256<T>, T> where T : un
         : Vector256.WidenLower(Vector128.Load((float*)source).ToVector256Unsafe()).As<double, T>();
 
     [MethodImpl(AggressiveInlining)] public static void Store(T* destination, Vector256<T> value) => value.Store(destination);
+    [MethodImpl(AggressiveInlining)]
+    public static void StoreNarrowed<TTarget>(TTarget* destination, Vector256<T> value) where TTarget : unmanaged
+    {
+        if (typeof(TTarget) == typeof(T)) value.Store((T*)destination);
+        else Vector256.Narrow(value.AsDouble(), value.AsDouble()).GetLower().Store((float*)destination);
+    }
+
     [MethodImpl(AggressiveInlining)] public static void StoreStreaming(T* destination, Vector256<T> value) => value.StoreAlignedNonTemporal(destination);
 
     [MethodImpl(AggressiveInlining)] public static Vector256<T> Add(Vector256<T> a, Vector256<T> b) => a + b;

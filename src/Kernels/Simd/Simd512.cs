@@ -21,6 +21,13 @@ internal readonly unsafe struct Simd512<T> : ISimd<Vector512<T>, T> where T : un
         : Vector512.WidenLower(Vector256.Load((float*)source).ToVector512Unsafe()).As<double, T>();
 
     [MethodImpl(AggressiveInlining)] public static void Store(T* destination, Vector512<T> value) => value.Store(destination);
+    [MethodImpl(AggressiveInlining)]
+    public static void StoreNarrowed<TTarget>(TTarget* destination, Vector512<T> value) where TTarget : unmanaged
+    {
+        if (typeof(TTarget) == typeof(T)) value.Store((T*)destination);
+        else Vector512.Narrow(value.AsDouble(), value.AsDouble()).GetLower().Store((float*)destination);
+    }
+
     [MethodImpl(AggressiveInlining)] public static void StoreStreaming(T* destination, Vector512<T> value) => value.StoreAlignedNonTemporal(destination);
 
     [MethodImpl(AggressiveInlining)] public static Vector512<T> Add(Vector512<T> a, Vector512<T> b) => a + b;

@@ -11,7 +11,7 @@ public sealed class SymmetricEigen : IDisposable
 {
     private const int SweepLimit = 60, RotationBatch = 16384, StripWidth = 128, RowsPerBlock = 64;
     private readonly ComputeDevice _device;
-    private readonly Matrix<double>? _vectors;
+    private Matrix<double>? _vectors;
     private readonly double[] _diagonal, _offDiagonal;
     private readonly List<Rotation> _rotations = new(RotationBatch);
 
@@ -32,12 +32,18 @@ public sealed class SymmetricEigen : IDisposable
     public Matrix<double> Vectors => _vectors ?? throw new InvalidOperationException("The eigenvectors were not asked for.");
 
     /// <summary>Decomposes <paramref name="matrix"/> [n, n], whose contents are destroyed; both triangles must be filled.</summary>
-    /// <exception cref="DeviceException">The matrix lives on a device without an implementation.</exception>
+    /// <remarks>The work is the host's: a matrix on another device is brought to that device's host, and the eigenvectors go back to the device.</remarks>
     /// <exception cref="ConvergenceException">The iteration did not converge (the matrix is not finite).</exception>
     public static SymmetricEigen Decompose(Matrix<double> matrix, bool vectors)
     {
-        if (matrix.Device is not CpuDevice) throw new DeviceException($"The symmetric eigensolver has no implementation for device '{matrix.Device.Name}'.");
         if (matrix.Rows != matrix.Columns) throw new ArgumentException($"A {matrix.Rows} x {matrix.Columns} matrix has no eigenvectors.");
+        if (!matrix.Device.IsHost)
+        {
+            using Matrix<double> copy = matrix.ReadableOn(matrix.Device.Host);
+            SymmetricEigen onHost = Decompose(copy, vectors);
+            if (vectors) onHost._vectors = MoveTo(matrix.Device, onHost.Vectors);
+            return onHost;
+        }
         SymmetricEigen eigen = new(matrix, vectors);
         double[] taus = eigen.Tridiagonalise(matrix);
         if (vectors) eigen.AccumulateReflectors(matrix, taus);
@@ -47,6 +53,11 @@ public sealed class SymmetricEigen : IDisposable
     }
 
     public void Dispose() => _vectors?.Dispose();
+
+    private static Matrix<double> MoveTo(ComputeDevice device, Matrix<double> vectors)
+    {
+        using (vectors) return Matrix<double>.From(device, vectors.Rows, vectors.Columns, vectors.Buffer.View.Host);
+    }
 
     /// <summary>Reflector k keeps its vector in row k of <paramref name="a"/>, columns k + 1 onwards; its scale is returned.</summary>
     private double[] Tridiagonalise(Matrix<double> a)

@@ -1,19 +1,12 @@
 namespace BioSup.Runtime;
 
-/// <summary>Runs independent pieces of host work on a device's worker threads; each piece must depend on its number alone.</summary>
+/// <summary>Runs independent pieces of host work on the worker threads of a device's host; each piece must depend on its number alone.</summary>
 public static class BlockLoop
 {
     public static void Run(ComputeDevice device, long blocks, Action<int> body)
     {
-        if (device is CpuDevice cpu)
-        {
-            DelegateJob job = new(body);
-            cpu.Pool.Run(blocks, ref job);
-        }
-        else
-        {
-            for (int block = 0; block < blocks; block++) body(block);
-        }
+        DelegateJob job = new(body);
+        device.Host.Pool.Run(blocks, ref job);
     }
 
     private readonly struct DelegateJob(Action<int> body) : IBlockJob

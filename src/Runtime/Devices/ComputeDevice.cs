@@ -9,6 +9,9 @@ public abstract class ComputeDevice : IDisposable
     /// <summary>True when the device's memory can be addressed by the host.</summary>
     public abstract bool IsHost { get; }
 
+    /// <summary>The processor that serves this device: small remainders of an algorithm are brought there and worked on by its threads. It is the device itself where that is the processor.</summary>
+    public abstract CpuDevice Host { get; }
+
     /// <summary>Zero-initialised elements in this device's memory.</summary>
     public abstract DeviceBuffer<T> Allocate<T>(long length) where T : unmanaged;
 

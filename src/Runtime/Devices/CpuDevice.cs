@@ -9,6 +9,7 @@ public sealed class CpuDevice : ComputeDevice
     public WorkerPool Pool { get; }
     public override string Name => "cpu";
     public override bool IsHost => true;
+    public override CpuDevice Host => this;
     public override DeviceBuffer<T> Allocate<T>(long length) => new AlignedBuffer<T>(this, length);
     public override void Synchronize() { }
     public override void Dispose() => Pool.Dispose();

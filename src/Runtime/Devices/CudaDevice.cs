@@ -17,6 +17,9 @@ public sealed record CudaDeviceOptions
     /// <summary>Slots of that ring, at least 2.</summary>
     public int StagingSlots { get; init; } = 4;
 
+    /// <summary>Threads of the processor that serves the device; 0 takes every processor this process may use.</summary>
+    public int HostThreads { get; init; }
+
     /// <summary>Folder of compiled kernels; null: <see cref="CubinCache.DefaultFolder"/>.</summary>
     public string? CacheFolder { get; init; }
 
@@ -32,10 +35,12 @@ public sealed unsafe class CudaDevice : ComputeDevice
 {
     private readonly CudaContextHandle _context;
     private readonly Lazy<PinnedRing> _staging;
+    private readonly Lazy<CpuDevice> _host;
 
     private CudaDevice(CudaDeviceInfo info, CudaDeviceOptions options)
     {
         Info = info;
+        _host = new Lazy<CpuDevice>(() => new CpuDevice(options.HostThreads));
         _context = new CudaContextHandle(info.Device);
         try
         {
@@ -69,6 +74,9 @@ public sealed unsafe class CudaDevice : ComputeDevice
     public override string Name => $"cuda:{Info.Ordinal}";
 
     public override bool IsHost => false;
+
+    /// <inheritdoc/>
+    public override CpuDevice Host => _host.Value;
 
     /// <summary>The stream on which buffers are allocated, cleared and freed and on which operations launch.</summary>
     public CudaStream Stream { get; }
@@ -119,6 +127,7 @@ public sealed unsafe class CudaDevice : ComputeDevice
     {
         if (_context.IsDisposed) return;
         if (_staging.IsValueCreated) _staging.Value.Dispose();
+        if (_host.IsValueCreated) _host.Value.Dispose();
         Kernels.Dispose();
         Workspace.Dispose();
         Stream.Dispose();

@@ -50,6 +50,23 @@ public sealed unsafe class Matrix<T> : IDisposable where T : unmanaged
         return copy;
     }
 
+    /// <summary>Lets host code change the values: in place where the memory is the host's, else in a copy that goes back to the device.</summary>
+    public void EditOnHost(Action<Matrix<T>> edit)
+    {
+        Matrix<T> readable = ReadableOn(Device.Host);
+        edit(readable);
+        if (ReferenceEquals(readable, this)) return;
+        using (readable) View.CopyFrom(readable.Buffer.View.Host);
+    }
+
+    /// <summary>Every value, row after row.</summary>
+    public T[] ToArray()
+    {
+        T[] values = new T[checked(Rows * Columns)];
+        View.CopyTo(values);
+        return values;
+    }
+
     public void Dispose() => Buffer.Dispose();
 }
 

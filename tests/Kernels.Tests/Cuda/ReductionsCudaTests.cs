@@ -9,7 +9,7 @@ public sealed class ReductionsCudaTests(CudaDeviceFixture fixture)
 {
     private delegate void Reduction<T>(MatrixView<T> x, DeviceSpan<double> result) where T : unmanaged;
 
-    private static (string Name, bool Rows, Reduction<T> Run)[] Operations<T>() where T : unmanaged, INumberBase<T> =>
+    private static (string Name, bool Rows, Reduction<T> Run)[] Operations<T>() where T : unmanaged, INumber<T> =>
     [
         ("RowSums", true, Reductions.RowSums),
         ("ColumnSums", false, Reductions.ColumnSums),
@@ -20,6 +20,8 @@ public sealed class ReductionsCudaTests(CudaDeviceFixture fixture)
         ("RowAbsoluteSums", true, Reductions.RowAbsoluteSums),
         ("ColumnAbsoluteSums", false, Reductions.ColumnAbsoluteSums),
         ("RowMaxima", true, Reductions.RowMaxima),
+        ("RowAbsoluteMaxima", true, Reductions.RowAbsoluteMaxima),
+        ("RowDots", true, (x, r) => ReductionsTests.WithHalf(x, r)),
         ("ColumnMaxima", false, Reductions.ColumnMaxima),
         ("RowVariances", true, (x, r) => WithMeans(x, r, rows: true)),
         ("ColumnVariances", false, (x, r) => WithMeans(x, r, rows: false)),

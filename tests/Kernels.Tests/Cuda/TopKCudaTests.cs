@@ -23,6 +23,8 @@ public sealed class TopKCudaTests(CudaDeviceFixture fixture) : IDisposable
     [InlineData(5, 31, 31)]
     [InlineData(9, 257, 33)]
     [InlineData(4, 1000, 64)]
+    [InlineData(3, 700, 300)]
+    [InlineData(2, 600, 600)]
     public void Indices_and_values_are_exactly_the_reference(int rows, int columns, int k)
     {
         Check(rows, columns, k, x => (float)Awkward(x), TopK.Rows);
