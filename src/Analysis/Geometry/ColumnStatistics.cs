@@ -1,66 +1,60 @@
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Geometry;
 
-/// <summary>Column means and deviations, summed row by row in a fixed order.</summary>
+/// <summary>Column means and deviations, kept where the matrix is.</summary>
 internal static class ColumnStatistics
 {
     private const double MachineEpsilon = 2.220446049250313e-16;
 
-    public static double[] Means(Matrix<double> x)
+    /// <summary>[d] column means.</summary>
+    public static DeviceBuffer<double> Means(Matrix<double> x)
     {
-        double[] means = new double[x.Columns];
-        for (int i = 0; i < x.Rows; i++)
-        {
-            ReadOnlySpan<double> row = x.Row(i);
-            for (int j = 0; j < row.Length; j++) means[j] += row[j];
-        }
-        for (int j = 0; j < means.Length; j++) means[j] /= x.Rows;
+        DeviceBuffer<double> means = x.Device.Allocate<double>(x.Columns);
+        Reductions.ColumnMeans(x.View, means.View);
         return means;
     }
 
-    /// <summary>Standard deviations with divisor n; exactly 0 for a column whose values are all equal.</summary>
-    public static double[] Deviations(Matrix<double> x, double[] means)
+    /// <summary>[d] means and [d] scales as scikit-learn's StandardScaler takes them: deviations with divisor n, and 1 for a column whose values are all equal.</summary>
+    public static (DeviceBuffer<double> Means, DeviceBuffer<double> Scales) Scaler(Matrix<double> x)
     {
-        double[] sums = new double[x.Columns], corrections = new double[x.Columns];
-        for (int i = 0; i < x.Rows; i++)
+        DeviceBuffer<double> means = x.Device.Allocate<double>(x.Columns), scales = x.Device.Allocate<double>(x.Columns);
+        Reductions.ColumnVariances(x.View, means.View, scales.View);
+        double[] mean = means.ToArray(), scale = scales.ToArray();
+        for (int j = 0; j < scale.Length; j++)
         {
-            ReadOnlySpan<double> row = x.Row(i);
-            for (int j = 0; j < row.Length; j++)
-            {
-                double delta = row[j] - means[j];
-                sums[j] += delta * delta;
-                corrections[j] += delta;
-            }
-        }
-        for (int j = 0; j < sums.Length; j++)
-        {
-            double variance = (sums[j] - corrections[j] * corrections[j] / x.Rows) / x.Rows;
             // scikit-learn's bound: what rounding alone can leave behind in a constant column.
-            double rounding = x.Rows * means[j] * MachineEpsilon, floor = x.Rows * MachineEpsilon * variance + rounding * rounding;
-            sums[j] = variance <= floor ? 0 : Math.Sqrt(variance);
+            double rounding = x.Rows * mean[j] * MachineEpsilon, floor = x.Rows * MachineEpsilon * scale[j] + rounding * rounding;
+            scale[j] = scale[j] <= floor ? 1 : Math.Sqrt(scale[j]);
         }
-        return sums;
+        scales.CopyFrom(scale);
+        return (means, scales);
     }
 
-    /// <summary>Copies chosen rows (all when null) with the means taken off.</summary>
-    public static Matrix<double> Centred(Matrix<double> x, double[] means, int[]? rows = null)
+    /// <summary>A copy with the means taken off.</summary>
+    public static Matrix<double> Centred(Matrix<double> x, DeviceBuffer<double> means)
     {
-        Matrix<double> copy = x.Device.AllocateMatrix<double>(rows?.Length ?? x.Rows, x.Columns);
-        for (int i = 0; i < copy.Rows; i++)
-        {
-            ReadOnlySpan<double> source = x.Row(rows?[i] ?? i);
-            Span<double> target = copy.Row(i);
-            for (int j = 0; j < target.Length; j++) target[j] = source[j] - means[j];
-        }
+        Matrix<double> copy = x.Device.AllocateMatrix<double>(x.Rows, x.Columns);
+        Standardise.Columns(x.View, means.View, default, copy.View);
         return copy;
     }
 
-    /// <summary>Copies chosen rows.</summary>
-    public static Matrix<double> Rows(Matrix<double> x, int[] rows)
+    /// <summary>The elements, brought to the host.</summary>
+    public static double[] ToArray(this DeviceBuffer<double> buffer)
     {
-        Matrix<double> copy = x.Device.AllocateMatrix<double>(rows.Length, x.Columns);
-        for (int i = 0; i < rows.Length; i++) x.Row(rows[i]).CopyTo(copy.Row(i));
-        return copy;
+        double[] values = new double[buffer.Length];
+        buffer.CopyTo(values);
+        return values;
+    }
+
+    /// <summary>Σᵢⱼ x[i, j] y[i, j]: rows on the device, their sums on the host.</summary>
+    public static double InnerProduct(Matrix<double> x, Matrix<double> y)
+    {
+        using DeviceBuffer<double> rows = x.Device.Allocate<double>(x.Rows);
+        Reductions.RowDots(x.View, y.View, rows.View);
+        double sum = 0;
+        foreach (double row in rows.ToArray()) sum += row;
+        return sum;
     }
 }

@@ -26,6 +26,7 @@ public static class DecoderCoherence
         int n = unit.Rows;
         if (n < 2) throw new DataException("decoder", null, $"{n} rows with a direction are left; cosines need at least two.");
         using Matrix<double> tile = rows.Device.AllocateMatrix<double>(Math.Min(Tile, n), Math.Min(Tile, n));
+        using DeviceBuffer<double> results = rows.Device.Allocate<double>(3L * tile.Rows);
         double sum = 0, square = 0, largest = 0;
         for (int top = 0; top < n; top += Tile)
         {
@@ -35,20 +36,17 @@ public static class DecoderCoherence
                 int height = Math.Min(Tile, n - top), width = Math.Min(Tile, n - left);
                 MatrixView<double> product = tile.View.RowBlock(0, height).ColumnBlock(0, width);
                 Gemm.Multiply(Transpose.No, Transpose.Yes, 1.0, unit.View.RowBlock(top, height), unit.View.RowBlock(left, width), 0.0, product);
-                for (int i = 0; i < height; i++)
-                {
-                    ReadOnlySpan<double> cosines = product.Row(i);
-                    double rowSum = 0, rowSquare = 0;
-                    for (int j = top == left ? i + 1 : 0; j < cosines.Length; j++)
-                    {
-                        double cosine = Math.Abs(cosines[j]);
-                        rowSum += cosine;
-                        rowSquare += cosine * cosine;
-                        largest = Math.Max(largest, cosine);
-                    }
-                    sum += rowSum;
-                    square += rowSquare;
-                }
+                if (top == left) Elementwise.Fill(Diagonal(product), 0);
+                Reductions.RowAbsoluteSums(product, results.View.Slice(0, height));
+                Reductions.RowSquaredNorms(product, results.View.Slice(height, height));
+                Reductions.RowAbsoluteMaxima(product, results.View.Slice(2L * height, height));
+                double[] read = new double[3 * height];
+                results.CopyTo(read);
+                // A tile on the diagonal has every pair twice.
+                double share = top == left ? 0.5 : 1;
+                sum += share * Sum(read.AsSpan(0, height));
+                square += share * Sum(read.AsSpan(height, height));
+                foreach (double cosine in read.AsSpan(2 * height)) largest = Math.Max(largest, cosine);
             }
         }
         long pairs = (long)n * (n - 1) / 2;
@@ -56,24 +54,27 @@ public static class DecoderCoherence
         return new CoherenceResult(mean, Math.Sqrt(variance), Math.Min(largest, 1), n, pairs);
     }
 
+    private static double Sum(ReadOnlySpan<double> values)
+    {
+        double sum = 0;
+        foreach (double value in values) sum += value;
+        return sum;
+    }
+
+    /// <summary>The diagonal of a square tile as a column.</summary>
+    private static unsafe MatrixView<double> Diagonal(MatrixView<double> tile) => new(tile.Pointer, tile.Rows, 1, tile.Stride + 1, tile.Device);
+
     private static Matrix<double> UnitRows(Matrix<double> rows, ReadOnlySpan<bool> keep)
     {
         if (!keep.IsEmpty && keep.Length != rows.Rows) throw new ArgumentException($"The mask has {keep.Length} entries for {rows.Rows} rows.");
-        List<(int Row, double Norm)> used = [];
-        for (int i = 0; i < rows.Rows; i++)
-        {
-            if (!keep.IsEmpty && !keep[i]) continue;
-            double square = 0;
-            foreach (double value in rows.Row(i)) square += value * value;
-            if (square > 0) used.Add((i, Math.Sqrt(square)));
-        }
-        Matrix<double> unit = rows.Device.AllocateMatrix<double>(used.Count, rows.Columns);
-        for (int i = 0; i < used.Count; i++)
-        {
-            ReadOnlySpan<double> source = rows.Row(used[i].Row);
-            Span<double> target = unit.Row(i);
-            for (int j = 0; j < target.Length; j++) target[j] = source[j] / used[i].Norm;
-        }
+        using DeviceBuffer<double> norms = rows.Device.Allocate<double>(rows.Rows);
+        Reductions.RowNorms(rows.View, norms.View);
+        double[] norm = norms.ToArray();
+        List<int> used = [];
+        for (int i = 0; i < norm.Length; i++)
+            if ((keep.IsEmpty || keep[i]) && norm[i] > 0) used.Add(i);
+        Matrix<double> unit = Gather.Rows(rows, [.. used]);
+        L2Normalise.Rows(unit.View, norms.View.Slice(0, unit.Rows), unit.View);
         return unit;
     }
 }

@@ -20,9 +20,11 @@ public static class EffectiveRank
     /// <exception cref="DataException">Every singular value is zero.</exception>
     public static EffectiveRankResult Measure(Matrix<double> x, bool centre)
     {
-        double[] means = centre ? ColumnStatistics.Means(x) : new double[x.Columns];
-        using Matrix<double> copy = ColumnStatistics.Centred(x, means);
-        using Matrix<double> gram = Pca.GramMatrix(copy, copy.Columns <= copy.Rows);
+        using DeviceBuffer<double>? means = centre ? ColumnStatistics.Means(x) : null;
+        int size = Math.Min(x.Rows, x.Columns);
+        using Matrix<double> gram = x.Device.AllocateMatrix<double>(size, size);
+        if (x.Columns <= x.Rows) Gram.Columns(x.View, means is null ? default : means.View, gram.View);
+        else Gram.Rows(x.View, means is null ? default : means.View, gram.View);
         using SymmetricEigen eigen = SymmetricEigen.Decompose(gram, vectors: false);
         double[] singular = Array.ConvertAll(eigen.Values, v => Math.Sqrt(Math.Max(v, 0)));
         double floor = Math.Max(Smallest, singular.Length > 0 ? RoundingShare * singular[0] : 0);

@@ -1,3 +1,4 @@
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Geometry;
@@ -68,7 +69,7 @@ public sealed record GeometryStudy(IReadOnlyList<GeometryMeasurement> Measuremen
         int done = 0, total = parts.Count * sources.Count;
         foreach ((string name, int[] rows) in parts)
         {
-            List<GeometrySource> subsets = [.. sources.Select(s => new GeometrySource(s.Name, ColumnStatistics.Rows(s.X, rows)))];
+            List<GeometrySource> subsets = [.. sources.Select(s => groups is null ? s : new GeometrySource(s.Name, Gather.Rows(s.X, rows)))];
             try
             {
                 double[] own = Array.ConvertAll(rows, row => values[row]);
@@ -83,7 +84,8 @@ public sealed record GeometryStudy(IReadOnlyList<GeometryMeasurement> Measuremen
             }
             finally
             {
-                foreach (GeometrySource subset in subsets) subset.X.Dispose();
+                if (groups is not null)
+                    foreach (GeometrySource subset in subsets) subset.X.Dispose();
             }
         }
         return new GeometryStudy(measurements, cka);

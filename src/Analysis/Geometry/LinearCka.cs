@@ -13,8 +13,8 @@ public static class LinearCka
     public static double Measure(Matrix<double> x, Matrix<double> y)
     {
         if (x.Rows != y.Rows) throw new DataException("y", null, $"there are {y.Rows} rows, but {x.Rows} in x: CKA compares the same rows.");
-        using Matrix<double> a = ColumnStatistics.Centred(x, ColumnStatistics.Means(x));
-        using Matrix<double> b = ColumnStatistics.Centred(y, ColumnStatistics.Means(y));
+        using DeviceBuffer<double> meansX = ColumnStatistics.Means(x), meansY = ColumnStatistics.Means(y);
+        using Matrix<double> a = ColumnStatistics.Centred(x, meansX), b = ColumnStatistics.Centred(y, meansY);
         // Whichever of d x d and n x n products is smaller; both forms are the same number.
         double cka = Math.Max(x.Columns, y.Columns) <= x.Rows ? ByFeatures(a, b) : ByRows(a, b);
         return double.IsFinite(cka) ? cka : throw new DataException("x or y", null, "all rows are equal: CKA is not defined.");
@@ -22,28 +22,22 @@ public static class LinearCka
 
     internal static double ByFeatures(Matrix<double> a, Matrix<double> b)
     {
-        using Matrix<double> aa = Pca.GramMatrix(a, byColumns: true), bb = Pca.GramMatrix(b, byColumns: true);
+        using Matrix<double> aa = a.Device.AllocateMatrix<double>(a.Columns, a.Columns), bb = a.Device.AllocateMatrix<double>(b.Columns, b.Columns);
         using Matrix<double> ab = a.Device.AllocateMatrix<double>(a.Columns, b.Columns);
+        Gram.Columns(a.View, default, aa.View);
+        Gram.Columns(b.View, default, bb.View);
         Gemm.Multiply(Transpose.Yes, Transpose.No, 1.0, a.View, b.View, 0.0, ab.View);
-        return Inner(ab, ab) / Math.Sqrt(Inner(aa, aa)) / Math.Sqrt(Inner(bb, bb));
+        return Ratio(ColumnStatistics.InnerProduct(ab, ab), aa, bb);
     }
 
     internal static double ByRows(Matrix<double> a, Matrix<double> b)
     {
-        using Matrix<double> k = Pca.GramMatrix(a, byColumns: false), l = Pca.GramMatrix(b, byColumns: false);
-        return Inner(k, l) / Math.Sqrt(Inner(k, k)) / Math.Sqrt(Inner(l, l));
+        using Matrix<double> k = a.Device.AllocateMatrix<double>(a.Rows, a.Rows), l = a.Device.AllocateMatrix<double>(b.Rows, b.Rows);
+        Gram.Rows(a.View, default, k.View);
+        Gram.Rows(b.View, default, l.View);
+        return Ratio(ColumnStatistics.InnerProduct(k, l), k, l);
     }
 
-    private static double Inner(Matrix<double> a, Matrix<double> b)
-    {
-        double sum = 0;
-        for (int i = 0; i < a.Rows; i++)
-        {
-            ReadOnlySpan<double> x = a.Row(i), y = b.Row(i);
-            double row = 0;
-            for (int j = 0; j < x.Length; j++) row += x[j] * y[j];
-            sum += row;
-        }
-        return sum;
-    }
+    private static double Ratio(double inner, Matrix<double> a, Matrix<double> b) =>
+        inner / Math.Sqrt(ColumnStatistics.InnerProduct(a, a)) / Math.Sqrt(ColumnStatistics.InnerProduct(b, b));
 }

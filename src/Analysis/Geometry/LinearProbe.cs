@@ -57,7 +57,7 @@ public static class LinearProbe
         Array.Fill(predictions, -1);
         foreach (Fold split in splits)
         {
-            using Matrix<double> train = ColumnStatistics.Rows(x, split.Train), test = ColumnStatistics.Rows(x, split.Test);
+            using Matrix<double> train = Gather.Rows(x, split.Train), test = Gather.Rows(x, split.Test);
             if (options.Standardise) StandardiseBoth(train, test);
             int[] truth = new int[split.Train.Length];
             for (int i = 0; i < truth.Length; i++) truth[i] = labels[split.Train[i]];
@@ -93,14 +93,12 @@ public static class LinearProbe
 
     private static void StandardiseBoth(Matrix<double> train, Matrix<double> test)
     {
-        double[] means = ColumnStatistics.Means(train), deviations = ColumnStatistics.Deviations(train, means);
-        foreach (Matrix<double> matrix in (ReadOnlySpan<Matrix<double>>)[train, test])
+        (DeviceBuffer<double> means, DeviceBuffer<double> scales) = ColumnStatistics.Scaler(train);
+        using (means)
+        using (scales)
         {
-            for (int i = 0; i < matrix.Rows; i++)
-            {
-                Span<double> row = matrix.Row(i);
-                for (int j = 0; j < row.Length; j++) row[j] = (row[j] - means[j]) / (deviations[j] > 0 ? deviations[j] : 1);
-            }
+            Standardise.Columns(train.View, means.View, scales.View, train.View);
+            Standardise.Columns(test.View, means.View, scales.View, test.View);
         }
     }
 }

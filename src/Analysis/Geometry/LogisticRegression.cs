@@ -8,26 +8,25 @@ internal sealed class LogisticRegression : IDisposable
 {
     private const int Memory = 10;
     private const double GradientTolerance = 1e-9;
-    private readonly Matrix<double> _x, _weights, _gradient, _scores;
-    private readonly int[] _labels;
+    private readonly Matrix<double> _x, _truth, _weights, _gradient, _scores;
+    private readonly DeviceBuffer<double> _rowTerms;
+    private readonly double[] _losses;
     private readonly int _classes;
     private readonly double _c;
 
     private LogisticRegression(Matrix<double> x, int[] labels, int classes, double c)
     {
-        _labels = labels;
         _classes = classes;
         _c = c;
-        // A last column of ones carries the intercept.
-        _x = x.Device.AllocateMatrix<double>(x.Rows, x.Columns + 1);
-        for (int i = 0; i < x.Rows; i++)
-        {
-            x.Row(i).CopyTo(_x.Row(i));
-            _x.Row(i)[^1] = 1;
-        }
+        _x = WithOnes(x);
+        double[] truth = new double[labels.Length * classes];
+        for (int i = 0; i < labels.Length; i++) truth[i * classes + labels[i]] = 1;
+        _truth = Matrix<double>.From(x.Device, labels.Length, classes, truth);
         _weights = x.Device.AllocateMatrix<double>(classes, x.Columns + 1);
         _gradient = x.Device.AllocateMatrix<double>(classes, x.Columns + 1);
         _scores = x.Device.AllocateMatrix<double>(x.Rows, classes);
+        _rowTerms = x.Device.Allocate<double>(2L * x.Rows);
+        _losses = new double[2 * x.Rows];
     }
 
     public static LogisticRegression Fit(Matrix<double> x, int[] labels, int classes, double c, int maxIterations, CancellationToken cancellation)
@@ -43,24 +42,30 @@ internal sealed class LogisticRegression : IDisposable
     /// <summary>Most probable class of every row.</summary>
     public int[] Predict(Matrix<double> x)
     {
-        using Matrix<double> scores = x.Device.AllocateMatrix<double>(x.Rows, _classes);
-        Gemm.Multiply(Transpose.No, Transpose.Yes, 1.0, x.View, _weights.View.ColumnBlock(0, x.Columns), 0.0, scores.View);
-        int[] predicted = new int[x.Rows];
-        for (int i = 0; i < predicted.Length; i++)
-        {
-            Span<double> row = scores.Row(i);
-            for (int k = 0; k < _classes; k++) row[k] += _weights.Row(k)[^1];
-            predicted[i] = IndexOfMax(row);
-        }
-        return predicted;
+        using Matrix<double> augmented = WithOnes(x), scores = x.Device.AllocateMatrix<double>(x.Rows, _classes), best = x.Device.AllocateMatrix<double>(x.Rows, 1);
+        using Matrix<int> predicted = x.Device.AllocateMatrix<int>(x.Rows, 1);
+        Gemm.Multiply(Transpose.No, Transpose.Yes, 1.0, augmented.View, _weights.View, 0.0, scores.View);
+        TopK.Rows(scores.View, predicted.View, best.View);
+        return predicted.ToArray();
     }
 
     public void Dispose()
     {
         _x.Dispose();
+        _truth.Dispose();
         _weights.Dispose();
         _gradient.Dispose();
         _scores.Dispose();
+        _rowTerms.Dispose();
+    }
+
+    /// <summary>A copy with a last column of ones, which carries the intercept.</summary>
+    private static Matrix<double> WithOnes(Matrix<double> x)
+    {
+        Matrix<double> augmented = x.Device.AllocateMatrix<double>(x.Rows, x.Columns + 1);
+        Elementwise.Copy(x.View, augmented.View.ColumnBlock(0, x.Columns));
+        Elementwise.Fill(augmented.View.ColumnBlock(x.Columns, 1), 1);
+        return augmented;
     }
 
     private void Minimise(int maxIterations, CancellationToken cancellation)
@@ -95,28 +100,24 @@ internal sealed class LogisticRegression : IDisposable
 
     private double Evaluate(double[] point, double[] gradient)
     {
+        int n = _x.Rows, width = _weights.Columns;
         _weights.Buffer.CopyFrom(point);
         Gemm.Multiply(Transpose.No, Transpose.Yes, 1.0, _x.View, _weights.View, 0.0, _scores.View);
-        double loss = 0;
-        for (int i = 0; i < _scores.Rows; i++)
-        {
-            Span<double> row = _scores.Row(i);
-            double most = row[IndexOfMax(row)], own = row[_labels[i]], sum = 0;
-            for (int k = 0; k < row.Length; k++) sum += row[k] = Math.Exp(row[k] - most);
-            loss += most + Math.Log(sum) - own;
-            for (int k = 0; k < row.Length; k++) row[k] /= sum;
-            row[_labels[i]] -= 1;
-        }
+        Softmax.LogSumExpRows(_scores.View, _rowTerms.View.Slice(0, n));
+        Reductions.RowDots(_scores.View, _truth.View, _rowTerms.View.Slice(n, n));
+        Softmax.Rows(_scores.View, _scores.View);
+        Elementwise.AddScaled(-1, _truth.View, _scores.View);
         Gemm.Multiply(Transpose.Yes, Transpose.No, _c, _scores.View, _x.View, 0.0, _gradient.View);
-        double penalty = 0;
+        _gradient.Buffer.CopyTo(gradient);
+        _rowTerms.CopyTo(_losses);
+        double loss = 0, penalty = 0;
+        for (int i = 0; i < n; i++) loss += _losses[i] - _losses[n + i];
         for (int k = 0; k < _classes; k++)
         {
-            ReadOnlySpan<double> weights = _weights.Row(k)[..^1];
-            Span<double> slope = _gradient.Row(k)[..^1];
+            ReadOnlySpan<double> weights = point.AsSpan(k * width, width - 1);
             penalty += 0.5 * HostVectors.Dot(weights, weights);
-            HostVectors.AddScaled(slope, weights, 1);
+            HostVectors.AddScaled(gradient.AsSpan(k * width, width - 1), weights, 1);
         }
-        _gradient.Buffer.CopyTo(gradient);
         return _c * loss + penalty;
     }
 
@@ -152,12 +153,5 @@ internal sealed class LogisticRegression : IDisposable
         if (curvature <= 0) return;
         if (history.Count == Memory) history.RemoveAt(0);
         history.Add((step, change, 1 / curvature));
-    }
-
-    private static int IndexOfMax(ReadOnlySpan<double> row)
-    {
-        int best = 0;
-        for (int k = 1; k < row.Length; k++) if (row[k] > row[best]) best = k;
-        return best;
     }
 }

@@ -8,11 +8,12 @@ public sealed class NeighbourTable : IDisposable
 {
     private readonly Matrix<int> _indices;
 
-    private NeighbourTable(Matrix<int> indices) => _indices = indices;
+    private NeighbourTable(ComputeDevice device, Matrix<int> indices) => (Device, _indices) = (device, indices);
 
     public int Rows => _indices.Rows;
 
-    public ComputeDevice Device => _indices.Device;
+    /// <summary>Where the neighbours were found. The table itself is kept on that device's host.</summary>
+    public ComputeDevice Device { get; }
 
     /// <summary>The nearest <paramref name="k"/> rows of a row, nearest first.</summary>
     public ReadOnlySpan<int> Of(int row, int k) => _indices.Row(row)[..k];
@@ -23,10 +24,12 @@ public sealed class NeighbourTable : IDisposable
     {
         if (largestK < 1) throw new UsageException($"k = {largestK}: a neighbourhood has at least one neighbour.");
         if (largestK >= x.Rows) throw new UsageException($"k = {largestK} needs at least {largestK + 1} rows; there are {x.Rows}.");
-        Matrix<int> indices = x.Device.AllocateMatrix<int>(x.Rows, largestK);
+        Matrix<int> found = x.Device.AllocateMatrix<int>(x.Rows, largestK);
         using Matrix<double> distances = x.Device.AllocateMatrix<double>(x.Rows, largestK);
-        KNearestNeighbours.SearchSelf(metric, x.View, indices.View, distances.View);
-        return new NeighbourTable(indices);
+        KNearestNeighbours.SearchSelf(metric, x.View, found.View, distances.View);
+        Matrix<int> indices = found.ReadableOn(x.Device.Host);
+        if (!ReferenceEquals(indices, found)) found.Dispose();
+        return new NeighbourTable(x.Device, indices);
     }
 
     public void Dispose() => _indices.Dispose();

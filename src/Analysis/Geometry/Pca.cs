@@ -9,9 +9,12 @@ namespace BioSup.Analysis.Geometry;
 /// </summary>
 public sealed class Pca : IDisposable
 {
-    private Pca(double[] mean, Matrix<double> components, double[] variance, double totalVariance, int rows)
+    private readonly DeviceBuffer<double> _mean;
+
+    private Pca(DeviceBuffer<double> mean, Matrix<double> components, double[] variance, double totalVariance, int rows)
     {
-        Mean = mean;
+        _mean = mean;
+        Mean = mean.ToArray();
         Components = components;
         ExplainedVariance = variance;
         ExplainedVarianceRatio = Array.ConvertAll(variance, v => totalVariance > 0 ? v / totalVariance : 0);
@@ -41,61 +44,58 @@ public sealed class Pca : IDisposable
         if (x.Rows < 2) throw new UsageException($"Principal components need at least two rows; there are {x.Rows}.");
         int most = Math.Min(x.Rows, x.Columns);
         if (components < 1 || components > most) throw new UsageException($"{components} principal components: a {x.Rows} x {x.Columns} matrix has 1 to {most}.");
-        double[] mean = ColumnStatistics.Means(x);
-        using Matrix<double> centred = ColumnStatistics.Centred(x, mean);
-        return FitCentred(centred, mean, components);
-    }
-
-    internal static Pca FitCentred(Matrix<double> centred, double[] mean, int components)
-    {
-        ComputeDevice device = centred.Device;
-        bool byColumns = centred.Columns <= centred.Rows;
-        using Matrix<double> gram = GramMatrix(centred, byColumns);
+        DeviceBuffer<double> mean = ColumnStatistics.Means(x);
+        bool byColumns = x.Columns <= x.Rows;
+        using Matrix<double> gram = x.Device.AllocateMatrix<double>(most, most);
+        if (byColumns) Gram.Columns(x.View, mean.View, gram.View);
+        else Gram.Rows(x.View, mean.View, gram.View);
         using SymmetricEigen eigen = SymmetricEigen.Decompose(gram, vectors: true);
-        double total = 0, floor = eigen.Values[0] * Math.Max(centred.Rows, centred.Columns) * 2.2e-16;
+        double total = 0, floor = eigen.Values[0] * Math.Max(x.Rows, x.Columns) * 2.2e-16;
         foreach (double value in eigen.Values) total += Math.Max(value, 0);
         int rank = 0;
         while (rank < components && eigen.Values[rank] > floor) rank++;
-        Matrix<double> vectors = device.AllocateMatrix<double>(components, centred.Columns);
-        if (byColumns) for (int i = 0; i < rank; i++) eigen.Vectors.Row(i).CopyTo(vectors.Row(i));
-        else if (rank > 0) Gemm.Multiply(Transpose.No, Transpose.No, 1.0, eigen.Vectors.View.RowBlock(0, rank), centred.View, 0.0, vectors.View.RowBlock(0, rank));
-        for (int i = 0; i < rank; i++) NormaliseWithSign(vectors.Row(i));
+        Matrix<double> vectors = x.Device.AllocateMatrix<double>(components, x.Columns);
+        if (rank > 0 && byColumns) x.Device.Copy(eigen.Vectors.Buffer.View.Slice(0, (long)rank * x.Columns), vectors.Buffer.View);
+        if (rank > 0 && !byColumns)
+        {
+            using Matrix<double> centred = ColumnStatistics.Centred(x, mean);
+            Gemm.Multiply(Transpose.No, Transpose.No, 1.0, eigen.Vectors.View.RowBlock(0, rank), centred.View, 0.0, vectors.View.RowBlock(0, rank));
+        }
+        vectors.EditOnHost(rows => NormaliseWithSign(rows, rank));
         double[] variance = new double[components];
-        for (int i = 0; i < rank; i++) variance[i] = eigen.Values[i] / (centred.Rows - 1);
-        return new Pca(mean, vectors, variance, total / (centred.Rows - 1), centred.Rows);
+        for (int i = 0; i < rank; i++) variance[i] = eigen.Values[i] / (x.Rows - 1);
+        return new Pca(mean, vectors, variance, total / (x.Rows - 1), x.Rows);
     }
 
     /// <summary>[m, k] coordinates of the rows of <paramref name="x"/> [m, d] along the components.</summary>
     public Matrix<double> Transform(Matrix<double> x)
     {
         if (x.Columns != Mean.Length) throw new ArgumentException($"The components were fitted on {Mean.Length} columns; these rows have {x.Columns}.");
-        using Matrix<double> centred = ColumnStatistics.Centred(x, Mean);
+        using Matrix<double> centred = ColumnStatistics.Centred(x, _mean);
         Matrix<double> scores = x.Device.AllocateMatrix<double>(x.Rows, Components.Rows);
         Gemm.Multiply(Transpose.No, Transpose.Yes, 1.0, centred.View, Components.View, 0.0, scores.View);
         return scores;
     }
 
-    public void Dispose() => Components.Dispose();
-
-    /// <summary>XᵀX or X Xᵀ, filled in both triangles.</summary>
-    internal static Matrix<double> GramMatrix(Matrix<double> x, bool byColumns)
+    public void Dispose()
     {
-        int size = byColumns ? x.Columns : x.Rows;
-        Matrix<double> gram = x.Device.AllocateMatrix<double>(size, size);
-        if (byColumns) Gemm.Multiply(Transpose.Yes, Transpose.No, 1.0, x.View, x.View, 0.0, gram.View);
-        else Gemm.Multiply(Transpose.No, Transpose.Yes, 1.0, x.View, x.View, 0.0, gram.View);
-        return gram;
+        Components.Dispose();
+        _mean.Dispose();
     }
 
-    private static void NormaliseWithSign(Span<double> row)
+    private static void NormaliseWithSign(Matrix<double> vectors, int rank)
     {
-        double square = 0, extreme = 0;
-        foreach (double value in row)
+        for (int i = 0; i < rank; i++)
         {
-            square += value * value;
-            if (Math.Abs(value) > Math.Abs(extreme)) extreme = value;
+            Span<double> row = vectors.Row(i);
+            double square = 0, extreme = 0;
+            foreach (double value in row)
+            {
+                square += value * value;
+                if (Math.Abs(value) > Math.Abs(extreme)) extreme = value;
+            }
+            double scale = Math.CopySign(1 / Math.Sqrt(square), extreme);
+            for (int j = 0; j < row.Length; j++) row[j] *= scale;
         }
-        double scale = Math.CopySign(1 / Math.Sqrt(square), extreme);
-        for (int i = 0; i < row.Length; i++) row[i] *= scale;
     }
 }

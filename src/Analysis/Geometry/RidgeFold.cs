@@ -9,57 +9,59 @@ namespace BioSup.Analysis.Geometry;
 /// </summary>
 internal sealed class RidgeFold : IDisposable
 {
-    private readonly Fold _fold;
-    private readonly Matrix<double> _left, _testScores;
+    private readonly Matrix<double> _left, _testScores, _shrinkages, _remainders;
+    private readonly DeviceBuffer<int> _train;
     private readonly double[] _singular, _alphas;
-    private readonly double[][] _leverages;
 
     public RidgeFold(Matrix<double> x, Fold fold, int mostComponents, double[] alphas)
     {
-        _fold = fold;
         _alphas = alphas;
-        using Matrix<double> train = ColumnStatistics.Rows(x, fold.Train), test = ColumnStatistics.Rows(x, fold.Test);
-        double[] means = ColumnStatistics.Means(train), deviations = ColumnStatistics.Deviations(train, means);
-        Standardise(train, means, deviations);
-        Standardise(test, means, deviations);
-        int components = Math.Min(Math.Min(mostComponents, x.Columns), fold.Train.Length - 1);
-        double[] trainMeans = ColumnStatistics.Means(train);
-        using Matrix<double> centred = ColumnStatistics.Centred(train, trainMeans);
-        using Pca pca = Pca.FitCentred(centred, trainMeans, components);
-        Components = components;
+        _train = x.Device.Allocate<int>(fold.Train.Length);
+        _train.CopyFrom(fold.Train);
+        using Matrix<double> train = Gather.Rows(x, fold.Train), test = Gather.Rows(x, fold.Test);
+        (DeviceBuffer<double> means, DeviceBuffer<double> scales) = ColumnStatistics.Scaler(train);
+        using (means)
+        using (scales)
+        {
+            Standardise.Columns(train.View, means.View, scales.View, train.View);
+            Standardise.Columns(test.View, means.View, scales.View, test.View);
+        }
+        Components = Math.Min(Math.Min(mostComponents, x.Columns), fold.Train.Length - 1);
+        using Pca pca = Pca.Fit(train, Components);
         _left = pca.Transform(train);
         _testScores = pca.Transform(test);
-        _singular = ColumnNorms(_left);
-        for (int i = 0; i < _left.Rows; i++) DivideBy(_left.Row(i), _singular);
-        for (int i = 0; i < _testScores.Rows; i++) DivideBy(_testScores.Row(i), _singular);
-        _leverages = Array.ConvertAll(alphas, Leverage);
+        using DeviceBuffer<double> norms = x.Device.Allocate<double>(Components);
+        Reductions.ColumnNorms(_left.View, norms.View);
+        _singular = norms.ToArray();
+        Standardise.Columns(_left.View, default, norms.View, _left.View);
+        Standardise.Columns(_testScores.View, default, norms.View, _testScores.View);
+        _shrinkages = Shrinkages(x.Device);
+        _remainders = Remainders();
     }
 
     public int Components { get; }
 
-    /// <summary>Test predictions [test rows, targets] for targets [all rows, targets], each with its own best alpha (least leave-one-out error).</summary>
-    public Matrix<double> Predict(Matrix<double> targets, Span<double> chosenAlphas)
+    /// <summary>Test predictions of targets [all rows, targets], each with its own best alpha (least leave-one-out error): row by row [test rows, targets], on the host.</summary>
+    public double[] Predict(MatrixView<double> targets, Span<double> chosenAlphas)
     {
-        using Matrix<double> y = ColumnStatistics.Rows(targets, _fold.Train);
-        double[] means = ColumnStatistics.Means(y);
-        for (int i = 0; i < y.Rows; i++) SubtractFrom(y.Row(i), means);
-        using Matrix<double> projected = y.Device.AllocateMatrix<double>(_left.Columns, y.Columns);
+        ComputeDevice device = _left.Device;
+        using Matrix<double> y = device.AllocateMatrix<double>(_left.Rows, targets.Columns), projected = device.AllocateMatrix<double>(Components, targets.Columns);
+        Gather.Rows(targets, _train.View, y.View);
+        using DeviceBuffer<double> columnMeans = ColumnStatistics.Means(y);
+        Standardise.Columns(y.View, columnMeans.View, default, y.View);
         Gemm.Multiply(Transpose.Yes, Transpose.No, 1.0, _left.View, y.View, 0.0, projected.View);
         int[] best = ChooseAlphas(y, projected);
         for (int t = 0; t < best.Length; t++) chosenAlphas[t] = _alphas[best[t]];
-        for (int k = 0; k < projected.Rows; k++)
+        // Scores were divided by s, so that the coefficient of column k is s · s / (s² + α) · uᵀy.
+        projected.EditOnHost(coefficients =>
         {
-            // Scores were divided by s, so that the coefficient of column k is s · s / (s² + α) · uᵀy.
-            Span<double> row = projected.Row(k);
-            for (int t = 0; t < row.Length; t++) row[t] *= Shrinkage(k, _alphas[best[t]]);
-        }
-        Matrix<double> predictions = y.Device.AllocateMatrix<double>(_testScores.Rows, y.Columns);
-        Gemm.Multiply(Transpose.No, Transpose.No, 1.0, _testScores.View, projected.View, 0.0, predictions.View);
-        for (int i = 0; i < predictions.Rows; i++)
-        {
-            Span<double> row = predictions.Row(i);
-            for (int t = 0; t < row.Length; t++) row[t] += means[t];
-        }
+            for (int k = 0; k < coefficients.Rows; k++)
+                for (int t = 0; t < best.Length; t++) coefficients.Row(k)[t] *= Shrinkage(_singular[k], _alphas[best[t]]);
+        });
+        using Matrix<double> predicted = device.AllocateMatrix<double>(_testScores.Rows, targets.Columns);
+        Gemm.Multiply(Transpose.No, Transpose.No, 1.0, _testScores.View, projected.View, 0.0, predicted.View);
+        double[] predictions = predicted.ToArray(), means = columnMeans.ToArray();
+        for (int i = 0; i < predictions.Length; i++) predictions[i] += means[i % means.Length];
         return predictions;
     }
 
@@ -67,91 +69,62 @@ internal sealed class RidgeFold : IDisposable
     {
         _left.Dispose();
         _testScores.Dispose();
+        _shrinkages.Dispose();
+        _remainders.Dispose();
+        _train.Dispose();
     }
 
     /// <summary>For every target the first alpha with the least mean squared leave-one-out error, as RidgeCV chooses.</summary>
     private int[] ChooseAlphas(Matrix<double> y, Matrix<double> projected)
     {
-        using Matrix<double> shrunk = y.Device.AllocateMatrix<double>(projected.Rows, projected.Columns);
-        using Matrix<double> fitted = y.Device.AllocateMatrix<double>(y.Rows, y.Columns);
-        int[] best = new int[y.Columns];
-        double[] bestError = new double[y.Columns], errors = new double[y.Columns];
-        Array.Fill(bestError, double.PositiveInfinity);
+        int targets = y.Columns;
+        using Matrix<double> shrunk = y.Device.AllocateMatrix<double>(projected.Rows, targets), residuals = y.Device.AllocateMatrix<double>(y.Rows, targets);
+        using Matrix<double> errors = y.Device.AllocateMatrix<double>(_alphas.Length, targets);
         for (int a = 0; a < _alphas.Length; a++)
         {
-            for (int k = 0; k < shrunk.Rows; k++)
-            {
-                double factor = Shrinkage(k, _alphas[a]);
-                Span<double> target = shrunk.Row(k);
-                projected.Row(k).CopyTo(target);
-                for (int t = 0; t < target.Length; t++) target[t] *= factor;
-            }
-            Gemm.Multiply(Transpose.No, Transpose.No, 1.0, _left.View, shrunk.View, 0.0, fitted.View);
-            Array.Clear(errors);
-            for (int i = 0; i < y.Rows; i++)
-            {
-                ReadOnlySpan<double> truth = y.Row(i), fit = fitted.Row(i);
-                double leverage = _leverages[a][i];
-                for (int t = 0; t < truth.Length; t++)
-                {
-                    double error = (truth[t] - fit[t]) / (1 - leverage);
-                    errors[t] += error * error;
-                }
-            }
-            for (int t = 0; t < errors.Length; t++)
-            {
-                if (!(errors[t] < bestError[t])) continue;
-                bestError[t] = errors[t];
-                best[t] = a;
-            }
+            Elementwise.DivideRows(projected.View, _shrinkages.Buffer.View.Slice((long)a * Components, Components), shrunk.View);
+            y.Device.Copy(y.Buffer.View, residuals.Buffer.View);
+            Gemm.Multiply(Transpose.No, Transpose.No, -1.0, _left.View, shrunk.View, 1.0, residuals.View);
+            Elementwise.DivideRows(residuals.View, _remainders.Buffer.View.Slice((long)a * y.Rows, y.Rows), residuals.View);
+            Reductions.ColumnSquaredNorms(residuals.View, errors.Buffer.View.Slice((long)a * targets, targets));
         }
+        double[] error = errors.ToArray(), least = new double[targets];
+        int[] best = new int[targets];
+        Array.Fill(least, double.PositiveInfinity);
+        for (int a = 0; a < _alphas.Length; a++)
+            for (int t = 0; t < targets; t++)
+                if (error[a * targets + t] < least[t]) (least[t], best[t]) = (error[a * targets + t], a);
         return best;
     }
 
-    /// <summary>Diagonal of the hat matrix, intercept included: 1 / n + Σ u² s² / (s² + α).</summary>
-    private double[] Leverage(double alpha)
+    /// <summary>[alphas, components]: what a coefficient is divided by, (s² + α) / s²; 0 where s is, which makes the coefficient 0.</summary>
+    private Matrix<double> Shrinkages(ComputeDevice device)
     {
-        double[] factors = new double[_singular.Length], leverage = new double[_left.Rows];
-        for (int k = 0; k < factors.Length; k++) factors[k] = Shrinkage(k, alpha);
-        for (int i = 0; i < leverage.Length; i++)
+        double[] divisors = new double[_alphas.Length * Components];
+        for (int a = 0; a < _alphas.Length; a++)
+            for (int k = 0; k < Components; k++) divisors[a * Components + k] = _singular[k] > 0 ? 1 / Shrinkage(_singular[k], _alphas[a]) : 0;
+        return Matrix<double>.From(device, _alphas.Length, Components, divisors);
+    }
+
+    /// <summary>[alphas, training rows]: 1 less the diagonal of the hat matrix, intercept included, which is 1 / n + Σ u² s² / (s² + α).</summary>
+    private Matrix<double> Remainders()
+    {
+        ComputeDevice device = _left.Device;
+        double[] factors = new double[_alphas.Length * Components];
+        for (int a = 0; a < _alphas.Length; a++)
+            for (int k = 0; k < Components; k++) factors[a * Components + k] = Shrinkage(_singular[k], _alphas[a]);
+        using Matrix<double> squares = device.AllocateMatrix<double>(_left.Rows, Components), shares = Matrix<double>.From(device, _alphas.Length, Components, factors);
+        Elementwise.Square(_left.View, squares.View);
+        Matrix<double> remainders = device.AllocateMatrix<double>(_alphas.Length, _left.Rows);
+        Elementwise.Fill(remainders.View, 1 - 1.0 / _left.Rows);
+        Gemm.Multiply(Transpose.No, Transpose.Yes, -1.0, shares.View, squares.View, 1.0, remainders.View);
+        // A row that decides its own fit has no leave-one-out error: that alpha is not a candidate.
+        remainders.EditOnHost(rows =>
         {
-            ReadOnlySpan<double> row = _left.Row(i);
-            double sum = 1.0 / leverage.Length;
-            for (int k = 0; k < row.Length; k++) sum += row[k] * row[k] * factors[k];
-            leverage[i] = sum;
-        }
-        return leverage;
+            foreach (ref double remainder in rows.Buffer.View.Host) if (remainder <= 0) remainder = double.NaN;
+        });
+        return remainders;
     }
 
-    private double Shrinkage(int k, double alpha) => _singular[k] * _singular[k] / (_singular[k] * _singular[k] + alpha);
-
-    private static void Standardise(Matrix<double> x, double[] means, double[] deviations)
-    {
-        for (int i = 0; i < x.Rows; i++)
-        {
-            Span<double> row = x.Row(i);
-            for (int j = 0; j < row.Length; j++) row[j] = (row[j] - means[j]) / (deviations[j] > 0 ? deviations[j] : 1);
-        }
-    }
-
-    private static double[] ColumnNorms(Matrix<double> x)
-    {
-        double[] norms = new double[x.Columns];
-        for (int i = 0; i < x.Rows; i++)
-        {
-            ReadOnlySpan<double> row = x.Row(i);
-            for (int j = 0; j < row.Length; j++) norms[j] += row[j] * row[j];
-        }
-        return Array.ConvertAll(norms, Math.Sqrt);
-    }
-
-    private static void DivideBy(Span<double> row, double[] divisors)
-    {
-        for (int k = 0; k < row.Length; k++) row[k] = divisors[k] > 0 ? row[k] / divisors[k] : 0;
-    }
-
-    private static void SubtractFrom(Span<double> row, double[] values)
-    {
-        for (int t = 0; t < row.Length; t++) row[t] -= values[t];
-    }
+    private static double Shrinkage(double singular, double alpha) => singular > 0 ? singular * singular / (singular * singular + alpha) : 0;
 }

@@ -56,36 +56,37 @@ public static class RidgeProbe
         if (x.Rows < 2 * options.Folds) throw new UsageException($"{x.Rows} rows are too few for {options.Folds} folds of a ridge probe.");
         double[] alphas = [.. options.Alphas];
         Fold[] folds = KFold.Split(x.Rows, options.Folds, options.FoldSeed);
-        using Matrix<double> targets = Targets(x.Device, values, options);
-        using Matrix<double> predictions = x.Device.AllocateMatrix<double>(x.Rows, targets.Columns);
+        double[] targets = Targets(values, options), predictions = new double[targets.Length];
+        int count = 1 + options.Permutations;
+        using Matrix<double> onDevice = Matrix<double>.From(x.Device, x.Rows, count, targets);
         double[] chosen = new double[folds.Length];
         for (int f = 0; f < folds.Length; f++)
         {
             using RidgeFold fold = new(x, folds[f], options.Components, alphas);
-            chosen[f] = PredictAll(fold, folds[f], targets, predictions, cancellation);
+            chosen[f] = PredictAll(fold, folds[f], onDevice, predictions, cancellation);
             progress?.Report("ridge probe", f + 1, folds.Length);
         }
-        return Summarise(targets, predictions, folds, chosen);
+        return Summarise(targets, predictions, count, folds, chosen);
     }
 
-    /// <summary>Column 0 is the target, the others its permutations.</summary>
-    private static Matrix<double> Targets(ComputeDevice device, ReadOnlySpan<double> values, RidgeProbeOptions options)
+    /// <summary>[n, 1 + permutations]: column 0 is the target, the others its permutations.</summary>
+    private static double[] Targets(ReadOnlySpan<double> values, RidgeProbeOptions options)
     {
-        Matrix<double> targets = device.AllocateMatrix<double>(values.Length, 1 + options.Permutations);
-        double[] column = values.ToArray();
-        for (int p = 0; p <= options.Permutations; p++)
+        int count = 1 + options.Permutations;
+        double[] targets = new double[values.Length * count], column = values.ToArray();
+        for (int p = 0; p < count; p++)
         {
             if (p > 0)
             {
                 values.CopyTo(column);
                 new CounterRandom(options.Seed, 0x52494447_00000000UL | (uint)p).Shuffle<double>(column);
             }
-            for (int i = 0; i < column.Length; i++) targets.Row(i)[p] = column[i];
+            for (int i = 0; i < column.Length; i++) targets[i * count + p] = column[i];
         }
         return targets;
     }
 
-    private static double PredictAll(RidgeFold fold, Fold rows, Matrix<double> targets, Matrix<double> predictions, CancellationToken cancellation)
+    private static double PredictAll(RidgeFold fold, Fold rows, Matrix<double> targets, double[] predictions, CancellationToken cancellation)
     {
         double first = 0;
         Span<double> alphas = stackalloc double[TargetsPerBatch];
@@ -93,35 +94,33 @@ public static class RidgeProbe
         {
             cancellation.ThrowIfCancellationRequested();
             int count = Math.Min(TargetsPerBatch, targets.Columns - start);
-            using Matrix<double> batch = targets.Device.AllocateMatrix<double>(targets.Rows, count);
-            for (int i = 0; i < targets.Rows; i++) targets.Row(i).Slice(start, count).CopyTo(batch.Row(i));
-            using Matrix<double> predicted = fold.Predict(batch, alphas[..count]);
-            for (int i = 0; i < predicted.Rows; i++) predicted.Row(i).CopyTo(predictions.Row(rows.Test[i])[start..]);
+            double[] predicted = fold.Predict(targets.View.ColumnBlock(start, count), alphas[..count]);
+            for (int i = 0; i < rows.Test.Length; i++) predicted.AsSpan(i * count, count).CopyTo(predictions.AsSpan(rows.Test[i] * targets.Columns + start));
             if (start == 0) first = alphas[0];
         }
         return first;
     }
 
-    private static RidgeProbeResult Summarise(Matrix<double> targets, Matrix<double> predictions, Fold[] folds, double[] alphas)
+    private static RidgeProbeResult Summarise(double[] targets, double[] predictions, int count, Fold[] folds, double[] alphas)
     {
-        int[] all = [.. Enumerable.Range(0, targets.Rows)];
-        double observed = Score(targets, predictions, all, 0);
-        double[] perFold = Array.ConvertAll(folds, fold => Score(targets, predictions, fold.Test, 0));
-        double[] nullScores = [.. Enumerable.Range(1, targets.Columns - 1).Select(t => Score(targets, predictions, all, t))];
+        int[] all = [.. Enumerable.Range(0, targets.Length / count)];
+        double Score(int[] rows, int target) => Determination(targets, predictions, count, rows, target);
+        double observed = Score(all, 0);
+        double[] perFold = Array.ConvertAll(folds, fold => Score(fold.Test, 0));
+        double[] nullScores = [.. Enumerable.Range(1, count - 1).Select(t => Score(all, t))];
         double? p = nullScores.Length == 0 ? null : (nullScores.Count(r => r >= observed) + 1.0) / (nullScores.Length + 1);
-        double[] own = Array.ConvertAll(all, i => predictions.Row(i)[0]);
-        return new RidgeProbeResult(observed, perFold, alphas, own, nullScores, p);
+        return new RidgeProbeResult(observed, perFold, alphas, Array.ConvertAll(all, i => predictions[i * count]), nullScores, p);
     }
 
     /// <summary>R² of one target over some rows; NaN where the truth is constant there.</summary>
-    private static double Score(Matrix<double> truth, Matrix<double> predictions, int[] rows, int target)
+    private static double Determination(double[] truth, double[] predictions, int count, int[] rows, int target)
     {
         double mean = 0, error = 0, total = 0;
-        foreach (int row in rows) mean += truth.Row(row)[target];
+        foreach (int row in rows) mean += truth[row * count + target];
         mean /= rows.Length;
         foreach (int row in rows)
         {
-            double value = truth.Row(row)[target], off = value - predictions.Row(row)[target];
+            double value = truth[row * count + target], off = value - predictions[row * count + target];
             error += off * off;
             total += (value - mean) * (value - mean);
         }

@@ -1,4 +1,5 @@
 using System.Numerics;
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Recovery;
@@ -25,8 +26,7 @@ public static class ConceptRecovery
         int[] order = [.. Enumerable.Range(0, features.Rows)];
         new CounterRandom(seed, stream: 0x5EC0).Shuffle<int>(order);
         int half = features.Rows / 2;
-        double[][] choice = Ranks(features, order.AsSpan(0, half)), score = Ranks(features, order.AsSpan(half));
-        double[][] choiceTruth = Ranks(concepts, order.AsSpan(0, half)), scoreTruth = Ranks(concepts, order.AsSpan(half));
+        double[][] choice = Correlations(features, concepts, order[..half]), score = Correlations(features, concepts, order[half..]);
         RecoveredConcept[] matches = new RecoveredConcept[concepts.Columns];
         for (int c = 0; c < matches.Length; c++)
         {
@@ -34,27 +34,40 @@ public static class ConceptRecovery
             double strongest = -1;
             for (int f = 0; f < choice.Length; f++)
             {
-                double rho = Math.Abs(Dot(choice[f], choiceTruth[c]));
+                double rho = Math.Abs(choice[f][c]);
                 if (rho > strongest) (best, strongest) = (f, rho);
             }
-            double correlation = Dot(score[best], scoreTruth[c]), rival = 0;
+            double correlation = score[best][c], rival = 0;
             for (int other = 0; other < matches.Length; other++)
-                if (other != c) rival = Math.Max(rival, Math.Abs(Dot(score[best], scoreTruth[other])));
+                if (other != c) rival = Math.Max(rival, Math.Abs(score[best][other]));
             matches[c] = new RecoveredConcept(best, correlation, Math.Abs(correlation) - rival);
         }
         return matches;
     }
 
-    private static double[][] Ranks<T>(Matrix<T> values, ReadOnlySpan<int> rows) where T : unmanaged, INumber<T>
+    /// <summary>Spearman's ρ of every feature with every concept over some cells: [features][concepts]. Ranking is the host's work, the products are the device's.</summary>
+    private static double[][] Correlations(Matrix<float> features, Matrix<double> concepts, int[] rows)
     {
-        double[][] ranks = new double[values.Columns][];
-        for (int j = 0; j < ranks.Length; j++)
+        using Matrix<double> x = Ranks(features, features.Device, rows), y = Ranks(concepts, features.Device, rows);
+        using Matrix<double> products = features.Device.AllocateMatrix<double>(x.Rows, y.Rows);
+        Gemm.Multiply(Transpose.No, Transpose.Yes, 1.0, x.View, y.View, 0.0, products.View);
+        return [.. products.ToArray().Chunk(Math.Max(1, y.Rows))];
+    }
+
+    /// <summary>[columns, rows]: a column's ranks in each row, on <paramref name="device"/>.</summary>
+    private static Matrix<double> Ranks<T>(Matrix<T> values, ComputeDevice device, int[] rows) where T : unmanaged, INumber<T>
+    {
+        using Matrix<T> chosen = Gather.Rows(values, rows);
+        T[] elements = chosen.ToArray();
+        double[] ranks = new double[elements.Length];
+        int columns = values.Columns;
+        BlockLoop.Run(device, columns, j =>
         {
             double[] column = new double[rows.Length];
-            for (int i = 0; i < rows.Length; i++) column[i] = double.CreateTruncating(values.Row(rows[i])[j]);
-            ranks[j] = UnitRanks(column);
-        }
-        return ranks;
+            for (int i = 0; i < rows.Length; i++) column[i] = double.CreateTruncating(elements[i * columns + j]);
+            UnitRanks(column).CopyTo(ranks, j * rows.Length);
+        });
+        return Matrix<double>.From(device, columns, rows.Length, ranks);
     }
 
     /// <summary>Average ranks, centred and scaled to unit length, so that a dot product is Spearman's ρ. A constant column gives zeros.</summary>
@@ -76,12 +89,5 @@ public static class ConceptRecovery
         double scale = 1 / Math.Sqrt(square);
         for (int i = 0; i < n; i++) ranks[i] *= scale;
         return ranks;
-    }
-
-    private static double Dot(double[] a, double[] b)
-    {
-        double sum = 0;
-        for (int i = 0; i < a.Length; i++) sum += a[i] * b[i];
-        return sum;
     }
 }

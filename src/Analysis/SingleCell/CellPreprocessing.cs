@@ -1,3 +1,4 @@
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.SingleCell;
@@ -14,70 +15,37 @@ public static class CellPreprocessing
     /// <returns>The target used.</returns>
     public static double NormaliseTotal(Matrix<float> counts, double? target = null)
     {
+        using DeviceBuffer<double> sums = counts.Device.Allocate<double>(counts.Rows);
+        Reductions.RowSums(counts.View, sums.View);
         double[] totals = new double[counts.Rows];
-        for (int i = 0; i < counts.Rows; i++)
-        {
-            double sum = 0;
-            foreach (float value in counts.Row(i)) sum += value;
-            totals[i] = sum;
-        }
+        sums.CopyTo(totals);
         double goal = target ?? Median([.. totals.Where(t => t > 0)]);
-        for (int i = 0; i < counts.Rows; i++)
-        {
-            if (totals[i] <= 0) continue;
-            float scale = (float)(goal / totals[i]);
-            foreach (ref float value in counts.Row(i)) value *= scale;
-        }
+        sums.CopyFrom(Array.ConvertAll(totals, t => t > 0 ? t / goal : 1));
+        Elementwise.DivideRows(counts.View, sums.View, counts.View);
         return goal;
     }
 
     /// <summary>x ← ln(1 + max(x, 0)).</summary>
-    public static void Log1p(Matrix<float> values)
-    {
-        for (int i = 0; i < values.Rows; i++)
-            foreach (ref float value in values.Row(i)) value = (float)double.LogP1(Math.Max(value, 0f));
-    }
+    public static void Log1p(Matrix<float> values) => Elementwise.LogOnePlus(values.View, values.View);
 
     /// <summary>Centres every column and divides it by its standard deviation (ddof 0). Constant columns become zero.</summary>
     public static void Standardise(Matrix<float> values)
     {
-        int n = values.Rows, d = values.Columns;
-        double[] mean = new double[d], square = new double[d];
-        for (int i = 0; i < n; i++)
-        {
-            Span<float> row = values.Row(i);
-            for (int j = 0; j < d; j++) mean[j] += row[j];
-        }
-        for (int j = 0; j < d; j++) mean[j] /= Math.Max(n, 1);
-        for (int i = 0; i < n; i++)
-        {
-            Span<float> row = values.Row(i);
-            for (int j = 0; j < d; j++) square[j] += (row[j] - mean[j]) * (row[j] - mean[j]);
-        }
-        for (int i = 0; i < n; i++)
-        {
-            Span<float> row = values.Row(i);
-            for (int j = 0; j < d; j++)
-            {
-                double deviation = Math.Sqrt(square[j] / n);
-                // A column whose spread is rounding noise carries nothing: scaling it up would invent structure.
-                row[j] = deviation <= 1e-7 * Math.Abs(mean[j]) || deviation == 0 ? 0 : (float)((row[j] - mean[j]) / deviation);
-            }
-        }
+        using DeviceBuffer<double> means = values.Device.Allocate<double>(values.Columns), scales = values.Device.Allocate<double>(values.Columns);
+        Reductions.ColumnVariances(values.View, means.View, scales.View);
+        double[] mean = new double[values.Columns], variance = new double[values.Columns];
+        means.CopyTo(mean);
+        scales.CopyTo(variance);
+        // A column whose spread is rounding noise carries nothing: scaling it up would invent structure.
+        scales.CopyFrom([.. variance.Zip(mean, (v, m) => Math.Sqrt(v) <= 1e-7 * Math.Abs(m) ? 0 : Math.Sqrt(v))]);
+        Kernels.Standardise.Columns(values.View, means.View, scales.View, values.View);
     }
 
     /// <summary>Divides every row by its Euclidean norm. Zero rows stay zero.</summary>
     public static void NormaliseRows(Matrix<float> values)
     {
-        for (int i = 0; i < values.Rows; i++)
-        {
-            Span<float> row = values.Row(i);
-            double square = 0;
-            foreach (float value in row) square += (double)value * value;
-            if (square == 0) continue;
-            float scale = (float)(1 / Math.Sqrt(square));
-            foreach (ref float value in row) value *= scale;
-        }
+        using DeviceBuffer<double> norms = values.Device.Allocate<double>(values.Rows);
+        L2Normalise.Rows(values.View, norms.View, values.View);
     }
 
     private static double Median(double[] values)

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using BioSup.Analysis.Geometry;
 using BioSup.Data;
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Cli.Commands;
@@ -79,9 +80,7 @@ internal static class GeometryCommand
             Matrix<double> x = MatrixReader.ReadDouble(context.Device, locator);
             sources.Add(new GeometrySource(name, x));
             if (keep is null) continue;
-            Matrix<double> kept = context.Device.AllocateMatrix<double>(keep.Length, x.Columns);
-            for (int i = 0; i < keep.Length; i++) x.Row(keep[i]).CopyTo(kept.Row(i));
-            sources[^1] = new GeometrySource(name, kept);
+            sources[^1] = new GeometrySource(name, Gather.Rows(x, keep));
             x.Dispose();
         }
     }

@@ -1,6 +1,7 @@
 using BioSup.Analysis.Geometry;
 using BioSup.Analysis.SingleCell;
 using BioSup.Data;
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Cli.Pipeline;
@@ -24,20 +25,19 @@ internal static class Preparation
         CellPreprocessing.Log1p(values);
         CellPreprocessing.Standardise(values);
         if (recipe == Latents) CellPreprocessing.NormaliseRows(values);
-        using Matrix<double> wide = values.ToDouble();
+        using Matrix<double> wide = device.AllocateMatrix<double>(values.Rows, values.Columns);
+        Elementwise.Copy(values.View, wide.View);
         using Pca pca = Pca.Fit(wide, Math.Min(components, Math.Min(values.Rows - 1, values.Columns)));
         Matrix<double> scores = pca.Transform(wide);
         if (whiten) Whiten(scores, pca.ExplainedVariance);
         return scores;
     }
 
+    /// <summary>Components beyond the rank of the data are zero and stay so.</summary>
     private static void Whiten(Matrix<double> scores, double[] variance)
     {
-        for (int i = 0; i < scores.Rows; i++)
-        {
-            Span<double> row = scores.Row(i);
-            // Components beyond the rank of the data are zero and stay so.
-            for (int j = 0; j < row.Length; j++) row[j] = variance[j] > 0 ? row[j] / Math.Sqrt(variance[j]) : 0;
-        }
+        using DeviceBuffer<double> deviations = scores.Device.Allocate<double>(variance.Length);
+        deviations.CopyFrom(Array.ConvertAll(variance, v => Math.Sqrt(Math.Max(v, 0))));
+        Standardise.Columns(scores.View, default, deviations.View, scores.View);
     }
 }

@@ -103,7 +103,8 @@ public sealed class GeometryPropertyTests : IDisposable
     public void CKA_is_one_number_in_both_forms()
     {
         using Matrix<double> x = Normal(40, 30, 11), y = Normal(40, 25, 12);
-        using Matrix<double> a = ColumnStatistics.Centred(x, ColumnStatistics.Means(x)), b = ColumnStatistics.Centred(y, ColumnStatistics.Means(y));
+        using DeviceBuffer<double> meansX = ColumnStatistics.Means(x), meansY = ColumnStatistics.Means(y);
+        using Matrix<double> a = ColumnStatistics.Centred(x, meansX), b = ColumnStatistics.Centred(y, meansY);
         Assert.Equal(LinearCka.ByFeatures(a, b), LinearCka.ByRows(a, b), 12);
     }
 
