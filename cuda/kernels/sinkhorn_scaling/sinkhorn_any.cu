@@ -1,68 +1,22 @@
-// Log-domain Sinkhorn half iterations on a single-precision cost: g = eps (log b - LSE_i((f_i - C_ij) / eps)), then
-// f = eps (log a - LSE_j((g_j - C_ij) / eps)). Potentials, differences and sums are in double precision, exponentials
-// in single: an exponent is taken relative to the largest, so the terms that matter have small exponents and small
-// errors. The order of every sum follows from the shape of the cost.
-#include <bs/device.cuh>
+// Log-domain Sinkhorn half iterations: g = eps (log b - LSE_i((f_i - C_ij) / eps)), then f = eps (log a - LSE_j((g_j -
+// C_ij) / eps)), each with one reading of the cost; the coupling of two potentials; sums of partial results.
+// ptx-gate: BS_ELEMENT=double
+#include <bs/sinkhorn.cuh>
 
 namespace bs {
 
-// The largest x so far and the sum of exp((x - largest) / eps).
-struct LogSum {
-    double largest;
-    double sum;
-};
-
-__device__ __forceinline__ LogSum empty_log_sum() {
-    return {-infinity_double(), 0.0};
-}
-
-__device__ __forceinline__ float relative_exp(double x, double largest, double inverse_epsilon) {
-    return expf(static_cast<float>((x - largest) * inverse_epsilon));
-}
-
-// Four at a time: the sum is rescaled at most once for them.
-__device__ __forceinline__ void add_four(LogSum& s, const double (&x)[4], double inverse_epsilon) {
-    const double most = fmax(fmax(x[0], x[1]), fmax(x[2], x[3]));
-    if (most == -infinity_double())
-        return;
-    if (most > s.largest) {
-        s.sum *= relative_exp(s.largest, most, inverse_epsilon);
-        s.largest = most;
-    }
-#pragma unroll
-    for (int e = 0; e < 4; e++)
-        s.sum += relative_exp(x[e], s.largest, inverse_epsilon);
-}
-
-__device__ __forceinline__ LogSum join(const LogSum& a, const LogSum& b, double inverse_epsilon) {
-    const double most = fmax(a.largest, b.largest);
-    if (most == -infinity_double())
-        return a;
-    return {most,
-            a.sum * exp((a.largest - most) * inverse_epsilon) + b.sum * exp((b.largest - most) * inverse_epsilon)};
-}
-
-__device__ __forceinline__ LogSum warp_join(LogSum s, double inverse_epsilon) {
-    for (int step = 16; step > 0; step /= 2) {
-        const LogSum other = {__shfl_xor_sync(full_warp, s.largest, step), __shfl_xor_sync(full_warp, s.sum, step)};
-        s = join(s, other, inverse_epsilon);
-    }
-    return s;
-}
-
-constexpr int sinkhorn_warps = 8;
 constexpr int sinkhorn_chunk = 256; // rows of a column partial
 
 } // namespace bs
 
 // f[i] from g: one block per row.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_sinkhorn_f32_rows(const float* cost, long long stride, int columns, const double* a, const double* g,
-                         double epsilon, double inverse_epsilon, double* f) {
-    __shared__ bs::LogSum warps[bs::sinkhorn_warps];
+    bs_sinkhorn_rows(const bs::Element* cost, long long stride, int columns, const double* a, const double* g,
+                     double epsilon, double inverse_epsilon, double* f) {
+    __shared__ bs::PotentialSum warps[bs::sinkhorn_warps];
     const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
-    const float* row = cost + static_cast<long long>(blockIdx.x) * stride;
-    bs::LogSum s = bs::empty_log_sum();
+    const bs::Element* row = cost + static_cast<long long>(blockIdx.x) * stride;
+    bs::PotentialSum s = bs::empty_potential_sum();
     for (int j = thread; j < columns; j += 4 * threads) {
         double x[4];
 #pragma unroll
@@ -86,13 +40,13 @@ extern "C" __global__ void __launch_bounds__(256)
 // Column sums over chunks of 256 rows, [chunks, columns]: a lane has a column, so that a warp reads whole lines, and
 // the eight warps of a block share the rows of the chunk.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_sinkhorn_f32_column_partials(const float* cost, long long stride, int rows, int columns, const double* f,
-                                    double inverse_epsilon, double* largest, double* sums) {
-    __shared__ bs::LogSum warps[bs::sinkhorn_warps][32];
+    bs_sinkhorn_column_partials(const bs::Element* cost, long long stride, int rows, int columns, const double* f,
+                                double inverse_epsilon, double* largest, double* sums) {
+    __shared__ bs::PotentialSum warps[bs::sinkhorn_warps][32];
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
     const int j = static_cast<int>(blockIdx.x) * 32 + lane;
     const int end = min(rows, (static_cast<int>(blockIdx.y) + 1) * bs::sinkhorn_chunk);
-    bs::LogSum s = bs::empty_log_sum();
+    bs::PotentialSum s = bs::empty_potential_sum();
     if (j < columns) {
         for (int i = static_cast<int>(blockIdx.y) * bs::sinkhorn_chunk + warp; i < end; i += 4 * bs::sinkhorn_warps) {
             double x[4];
@@ -117,15 +71,14 @@ extern "C" __global__ void __launch_bounds__(256)
 // Joins the chunks in their order: the next g, and per block the squared violation of the column marginal by the g that
 // led to these sums.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_sinkhorn_f32_columns(const double* largest, const double* sums, int chunks, int columns, const double* b,
-                            const double* g, double epsilon, double inverse_epsilon, double* next_g,
-                            double* violation) {
+    bs_sinkhorn_columns(const double* largest, const double* sums, int chunks, int columns, const double* b,
+                        const double* g, double epsilon, double inverse_epsilon, double* next_g, double* violation) {
     __shared__ double warps[bs::sinkhorn_warps];
     const int thread = static_cast<int>(threadIdx.x);
     const int j = static_cast<int>(blockIdx.x) * 256 + thread;
     double square = 0.0;
     if (j < columns) {
-        bs::LogSum s = bs::empty_log_sum();
+        bs::PotentialSum s = bs::empty_potential_sum();
         for (int chunk = 0; chunk < chunks; chunk++) {
             const long long at = static_cast<long long>(chunk) * columns + j;
             s = bs::join(s, {largest[at], sums[at]}, inverse_epsilon);
@@ -149,16 +102,16 @@ extern "C" __global__ void __launch_bounds__(256)
 // coupling_ij = exp((f_i + g_j - C_ij) / eps), the change from what the matrix held, and its square per row: one block
 // per row. change may be null; values below 1e-30 are set to zero in it.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_sinkhorn_f32_coupling(const float* cost, long long stride, int columns, const double* f, const double* g,
-                             double inverse_epsilon, float* coupling, long long coupling_stride, float* change,
-                             long long change_stride, double* row_change) {
+    bs_sinkhorn_coupling(const bs::Element* cost, long long stride, int columns, const double* f, const double* g,
+                         double inverse_epsilon, bs::Element* coupling, long long coupling_stride, float* change,
+                         long long change_stride, double* row_change) {
     __shared__ double warps[bs::sinkhorn_warps];
     const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
     const long long i = blockIdx.x;
     double squares = 0.0;
     for (int j = thread; j < columns; j += threads) {
-        const float value = expf(static_cast<float>((f[i] + g[j] - cost[i * stride + j]) * inverse_epsilon));
-        const double difference = static_cast<double>(value) - coupling[i * coupling_stride + j];
+        const bs::Element value = static_cast<bs::Element>(exp((f[i] + g[j] - cost[i * stride + j]) * inverse_epsilon));
+        const double difference = static_cast<double>(value) - static_cast<double>(coupling[i * coupling_stride + j]);
         coupling[i * coupling_stride + j] = value;
         squares = fma(difference, difference, squares);
         if (change != nullptr)
@@ -174,4 +127,15 @@ extern "C" __global__ void __launch_bounds__(256)
     for (int w = 1; w < threads / 32; w++)
         squares += warps[w];
     row_change[i] = squares;
+}
+
+// The sum of count partial results, by one block; sum may be one of them.
+extern "C" __global__ void __launch_bounds__(256) bs_sinkhorn_sum(const double* parts, long long count, double* sum) {
+    __shared__ double warps[bs::warp_size];
+    double total = 0.0;
+    for (long long i = threadIdx.x; i < count; i += blockDim.x)
+        total += parts[i];
+    total = bs::block_sum(total, warps);
+    if (threadIdx.x == 0)
+        *sum = total;
 }

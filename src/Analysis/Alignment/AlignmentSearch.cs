@@ -1,3 +1,4 @@
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Alignment;
@@ -112,15 +113,14 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
     /// <summary>Mean cost between the two couplings' row-wise best matches, over the mean cost of the domain.</summary>
     internal static double Displacement(Matrix<double> one, Matrix<double> other, Matrix<double> cost)
     {
-        double sum = 0, mean = 0;
-        for (int i = 0; i < one.Rows; i++) sum += cost.Row(Best(one.Row(i)))[Best(other.Row(i))];
-        for (int i = 0; i < cost.Rows; i++)
+        double sum = 0;
+        Span<double> between = stackalloc double[1];
+        for (int i = 0; i < one.Rows; i++)
         {
-            double row = 0;
-            foreach (double c in cost.Row(i)) row += c;
-            mean += row / cost.Columns;
+            cost.View.RowBlock(Best(one.Row(i)), 1).ColumnBlock(Best(other.Row(i)), 1).CopyTo(between);
+            sum += between[0];
         }
-        mean /= cost.Rows;
+        double mean = MatrixElements.Summarise(cost.View).Sum / ((double)cost.Rows * cost.Columns);
         return mean > 0 ? sum / one.Rows / mean : 0;
     }
 

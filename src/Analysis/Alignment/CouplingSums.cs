@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Numerics;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Alignment;
@@ -7,32 +6,31 @@ namespace BioSup.Analysis.Alignment;
 /// <summary>Sums over a coupling, in double and in row order.</summary>
 internal readonly record struct CouplingSums(double Mass, double Entropy, double RowError, double ColumnError, double Between)
 {
-    public static CouplingSums Of<T>(MatrixView<T> coupling, MatrixView<T> between, ReadOnlySpan<double> p, ReadOnlySpan<double> q) where T : unmanaged, IFloatingPointIeee754<T>
+    /// <param name="coupling">[n, m], in host memory.</param>
+    /// <param name="between">The sum of the fused cost over the coupling.</param>
+    /// <param name="p">Masses of the rows.</param>
+    /// <param name="q">Masses of the columns.</param>
+    public static CouplingSums Of(Matrix<double> coupling, double between, ReadOnlySpan<double> p, ReadOnlySpan<double> q)
     {
-        double mass = 0, entropy = 0, rowError = 0, cost = 0;
+        double mass = 0, entropy = 0, rowError = 0;
         double[] columns = new double[coupling.Columns];
         for (int i = 0; i < coupling.Rows; i++)
         {
-            ReadOnlySpan<T> row = coupling.Row(i);
+            ReadOnlySpan<double> row = coupling.Row(i);
             double sum = 0;
             for (int j = 0; j < row.Length; j++)
             {
-                double t = double.CreateTruncating(row[j]);
+                double t = row[j];
                 sum += t;
                 columns[j] += t;
                 if (t > 0) entropy -= t * Math.Log(t);
-            }
-            if (between.Rows > 0)
-            {
-                ReadOnlySpan<T> m = between.Row(i);
-                for (int j = 0; j < row.Length; j++) cost += double.CreateTruncating(m[j]) * double.CreateTruncating(row[j]);
             }
             rowError += Math.Abs(sum - p[i]);
             mass += sum;
         }
         double columnError = 0;
         for (int j = 0; j < columns.Length; j++) columnError += Math.Abs(columns[j] - q[j]);
-        return new CouplingSums(mass, entropy, rowError, columnError, cost);
+        return new CouplingSums(mass, entropy, rowError, columnError, between);
     }
 }
 

@@ -10,25 +10,32 @@ internal static class DecoyTargets
 {
     private const int Groups = 8;
 
-    public static Matrix<double> ClusterPermuted(Matrix<double> cost, ulong seed, int decoy)
+    /// <param name="source">A cost [n, n] in any memory; it is looked at on the host.</param>
+    /// <param name="seed">Seed of the arrangements.</param>
+    /// <param name="decoy">Which arrangement.</param>
+    /// <returns>The decoy, in the memory of the cost.</returns>
+    public static Matrix<double> ClusterPermuted(Matrix<double> source, ulong seed, int decoy)
     {
+        using Relocated<double> readable = source.OnHost();
+        Matrix<double> cost = readable.Matrix;
         CounterRandom random = new(seed, stream: 0x6465636FUL + (ulong)decoy);
         int n = cost.Rows, k = Math.Min(Groups, n);
         int[] group = GroupByLandmarks(cost, k);
         (double[,] mean, int[] shuffled) = (BlockMeans(cost, group, k), [.. Enumerable.Range(0, k)]);
         do random.Shuffle<int>(shuffled);
         while (k > 2 && shuffled.Select((to, from) => to == from ? 1 : 0).Sum() > 1);
-        Matrix<double> decoyCost = cost.Device.AllocateMatrix<double>(n, n);
+        double[] row = new double[n];
+        Matrix<double> decoyCost = source.Device.AllocateMatrix<double>(n, n);
         for (int i = 0; i < n; i++)
         {
             ReadOnlySpan<double> from = cost.Row(i);
-            Span<double> to = decoyCost.Row(i);
             for (int j = 0; j < n; j++)
             {
                 int a = group[i], b = group[j];
                 double shift = a == b ? 0 : mean[shuffled[a], shuffled[b]] - mean[a, b];
-                to[j] = i == j ? from[j] : Math.Max(0, from[j] + shift);
+                row[j] = i == j ? from[j] : Math.Max(0, from[j] + shift);
             }
+            decoyCost.View.RowBlock(i, 1).CopyFrom(row);
         }
         return decoyCost;
     }

@@ -19,17 +19,17 @@ internal static class DistanceCorrelation
     /// <returns>In [-1, 1]; 0 where a domain has no spread of distances.</returns>
     public static double Of(Matrix<double> c1, Matrix<double> c2, Matrix<double> coupling)
     {
+        using Relocated<double> weights = coupling.At(c1.Device), readable = coupling.OnHost();
         using Matrix<double> left = c1.Device.AllocateMatrix<double>(c1.Rows, c2.Rows), both = c1.Device.AllocateMatrix<double>(c1.Rows, c2.Rows);
-        Gemm.Multiply(Transpose.No, Transpose.No, 1, c1.View, coupling.View, 0, left.View);
+        Gemm.Multiply(Transpose.No, Transpose.No, 1, c1.View, weights.Matrix.View, 0, left.View);
         Gemm.Multiply(Transpose.No, Transpose.Yes, 1, left.View, c2.View, 0, both.View);
-        double cross = 0;
+        double cross = GromovProduct.InnerProduct(both.View, weights.Matrix.View);
         double[] p = new double[c1.Rows], q = new double[c2.Rows];
         for (int i = 0; i < p.Length; i++)
         {
-            ReadOnlySpan<double> mass = coupling.Row(i), product = both.Row(i);
+            ReadOnlySpan<double> mass = readable.Matrix.Row(i);
             for (int j = 0; j < q.Length; j++)
             {
-                cross += mass[j] * product[j];
                 p[i] += mass[j];
                 q[j] += mass[j];
             }
@@ -42,19 +42,25 @@ internal static class DistanceCorrelation
 
     private static (double Mean, double Variance) Moments(Matrix<double> cost, double[] mass)
     {
+        (double[] means, double[] squares) = RowMoments(cost, mass);
         double mean = 0, square = 0;
         for (int i = 0; i < mass.Length; i++)
         {
-            ReadOnlySpan<double> row = cost.Row(i);
-            double rowMean = 0, rowSquare = 0;
-            for (int j = 0; j < mass.Length; j++)
-            {
-                rowMean += mass[j] * row[j];
-                rowSquare += mass[j] * row[j] * row[j];
-            }
-            mean += mass[i] * rowMean;
-            square += mass[i] * rowSquare;
+            mean += mass[i] * means[i];
+            square += mass[i] * squares[i];
         }
         return (mean, Math.Max(0, square - mean * mean));
+    }
+
+    /// <summary>Per row of a cost, the weighted sums of its elements and of their squares.</summary>
+    internal static (double[] Means, double[] Squares) RowMoments(Matrix<double> cost, double[] weights)
+    {
+        using DeviceBuffer<double> there = cost.Device.Allocate<double>(weights.Length), means = cost.Device.Allocate<double>(cost.Rows), squares = cost.Device.Allocate<double>(cost.Rows);
+        there.CopyFrom(weights);
+        GromovProduct.RowMoments(cost.View, there.View, means.View, squares.View);
+        double[] mean = new double[cost.Rows], square = new double[cost.Rows];
+        means.CopyTo(mean);
+        squares.CopyTo(square);
+        return (mean, square);
     }
 }

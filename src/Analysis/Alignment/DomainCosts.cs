@@ -16,25 +16,21 @@ public static class DomainCosts
     public static DomainCostResult Build(Matrix<double> x, DomainCostOptions options, string name = "points", CancellationToken cancellation = default)
     {
         InputChecks.RequireFinite(x, name);
-        using Matrix<double> points = Copy(x);
-        if (options.RowNormalisation == RowNormalisation.L2 && options.Cost != DomainCost.Precomputed) NormaliseRows(points);
-        Matrix<double> cost = x.Device.AllocateMatrix<double>(x.Rows, x.Rows);
+        if (options.Cost == DomainCost.Precomputed) InputChecks.RequireSquareFinite(x, name);
+        bool precomputed = options.Cost == DomainCost.Precomputed;
+        using Matrix<double>? points = precomputed ? null : options.RowNormalisation == RowNormalisation.L2 ? NormalisedRows(x) : Copy(x);
+        Matrix<double> cost = precomputed ? Copy(x) : x.Device.AllocateMatrix<double>(x.Rows, x.Rows);
         try
         {
-            int components = 1;
+            int components = 1, directionless = 0;
             long unreachable = 0;
-            switch (options.Cost)
+            if (points is not null)
             {
-                case DomainCost.Geodesic: (components, unreachable) = Geodesics(points, options, name, cost, cancellation); break;
-                case DomainCost.Precomputed:
-                    InputChecks.RequireSquareFinite(x, name);
-                    for (int i = 0; i < x.Rows; i++) x.Row(i).CopyTo(cost.Row(i));
-                    break;
-                default:
-                    PairwiseDistance.ComputeSelf(Metric(options.Cost), points.View, cost.View, DistanceForm.Direct);
-                    break;
+                DistanceMetric metric = options.Cost == DomainCost.Geodesic ? options.GraphMetric : Metric(options.Cost);
+                if (options.Cost == DomainCost.Geodesic) (components, unreachable) = Geodesics(points, options, name, cost, cancellation);
+                else PairwiseDistance.ComputeSelf(metric, points.View, cost.View, DistanceForm.Direct);
+                directionless = CountDirectionless(points, metric);
             }
-            int directionless = options.Cost == DomainCost.Precomputed ? 0 : CountDirectionless(points, options.Cost == DomainCost.Geodesic ? options.GraphMetric : Metric(options.Cost));
             double divisor = Divide(cost, options.Scale, name);
             return new DomainCostResult { Cost = cost, Divisor = divisor, Components = components, UnreachablePairs = unreachable, DirectionlessRows = directionless };
         }
@@ -48,9 +44,9 @@ public static class DomainCosts
     /// <summary>A copy with every row divided by its Euclidean norm, as SCOT projects and scores; rows of zeros stay.</summary>
     public static Matrix<double> NormalisedRows(Matrix<double> x)
     {
-        Matrix<double> copy = Copy(x);
+        using Matrix<double> copy = x.CopyOnHost();
         NormaliseRows(copy);
-        return copy;
+        return copy.CopyAt(x.Device);
     }
 
     private static DistanceMetric Metric(DomainCost cost) => cost switch
@@ -74,22 +70,9 @@ public static class DomainCosts
 
     private static long ReplaceInfinite(Matrix<double> cost)
     {
-        double largest = 0;
-        for (int i = 0; i < cost.Rows; i++)
-            foreach (double value in cost.Row(i))
-                if (double.IsFinite(value)) largest = Math.Max(largest, value);
-        long count = 0;
-        for (int i = 0; i < cost.Rows; i++)
-        {
-            Span<double> row = cost.Row(i);
-            for (int j = 0; j < row.Length; j++)
-            {
-                if (double.IsFinite(row[j])) continue;
-                row[j] = largest;
-                count++;
-            }
-        }
-        return count;
+        MatrixSummary summary = MatrixElements.Summarise(cost.View);
+        MatrixElements.ReplaceNotFinite(cost.View, Math.Max(0, summary.Largest));
+        return summary.NotFinite;
     }
 
     private static double Divide(Matrix<double> cost, CostScale scale, string name)
@@ -97,56 +80,27 @@ public static class DomainCosts
         double divisor = scale switch
         {
             CostScale.None => 1,
-            CostScale.Max => Largest(cost),
-            CostScale.Mean => Mean(cost),
+            CostScale.Max => MatrixElements.Summarise(cost.View).Largest,
+            CostScale.Mean => MatrixElements.Summarise(cost.View).Sum / ((double)cost.Rows * cost.Columns),
             _ => Median(cost),
         };
         if (!(divisor > 0))
             throw new DataException(name, null, string.Create(CultureInfo.InvariantCulture, $"the cost cannot be scaled by its {scale.ToString().ToLowerInvariant()}, which is {divisor}: are all points the same?"));
         if (scale == CostScale.None) return 1;
-        for (int i = 0; i < cost.Rows; i++)
-        {
-            Span<double> row = cost.Row(i);
-            for (int j = 0; j < row.Length; j++) row[j] /= divisor;
-        }
+        MatrixElements.Divide(cost.View, divisor);
         return divisor;
-    }
-
-    private static double Largest(Matrix<double> cost)
-    {
-        double largest = double.NegativeInfinity;
-        for (int i = 0; i < cost.Rows; i++)
-            foreach (double value in cost.Row(i)) largest = Math.Max(largest, value);
-        return largest;
-    }
-
-    private static double Mean(Matrix<double> cost)
-    {
-        double sum = 0;
-        for (int i = 0; i < cost.Rows; i++)
-        {
-            double row = 0;
-            foreach (double value in cost.Row(i)) row += value;
-            sum += row;
-        }
-        return sum / ((double)cost.Rows * cost.Columns);
     }
 
     private static double Median(Matrix<double> cost)
     {
         double[] values = new double[checked(cost.Rows * cost.Columns)];
-        for (int i = 0; i < cost.Rows; i++) cost.Row(i).CopyTo(values.AsSpan(i * cost.Columns));
+        cost.View.CopyTo(values);
         Array.Sort(values);
         int middle = values.Length / 2;
         return values.Length % 2 == 1 ? values[middle] : 0.5 * (values[middle - 1] + values[middle]);
     }
 
-    internal static Matrix<double> Copy(Matrix<double> x)
-    {
-        Matrix<double> copy = x.Device.AllocateMatrix<double>(x.Rows, x.Columns);
-        for (int i = 0; i < x.Rows; i++) x.Row(i).CopyTo(copy.Row(i));
-        return copy;
-    }
+    internal static Matrix<double> Copy(Matrix<double> x) => x.CopyAt(x.Device);
 
     private static void NormaliseRows(Matrix<double> points)
     {
@@ -165,10 +119,11 @@ public static class DomainCosts
     private static int CountDirectionless(Matrix<double> points, DistanceMetric metric)
     {
         if (metric is not (DistanceMetric.Cosine or DistanceMetric.Correlation)) return 0;
+        using Relocated<double> readable = points.OnHost();
         int count = 0;
         for (int i = 0; i < points.Rows; i++)
         {
-            ReadOnlySpan<double> row = points.Row(i);
+            ReadOnlySpan<double> row = readable.Matrix.Row(i);
             if (row.IndexOfAnyExcept(metric == DistanceMetric.Correlation ? row[0] : 0.0) < 0) count++;
         }
         return count;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Alignment;
@@ -87,13 +88,7 @@ internal static class EpsilonCheck
         }
     }
 
-    private static double Largest(Matrix<double> cost)
-    {
-        double largest = 0;
-        for (int i = 0; i < cost.Rows; i++)
-            foreach (double value in cost.Row(i)) largest = Math.Max(largest, Math.Abs(value));
-        return largest;
-    }
+    private static double Largest(Matrix<double> cost) => MatrixElements.Summarise(cost.View).LargestMagnitude;
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -68,11 +68,12 @@ public static class GromovAlignment
     /// <summary>exp of the mean entropy of the rows, each normalised to 1.</summary>
     public static double MeanPartners(Matrix<double> coupling)
     {
+        using Relocated<double> readable = coupling.OnHost();
         double entropy = 0;
         for (int i = 0; i < coupling.Rows; i++)
         {
             double mass = 0, sum = 0;
-            foreach (double t in coupling.Row(i))
+            foreach (double t in readable.Matrix.Row(i))
             {
                 mass += t;
                 if (t > 0) sum -= t * Math.Log(t);

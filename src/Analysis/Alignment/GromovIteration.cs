@@ -19,6 +19,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     private readonly SinkhornOptions _inner;
     private readonly Matrix<T>? _fused;
     private readonly int _n, _m;
+    private readonly (double[] P, double[] Q) _masses;
     private readonly List<IDisposable> _owned = [];
     private readonly GromovOperands<T> _operands;
     private readonly GromovOperands<float>? _singleOperands;
@@ -35,6 +36,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     {
         (_device, _options, _fused, _n, _m) = (c1.Device, options, fused, c1.Rows, c2.Rows);
         _inner = options.EffectiveInner;
+        _masses = (p, q);
         _p = Own(_device.Allocate<double>(_n));
         _q = Own(_device.Allocate<double>(_m));
         _p.CopyFrom(p);
@@ -53,7 +55,8 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
         _g = Own(_device.Allocate<double>(_m));
         _rowChange = Own(_device.Allocate<double>(_n));
         _sinkhorn = Own(new SinkhornWorkspace<T>(_device, _n, _m));
-        FillCoupling(initial, p, q);
+        if (initial is null) MatrixElements.OuterProduct(_p.View, _q.View, _coupling.View);
+        else _device.Copy(initial.Buffer.View.Slice(0, (long)_n * _m), _coupling.Buffer.View);
     }
 
     public GromovResult Run(IProgressReporter progress, CancellationToken cancellation)
@@ -142,13 +145,15 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     {
         GromovProduct.Multiply(_operands, _coupling.View, _product.View);
         double loss = GromovProduct.Objective(_operands, _product.View, _coupling.View);
-        CouplingSums sums = CouplingSums.Of(_coupling.View, _fused is null ? default : _fused.View, _p.View.Host, _q.View.Host);
+        double between = _fused is null ? 0 : GromovProduct.InnerProduct(_fused.View, _coupling.View);
+        Matrix<double> coupling = CouplingOnHost();
+        CouplingSums sums = CouplingSums.Of(coupling, between, _masses.P, _masses.Q);
         double total = _options.Alpha * loss + (1 - _options.Alpha) * sums.Between;
         double potEpsilon = _options.Convention == EpsilonConvention.Pot ? _options.Epsilon : 2 * _options.Epsilon;
         double ticks = Stopwatch.Frequency;
         GromovResult result = new()
         {
-            Coupling = _coupling.ToDouble(),
+            Coupling = coupling,
             Loss = loss,
             FusedLoss = total,
             Entropy = sums.Entropy,
@@ -168,19 +173,16 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
         return result;
     }
 
-    private void FillCoupling(Matrix<T>? initial, double[] p, double[] q)
+    /// <summary>What the caller gets and looks at row by row.</summary>
+    private Matrix<double> CouplingOnHost()
     {
-        for (int i = 0; i < _n; i++)
-        {
-            Span<T> row = _coupling.Row(i);
-            if (initial is not null) initial.Row(i).CopyTo(row);
-            else for (int j = 0; j < _m; j++) row[j] = T.CreateTruncating(p[i] * q[j]);
-        }
+        using Matrix<double> wide = MatrixElements.Convert<T, double>(_coupling.View);
+        return wide.CopyOnHost();
     }
 
     private GromovOperands<float> PrepareSingle(Matrix<T> c1, Matrix<T> c2)
     {
-        using Matrix<float> first = c1.ToSingle(), second = c2.ToSingle();
+        using Matrix<float> first = MatrixElements.Convert<T, float>(c1.View), second = MatrixElements.Convert<T, float>(c2.View);
         return GromovProduct.Prepare(_options.Loss, first.View, second.View, _p.View, _q.View);
     }
 

@@ -1,4 +1,5 @@
 using System.Globalization;
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Alignment;
@@ -9,9 +10,11 @@ internal static class InputChecks
     public static void RequireFinite(Matrix<double> matrix, string name)
     {
         if (matrix.Rows == 0 || matrix.Columns == 0) throw new DataException(name, null, $"the matrix is empty ({matrix.Rows} x {matrix.Columns}).");
+        if (MatrixElements.Summarise(matrix.View).NotFinite == 0) return;
+        using Relocated<double> readable = matrix.OnHost();
         for (int i = 0; i < matrix.Rows; i++)
         {
-            ReadOnlySpan<double> row = matrix.Row(i);
+            ReadOnlySpan<double> row = readable.Matrix.Row(i);
             for (int j = 0; j < row.Length; j++)
                 if (!double.IsFinite(row[j]))
                     throw new DataException(name, $"row {i}, column {j}", string.Create(CultureInfo.InvariantCulture, $"the value is {row[j]}; every value must be finite."));
@@ -34,16 +37,19 @@ internal static class InputChecks
     public static void RequireCoupling(Matrix<double> matrix, int rows, int columns, string name)
     {
         RequireShapeFinite(matrix, rows, columns, name);
-        double total = 0;
-        for (int i = 0; i < rows; i++)
+        MatrixSummary summary = MatrixElements.Summarise(matrix.View);
+        if (summary.Smallest < 0) RefuseNegative(matrix, name);
+        if (Math.Abs(summary.Sum - 1) > 1e-3) throw new DataException(name, null, string.Create(CultureInfo.InvariantCulture, $"the masses sum to {summary.Sum}; a coupling sums to 1."));
+    }
+
+    private static void RefuseNegative(Matrix<double> matrix, string name)
+    {
+        using Relocated<double> readable = matrix.OnHost();
+        for (int i = 0; i < matrix.Rows; i++)
         {
-            ReadOnlySpan<double> row = matrix.Row(i);
-            for (int j = 0; j < columns; j++)
-            {
+            ReadOnlySpan<double> row = readable.Matrix.Row(i);
+            for (int j = 0; j < row.Length; j++)
                 if (row[j] < 0) throw new DataException(name, $"row {i}, column {j}", string.Create(CultureInfo.InvariantCulture, $"the mass is {row[j]}; masses must not be negative."));
-                total += row[j];
-            }
         }
-        if (Math.Abs(total - 1) > 1e-3) throw new DataException(name, null, string.Create(CultureInfo.InvariantCulture, $"the masses sum to {total}; a coupling sums to 1."));
     }
 }

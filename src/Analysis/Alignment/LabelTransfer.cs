@@ -45,7 +45,7 @@ public static class LabelTransfer
 {
     private const int Renamings = 999;
 
-    /// <param name="coupling">[n, m].</param>
+    /// <param name="coupling">[n, m], in any memory.</param>
     /// <param name="first">Labels of the first domain [n].</param>
     /// <param name="second">Labels of the second domain [m].</param>
     /// <param name="seed">Seed of the random renamings.</param>
@@ -53,6 +53,7 @@ public static class LabelTransfer
     {
         if (first.Count != coupling.Rows) throw new DataException("labels of the first domain", null, $"{first.Count} labels were given for {coupling.Rows} rows of the coupling.");
         if (second.Count != coupling.Columns) throw new DataException("labels of the second domain", null, $"{second.Count} labels were given for {coupling.Columns} columns of the coupling.");
+        using Relocated<double> readable = coupling.OnHost();
         string[] classes = [.. first.Concat(second).Distinct().Order(StringComparer.Ordinal)];
         int[] x = Encode(first, classes), y = Encode(second, classes);
         int k = classes.Length;
@@ -60,7 +61,7 @@ public static class LabelTransfer
         double[] mass = new double[k];
         for (int i = 0; i < coupling.Rows; i++)
         {
-            ReadOnlySpan<double> row = coupling.Row(i);
+            ReadOnlySpan<double> row = readable.Matrix.Row(i);
             Array.Clear(mass);
             int best = 0;
             for (int j = 0; j < row.Length; j++)
@@ -98,11 +99,12 @@ public static class LabelTransfer
         using Matrix<int> indices = target.Device.AllocateMatrix<int>(projected.Rows, neighbours);
         using Matrix<double> distances = target.Device.AllocateMatrix<double>(projected.Rows, neighbours);
         KNearestNeighbours.Search(DistanceMetric.Euclidean, projected.View, target.View, indices.View, distances.View);
+        using Relocated<int> found = indices.OnHost();
         double[] votes = new double[classes.Length];
         for (int i = 0; i < projected.Rows; i++)
         {
             Array.Clear(votes);
-            foreach (int j in indices.Row(i)) votes[y[j]]++;
+            foreach (int j in found.Matrix.Row(i)) votes[y[j]]++;
             counts[x[i]][Largest(votes)]++;
         }
         return new ConfusionMatrix(classes, counts);

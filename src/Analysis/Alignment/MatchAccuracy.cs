@@ -16,19 +16,22 @@ public sealed record FosctTm(double FirstToSecond, double SecondToFirst, double[
 public static class MatchAccuracy
 {
     /// <summary>Row i of the result is sum_j T_ij y_j / sum_j T_ij: the first domain's cells in the second domain's coordinates, [n, d].</summary>
+    /// <param name="coupling">[n, m], in any memory.</param>
+    /// <param name="y">[m, d].</param>
+    /// <returns>[n, d] in the memory of y.</returns>
     public static Matrix<double> BarycentricProjection(Matrix<double> coupling, Matrix<double> y)
     {
         if (coupling.Columns != y.Rows) throw new DataException("coupling", null, $"the coupling has {coupling.Columns} columns; the second domain has {y.Rows} points.");
+        using Relocated<double> weights = coupling.At(y.Device);
+        using DeviceBuffer<double> mass = y.Device.Allocate<double>(coupling.Rows);
+        Kernels.Reductions.RowSums(weights.Matrix.View, mass.View);
+        double[] masses = new double[coupling.Rows];
+        mass.CopyTo(masses);
+        int empty = Array.FindIndex(masses, m => !(m > 0));
+        if (empty >= 0) throw new DataException("coupling", $"row {empty}", "the row carries no mass, so it has no projection.");
         Matrix<double> projected = y.Device.AllocateMatrix<double>(coupling.Rows, y.Columns);
-        Kernels.Gemm.Multiply(Kernels.Transpose.No, Kernels.Transpose.No, 1.0, coupling.View, y.View, 0.0, projected.View);
-        for (int i = 0; i < coupling.Rows; i++)
-        {
-            double mass = 0;
-            foreach (double t in coupling.Row(i)) mass += t;
-            if (!(mass > 0)) throw new DataException("coupling", $"row {i}", "the row carries no mass, so it has no projection.");
-            Span<double> row = projected.Row(i);
-            for (int d = 0; d < row.Length; d++) row[d] /= mass;
-        }
+        Kernels.Gemm.Multiply(Kernels.Transpose.No, Kernels.Transpose.No, 1.0, weights.Matrix.View, y.View, 0.0, projected.View);
+        Kernels.MatrixElements.DivideRows(projected.View, mass.View);
         return projected;
     }
 
@@ -41,12 +44,13 @@ public static class MatchAccuracy
         if (n < 2) throw new DataException("truth", null, "FOSCTTM needs at least two cells.");
         using Matrix<double> distances = first.Device.AllocateMatrix<double>(n, n);
         Kernels.PairwiseDistance.Compute(Kernels.DistanceMetric.Euclidean, first.View, second.View, distances.View, Kernels.DistanceForm.Direct);
+        using Relocated<double> readable = distances.OnHost();
         double[] truth = new double[n];
-        for (int i = 0; i < n; i++) truth[i] = distances.Row(i)[i];
+        for (int i = 0; i < n; i++) truth[i] = readable.Matrix.Row(i)[i];
         int[] rowCloser = new int[n], columnCloser = new int[n];
         for (int i = 0; i < n; i++)
         {
-            ReadOnlySpan<double> row = distances.Row(i);
+            ReadOnlySpan<double> row = readable.Matrix.Row(i);
             for (int j = 0; j < n; j++)
             {
                 if (row[j] < truth[i]) rowCloser[i]++;
@@ -64,12 +68,13 @@ public static class MatchAccuracy
     {
         int n = coupling.Rows;
         if (n != coupling.Columns || n < 2) throw new DataException(name, null, $"an identity correspondence needs a square coupling of at least two cells; this one is {n} x {coupling.Columns}.");
+        using Relocated<double> readable = coupling.OnHost();
         int[] rowCloser = new int[n], columnCloser = new int[n];
         double[] truth = new double[n];
-        for (int i = 0; i < n; i++) truth[i] = coupling.Row(i)[i];
+        for (int i = 0; i < n; i++) truth[i] = readable.Matrix.Row(i)[i];
         for (int i = 0; i < n; i++)
         {
-            ReadOnlySpan<double> row = coupling.Row(i);
+            ReadOnlySpan<double> row = readable.Matrix.Row(i);
             for (int j = 0; j < n; j++)
             {
                 if (row[j] > truth[i]) rowCloser[i]++;

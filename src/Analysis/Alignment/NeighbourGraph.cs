@@ -29,7 +29,9 @@ internal sealed class NeighbourGraph
         using Matrix<int> indices = x.Device.AllocateMatrix<int>(n, others);
         using Matrix<double> distances = x.Device.AllocateMatrix<double>(n, others);
         KNearestNeighbours.SearchSelf(options.GraphMetric, x.View, indices.View, distances.View);
-        return Symmetrise(indices, distances);
+        using Relocated<int> foundIndices = indices.OnHost();
+        using Relocated<double> foundDistances = distances.OnHost();
+        return Symmetrise(foundIndices.Matrix, foundDistances.Matrix);
     }
 
     /// <summary>Number of connected components.</summary>

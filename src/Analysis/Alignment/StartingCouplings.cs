@@ -16,10 +16,11 @@ internal static class StartingCouplings
     public static Matrix<double> Mirrored(Matrix<double> c1, Matrix<double> c2, Matrix<double> found)
     {
         double[] x = Ranks(WidestDirection(c1)), y = Ranks(WidestDirection(c2));
+        using Relocated<double> readable = found.OnHost();
         double covariance = 0, mass = 0;
         for (int i = 0; i < found.Rows; i++)
         {
-            ReadOnlySpan<double> row = found.Row(i);
+            ReadOnlySpan<double> row = readable.Matrix.Row(i);
             for (int j = 0; j < row.Length; j++)
             {
                 covariance += row[j] * (x[i] - 0.5) * (y[j] - 0.5);
@@ -27,7 +28,7 @@ internal static class StartingCouplings
             }
         }
         bool sameDirection = covariance / mass > 0;
-        return FromFeatures(found.Device, x.Length, y.Length, 1, (_, i) => x[i], (_, j) => sameDirection ? 1 - y[j] : y[j]);
+        return FromFeatures(c1.Device, x.Length, y.Length, 1, (_, i) => x[i], (_, j) => sameDirection ? 1 - y[j] : y[j]);
     }
 
     /// <summary>Points described by their distances to a few random landmarks; landmark l of one domain is paired with landmark l of the other.</summary>
@@ -40,18 +41,18 @@ internal static class StartingCouplings
             first[l] = random.NextInt32(c1.Rows);
             second[l] = random.NextInt32(c2.Rows);
         }
-        double[][] x = [.. first.Select(l => Ranks(c1.Row(l).ToArray()))], y = [.. second.Select(l => Ranks(c2.Row(l).ToArray()))];
+        double[][] x = [.. first.Select(l => Ranks(Row(c1, l)))], y = [.. second.Select(l => Ranks(Row(c2, l)))];
         return FromFeatures(c1.Device, c1.Rows, c2.Rows, Landmarks, (l, i) => x[l][i], (l, j) => y[l][j]);
     }
 
     /// <summary>Entropic transport with cost sum_l (x_il - y_jl)², which is smooth in both domains.</summary>
     private static Matrix<double> FromFeatures(ComputeDevice device, int n, int m, int features, Func<int, int, double> x, Func<int, int, double> y)
     {
-        using Matrix<double> cost = device.AllocateMatrix<double>(n, m);
+        using Matrix<double> costs = Relocation.HostOf(device).AllocateMatrix<double>(n, m);
         double sum = 0;
         for (int i = 0; i < n; i++)
         {
-            Span<double> row = cost.Row(i);
+            Span<double> row = costs.Row(i);
             for (int j = 0; j < m; j++)
             {
                 for (int l = 0; l < features; l++)
@@ -62,14 +63,16 @@ internal static class StartingCouplings
                 sum += row[j];
             }
         }
+        using Relocated<double> there = costs.At(device);
+        MatrixView<double> cost = there.Matrix.View;
         double epsilon = 0.1 * Math.Max(sum / ((double)n * m), 1e-12);
         using DeviceBuffer<double> p = device.Allocate<double>(n), q = device.Allocate<double>(m), f = device.Allocate<double>(n), g = device.Allocate<double>(m), change = device.Allocate<double>(n);
         p.CopyFrom(EntropicGromovWasserstein.Uniform(n));
         q.CopyFrom(EntropicGromovWasserstein.Uniform(m));
         using SinkhornWorkspace<double> workspace = new(device, n, m);
-        SinkhornScaling.Solve(workspace, cost.View, p.View, q.View, epsilon, f.View, g.View, SinkhornOptions.Pot with { Tolerance = 1e-7 });
+        SinkhornScaling.Solve(workspace, cost, p.View, q.View, epsilon, f.View, g.View, SinkhornOptions.Pot with { Tolerance = 1e-7 });
         Matrix<double> coupling = device.AllocateMatrix<double>(n, m);
-        SinkhornScaling.UpdateCoupling(cost.View, f.View, g.View, epsilon, coupling.View, change.View, default);
+        SinkhornScaling.UpdateCoupling(cost, f.View, g.View, epsilon, coupling.View, change.View, default);
         return coupling;
     }
 
@@ -77,31 +80,36 @@ internal static class StartingCouplings
     private static double[] WidestDirection(Matrix<double> cost)
     {
         int n = cost.Rows;
-        double[] rowMean = new double[n], x = new double[n], next = new double[n];
-        double mean = 0;
+        double[] uniform = new double[n], x = new double[n];
         for (int i = 0; i < n; i++)
         {
-            foreach (double c in cost.Row(i)) rowMean[i] += c * c / n;
-            mean += rowMean[i] / n;
+            uniform[i] = 1.0 / n;
             // A start without structure that needs no generator.
             x[i] = i * 0.6180339887498949 % 1 - 0.5;
         }
+        double[] rowMean = DistanceCorrelation.RowMoments(cost, uniform).Squares;
+        double mean = rowMean.Sum() / n;
         for (int iteration = 0; iteration < PowerIterations; iteration++)
         {
             double total = x.Sum(), weighted = 0, squares = 0;
             for (int j = 0; j < n; j++) weighted += rowMean[j] * x[j];
+            double[] next = DistanceCorrelation.RowMoments(cost, x).Squares;
             for (int i = 0; i < n; i++)
             {
-                ReadOnlySpan<double> row = cost.Row(i);
-                double sum = 0;
-                for (int j = 0; j < n; j++) sum += row[j] * row[j] * x[j];
-                next[i] = -0.5 * (sum - rowMean[i] * total - weighted + mean * total);
+                next[i] = -0.5 * (next[i] - rowMean[i] * total - weighted + mean * total);
                 squares += next[i] * next[i];
             }
             double scale = squares > 0 ? 1 / Math.Sqrt(squares) : 0;
             for (int i = 0; i < n; i++) x[i] = next[i] * scale;
         }
         return x;
+    }
+
+    private static double[] Row(Matrix<double> cost, int row)
+    {
+        double[] values = new double[cost.Columns];
+        cost.View.RowBlock(row, 1).CopyTo(values);
+        return values;
     }
 
     /// <summary>Ranks scaled to [0, 1].</summary>

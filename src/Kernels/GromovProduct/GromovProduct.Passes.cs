@@ -94,4 +94,26 @@ public static unsafe partial class GromovProduct
             for (; j < Columns; j++) target[j] += addend[j];
         }
     }
+
+    private struct MomentsJob<T> : IBlockJob where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        public T* Cost;
+        public long Stride;
+        public int Columns;
+        public double* Weights, Means, Squares;
+
+        public readonly void Execute(long block, int worker)
+        {
+            T* cost = Cost + block * Stride;
+            double mean = 0, square = 0;
+            for (int k = 0; k < Columns; k++)
+            {
+                double x = double.CreateTruncating(cost[k]), weighted = Weights[k] * x;
+                mean += weighted;
+                square += weighted * x;
+            }
+            Means[block] = mean;
+            Squares[block] = square;
+        }
+    }
 }

@@ -21,12 +21,13 @@ public static unsafe partial class GromovProduct
         if (c1.Rows != c1.Columns) throw new ArgumentException($"C1 is {c1.Rows} x {c1.Columns}; a cost within a domain is square.", nameof(c1));
         if (c2.Rows != c2.Columns) throw new ArgumentException($"C2 is {c2.Rows} x {c2.Columns}; a cost within a domain is square.", nameof(c2));
         if (p.Length != c1.Rows || q.Length != c2.Rows) throw new ArgumentException($"The masses have {p.Length} and {q.Length} elements; the costs are for {c1.Rows} and {c2.Rows}.");
-        RequireCpu(c1.Device);
+        CudaDevice? gpu = c1.Device as CudaDevice;
+        if (gpu is null) RequireCpu(c1.Device);
         bool symmetric = IsSymmetric(c1) && IsSymmetric(c2);
         Matrix<T> left = c1.Device.AllocateMatrix<T>(c1.Rows, c1.Rows), right = c1.Device.AllocateMatrix<T>(c2.Rows, c2.Rows);
         DeviceBuffer<double> rowTerm = c1.Device.Allocate<double>(c1.Rows), columnTerm = c1.Device.Allocate<double>(c2.Rows);
-        FillTerm(loss, first: true, c1, p, symmetric, rowTerm.Pointer, left.View);
-        FillTerm(loss, first: false, c2, q, symmetric, columnTerm.Pointer, right.View);
+        FillTerm(gpu, loss, first: true, c1, p, symmetric, rowTerm.View, left.View);
+        FillTerm(gpu, loss, first: false, c2, q, symmetric, columnTerm.View, right.View);
         return new GromovOperands<T>(left, right, rowTerm, columnTerm, symmetric);
     }
 
@@ -35,7 +36,7 @@ public static unsafe partial class GromovProduct
     {
         CheckShape(operands, coupling, nameof(coupling));
         CheckShape(operands, product, nameof(product));
-        if (KernelDispatch.Select(nameof(GromovProduct)) == KernelVariant.Reference)
+        if (product.Device.IsHost && KernelDispatch.Select(nameof(GromovProduct)) == KernelVariant.Reference)
         {
             ReferenceProduct(operands, coupling, product);
             return;
@@ -59,6 +60,11 @@ public static unsafe partial class GromovProduct
     {
         CheckShape(operands, product, nameof(product));
         CheckShape(operands, cost, nameof(cost));
+        if (cost.Device is CudaDevice gpu)
+        {
+            CudaLinearise(gpu, operands, product, scale, default, 0, default, 0, cost);
+            return;
+        }
         LineariseJob<T> job = new()
         {
             Product = product.Pointer, ProductStride = product.Stride, Cost = cost.Pointer, CostStride = cost.Stride, Columns = cost.Columns,
@@ -74,6 +80,13 @@ public static unsafe partial class GromovProduct
     public static void LineariseGeneral<T>(GromovOperands<T> operands, MatrixView<T> product, double scale, MatrixView<T> between, double weight,
         MatrixView<T> proximal, double epsilon, MatrixView<T> cost) where T : unmanaged, IFloatingPointIeee754<T>
     {
+        if (cost.Device is CudaDevice gpu)
+        {
+            CheckShape(operands, product, nameof(product));
+            CheckShape(operands, cost, nameof(cost));
+            CudaLinearise(gpu, operands, product, scale, between, weight, proximal, epsilon, cost);
+            return;
+        }
         Linearise(operands, product, scale, cost);
         ExtraTermsJob<T> job = new()
         {
@@ -87,6 +100,11 @@ public static unsafe partial class GromovProduct
     public static void Accumulate(MatrixView<float> addend, MatrixView<double> target)
     {
         if (addend.Rows != target.Rows || addend.Columns != target.Columns) throw new ArgumentException("The matrices differ in shape.", nameof(addend));
+        if (target.Device is CudaDevice gpu)
+        {
+            CudaAccumulate(gpu, addend, target);
+            return;
+        }
         AccumulateJob job = new() { Addend = addend.Pointer, AddendStride = addend.Stride, Target = target.Pointer, TargetStride = target.Stride, Columns = target.Columns };
         RequireCpu(target.Device).Pool.Run(target.Rows, ref job);
     }
@@ -96,6 +114,7 @@ public static unsafe partial class GromovProduct
     {
         CheckShape(operands, product, nameof(product));
         CheckShape(operands, coupling, nameof(coupling));
+        if (product.Device is CudaDevice gpu) return CudaObjective(gpu, operands.RowTerm.View, operands.ColumnTerm.View, product, coupling);
         double* rowTerm = operands.RowTerm.Pointer, columnTerm = operands.ColumnTerm.Pointer;
         double total = 0;
         for (int i = 0; i < product.Rows; i++)
@@ -108,9 +127,45 @@ public static unsafe partial class GromovProduct
         return total;
     }
 
-    private static void FillTerm<T>(GromovLoss loss, bool first, MatrixView<T> cost, DeviceSpan<double> mass, bool symmetric, double* term, MatrixView<T> transformed)
+    /// <summary>sum_ij product_ij coupling_ij.</summary>
+    public static double InnerProduct<T>(MatrixView<T> product, MatrixView<T> coupling) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        if (product.Rows != coupling.Rows || product.Columns != coupling.Columns) throw new ArgumentException("The matrices differ in shape.", nameof(coupling));
+        if (product.Device is CudaDevice gpu) return CudaObjective(gpu, default, default, product, coupling);
+        double total = 0;
+        for (int i = 0; i < product.Rows; i++)
+        {
+            ReadOnlySpan<T> x = product.Row(i), t = coupling.Row(i);
+            double sum = 0;
+            for (int j = 0; j < x.Length; j++) sum += double.CreateTruncating(x[j]) * double.CreateTruncating(t[j]);
+            total += sum;
+        }
+        return total;
+    }
+
+    /// <summary>Weighted sums over the rows of a cost and of its squares: means_i = sum_k weights_k c_ik, squares_i = sum_k weights_k c_ik².</summary>
+    public static void RowMoments<T>(MatrixView<T> cost, DeviceSpan<double> weights, DeviceSpan<double> means, DeviceSpan<double> squares) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        if (weights.Length != cost.Columns || means.Length != cost.Rows || squares.Length != cost.Rows)
+            throw new ArgumentException($"Vectors of {weights.Length}, {means.Length} and {squares.Length} elements do not fit a cost of {cost.Rows} x {cost.Columns}.", nameof(weights));
+        if (cost.Device is CudaDevice gpu)
+        {
+            CudaMoments(gpu, cost, weights, means, squares);
+            return;
+        }
+        MomentsJob<T> job = new() { Cost = cost.Pointer, Stride = cost.Stride, Columns = cost.Columns, Weights = weights.Pointer, Means = means.Pointer, Squares = squares.Pointer };
+        RequireCpu(cost.Device).Pool.Run(cost.Rows, ref job);
+    }
+
+    private static void FillTerm<T>(CudaDevice? gpu, GromovLoss loss, bool first, MatrixView<T> cost, DeviceSpan<double> mass, bool symmetric, DeviceSpan<double> terms, MatrixView<T> transformed)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
+        if (gpu is not null)
+        {
+            CudaFillTerm(gpu, loss, first, cost, mass, symmetric, terms, transformed);
+            return;
+        }
+        double* term = terms.Pointer;
         int n = cost.Rows;
         for (int i = 0; i < n; i++)
         {
@@ -136,6 +191,7 @@ public static unsafe partial class GromovProduct
 
     private static bool IsSymmetric<T>(MatrixView<T> cost) where T : unmanaged, IFloatingPointIeee754<T>
     {
+        if (cost.Device is CudaDevice gpu) return CudaIsSymmetric(gpu, cost);
         T tolerance = T.CreateTruncating(SymmetryTolerance);
         for (int i = 0; i < cost.Rows; i++)
             for (int j = 0; j < i; j++)

@@ -9,7 +9,7 @@ public static unsafe partial class SinkhornScaling
     /// <summary>
     /// coupling_ij = exp((f_i + g_j - C_ij) / epsilon), and the change from what the matrix held before.
     /// </summary>
-    /// <param name="rowChange">Scratch of n elements; on return the squared change of each row.</param>
+    /// <param name="rowChange">Scratch of n elements.</param>
     /// <param name="change">When not empty, receives the change in single precision [n, m], with values below 1e-30 set to zero.</param>
     /// <returns>Frobenius norm of the change.</returns>
     public static double UpdateCoupling<T>(MatrixView<T> cost, DeviceSpan<double> f, DeviceSpan<double> g, double epsilon, MatrixView<T> coupling,
@@ -18,7 +18,7 @@ public static unsafe partial class SinkhornScaling
         if (cost.Rows != coupling.Rows || cost.Columns != coupling.Columns) throw new ArgumentException("The cost and the coupling differ in shape.");
         if (f.Length != cost.Rows || rowChange.Length != cost.Rows || g.Length != cost.Columns) throw new ArgumentException("The potentials do not fit the cost.");
         if (cost.Device is CudaDevice cuda)
-            return UpdateCouplingCuda(cuda, DeviceKernels.Single(cost, nameof(SinkhornScaling)), f, g, epsilon, DeviceKernels.Single(coupling, nameof(SinkhornScaling)), rowChange, change);
+            return UpdateCouplingCuda(cuda, cost, f, g, epsilon, coupling, rowChange, change);
         CpuDevice cpu = cost.Device as CpuDevice ?? throw new DeviceException($"Sinkhorn scaling has no implementation for device '{cost.Device.Name}'.");
         CouplingJob<T> job = new()
         {

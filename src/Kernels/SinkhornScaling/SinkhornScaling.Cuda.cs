@@ -1,152 +1,142 @@
+using System.Numerics;
 using BioSup.Runtime;
 
 namespace BioSup.Kernels;
 
 public static unsafe partial class SinkhornScaling
 {
-    private const string CudaSource = "cuda/kernels/sinkhorn_scaling/sinkhorn_any.cu";
-
-    /// <summary>
-    /// The log-domain iteration in three launches. Both forms of <see cref="SinkhornOptions"/> run it: without an absorbed kernel to read there is
-    /// one pass over the cost per half iteration either way, and acceleration and compaction, which serve the scaling form, are not applied.
-    /// </summary>
-    private static SinkhornResult SolveCuda(SinkhornCudaState state, MatrixView<float> cost, DeviceSpan<double> a, DeviceSpan<double> b, double epsilon,
-        DeviceSpan<double> f, DeviceSpan<double> g, in SinkhornOptions options)
+    private static SinkhornResult SolveCuda<T>(SinkhornCudaState state, MatrixView<T> cost, DeviceSpan<double> a, DeviceSpan<double> b, double epsilon,
+        DeviceSpan<double> f, DeviceSpan<double> g, in SinkhornOptions options) where T : unmanaged, IFloatingPointIeee754<T>
     {
-        DeviceKernels.Report(state.Device, nameof(SinkhornScaling), state);
-        state.RequirePositive(a, b);
-        double error = double.PositiveInfinity, inverse = 1 / epsilon;
-        CudaStream stream = state.Device.Stream;
-        // Of the two column potentials one belongs to the present f, the other is being made.
-        DeviceSpan<double> current = state.Potentials(0), next = state.Potentials(1);
-        Columns(state, cost, b, epsilon, inverse, f, current, next);
-        int iteration = 0;
-        bool converged = false;
-        while (iteration < options.MaxIterations && !converged)
+        double squares = state.CheckMasses(a, b);
+        CudaSinkhornProblem problem = new()
         {
-            DeviceSpan<double> made = next;
-            next = current;
-            current = made;
-            state.Kernels.Rows.Launch(stream, state.RowShape, cost.Address, cost.Stride, cost.Columns, a.Address, current.Address, epsilon, inverse, f.Address);
-            Columns(state, cost, b, epsilon, inverse, f, current, next);
-            if (iteration++ % options.CheckEvery != 0) continue;
-            error = state.Violation();
-            converged = error < options.Tolerance;
-        }
-        stream.Copy(current, g);
-        return new SinkhornResult(iteration, error, converged, 0);
+            Cost = cost.Address, Stride = cost.Stride, A = a.Address, B = b.Address, F = f.Address, Epsilon = epsilon, Passes = state.Choose(options.Passes),
+        };
+        // Rounding of the column sums in the cost's type: no iterate of an accelerated solve comes closer, so none is asked to.
+        double reachable = 4 * (sizeof(T) == 8 ? double.BitIncrement(1) - 1 : MathF.BitIncrement(1) - 1) * Math.Sqrt(squares);
+        SinkhornResult result = options.Accelerate
+            ? new CudaAcceleratedSolver(state, problem).Solve(options, Math.Max(options.Tolerance, reachable))
+            : CudaPlainSolver.Solve(state, problem, options);
+        state.Device.Stream.Copy(state.ColumnPotential, g);
+        return result;
     }
 
-    /// <summary>The column sums for f: the next g, and how far the present one misses the column masses.</summary>
-    private static void Columns(SinkhornCudaState state, MatrixView<float> cost, DeviceSpan<double> b, double epsilon, double inverse, DeviceSpan<double> f,
-        DeviceSpan<double> current, DeviceSpan<double> next)
-    {
-        CudaStream stream = state.Device.Stream;
-        state.Kernels.Partials.Launch(stream, state.PartialShape, cost.Address, cost.Stride, cost.Rows, cost.Columns, f.Address, inverse, state.Largest, state.Sums);
-        state.Kernels.Columns.Launch(stream, state.ColumnShape, state.Largest, state.Sums, state.Chunks, cost.Columns, b.Address, current.Address, epsilon, inverse,
-            next.Address, state.Violations);
-    }
-
-    private static double UpdateCouplingCuda(CudaDevice device, MatrixView<float> cost, DeviceSpan<double> f, DeviceSpan<double> g, double epsilon, MatrixView<float> coupling,
-        DeviceSpan<double> rowChange, MatrixView<float> change)
+    private static double UpdateCouplingCuda<T>(CudaDevice device, MatrixView<T> cost, DeviceSpan<double> f, DeviceSpan<double> g, double epsilon, MatrixView<T> coupling,
+        DeviceSpan<double> rowChange, MatrixView<float> change) where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (cost.Rows == 0) return 0;
-        DeviceKernels.Get(device, new JitRequest(CudaSource), "bs_sinkhorn_f32_coupling").Launch(device.Stream, SinkhornCudaState.ShapeOfRows(cost.Rows, cost.Columns), cost.Address, cost.Stride, cost.Columns,
+        JitRequest module = SinkhornCudaKernels.Module(sizeof(T));
+        DeviceKernels.Get(device, module, "bs_sinkhorn_coupling").Launch(device.Stream, SinkhornCudaState.ShapeOfRows(cost.Rows, cost.Columns), cost.Address, cost.Stride, cost.Columns,
             f.Address, g.Address, 1 / epsilon, coupling.Address, coupling.Stride, change.Address, change.Stride, rowChange.Address);
-        using PinnedBuffer<double> squares = new(device, cost.Rows);
-        device.Stream.Download(rowChange, squares.Span);
-        device.Stream.Synchronize();
-        double sum = 0;
-        foreach (double square in squares.Span) sum += square;
-        return Math.Sqrt(sum);
-    }
-
-    /// <summary>The kernels of an iteration on one device.</summary>
-    internal sealed class CudaKernels(CudaDevice device)
-    {
-        public CudaKernel Rows { get; } = DeviceKernels.Get(device, new JitRequest(CudaSource), "bs_sinkhorn_f32_rows");
-        public CudaKernel Partials { get; } = DeviceKernels.Get(device, new JitRequest(CudaSource), "bs_sinkhorn_f32_column_partials");
-        public CudaKernel Columns { get; } = DeviceKernels.Get(device, new JitRequest(CudaSource), "bs_sinkhorn_f32_columns");
+        DeviceKernels.Get(device, module, "bs_sinkhorn_sum").Launch(device.Stream, new LaunchShape(1, 256), rowChange.Address, rowChange.Length, rowChange.Address);
+        double squares = 0;
+        device.Download(rowChange, new Span<double>(ref squares));
+        return Math.Sqrt(squares);
     }
 }
 
-/// <summary>Device memory of a solver for one shape, and how its launches are cut. The cut follows from the shape alone.</summary>
-internal sealed class SinkhornCudaState : IDisposable
+/// <summary>What an iteration reads and writes. Two problems with the same values can share a recorded graph.</summary>
+internal readonly record struct CudaSinkhornProblem
 {
-    private const int Threads = 256, ChunkRows = 256, StripColumns = 32;
-    private readonly int _columns;
-    private readonly DeviceBuffer<double> _potentials, _partials, _violations;
-    private readonly PinnedBuffer<double> _host;
+    public required DevicePointer Cost { get; init; }
+    public required long Stride { get; init; }
+    public required DevicePointer A { get; init; }
+    public required DevicePointer B { get; init; }
+    public required DevicePointer F { get; init; }
+    public required double Epsilon { get; init; }
+    public required SinkhornPasses Passes { get; init; }
+    public double InverseEpsilon => 1 / Epsilon;
+}
 
-    public SinkhornCudaState(CudaDevice device, int rows, int columns)
+/// <summary>The iteration as it is: checked where the stopping rule looks, and between two checks replayed as a graph.</summary>
+internal static class CudaPlainSolver
+{
+    /// <summary>Fewer iterations than this between checks are launched one by one.</summary>
+    private const int LeastInGraph = 4;
+
+    public static SinkhornResult Solve(SinkhornCudaState state, in CudaSinkhornProblem problem, in SinkhornOptions options)
     {
-        Device = device;
-        _columns = columns;
-        Chunks = (rows + ChunkRows - 1) / ChunkRows;
-        RowShape = ShapeOfRows(rows, columns);
-        PartialShape = new LaunchShape(new Extent((columns + StripColumns - 1) / StripColumns, Chunks), Threads);
-        ColumnShape = LaunchShape.For(columns, Threads);
-        _potentials = device.Allocate<double>(2L * columns);
-        _partials = device.Allocate<double>(2L * Chunks * columns);
-        _violations = device.Allocate<double>(ColumnShape.Grid.X);
-        _host = new PinnedBuffer<double>(device, Math.Max(rows, columns));
-        Kernels = new SinkhornScaling.CudaKernels(device);
+        double error = double.PositiveInfinity;
+        state.Columns(problem);
+        // An even number of iterations leaves the two column potentials in the places where it found them.
+        bool replay = options.CheckEvery >= LeastInGraph && options.CheckEvery % 2 == 0;
+        for (int iteration = 0; iteration < options.MaxIterations;)
+        {
+            bool whole = replay && iteration % options.CheckEvery == 1 && iteration + options.CheckEvery <= options.MaxIterations;
+            if (whole) state.Replay(problem, options.CheckEvery);
+            else state.Iterate(problem);
+            iteration += whole ? options.CheckEvery : 1;
+            if ((iteration - 1) % options.CheckEvery != 0) continue;
+            error = state.Violation();
+            if (error < options.Tolerance) return new SinkhornResult(iteration, error, true, 0);
+        }
+        return new SinkhornResult(options.MaxIterations, error, false, 0);
+    }
+}
+
+/// <summary>
+/// Anderson acceleration as <see cref="ScalingSolver{TLanes,TVector,T}"/> does it: every fourth iteration the last ones are combined, and a combination that lowers the dual
+/// objective is taken back. Vectors stay on the device; five numbers come back per iteration.
+/// </summary>
+internal ref struct CudaAcceleratedSolver(SinkhornCudaState state, CudaSinkhornProblem problem)
+{
+    private const int MixEvery = 4;
+    private const double FirstRadius = 4, MeritRounding = 1e-12, WorstGrowth = 10;
+    private double _plainMerit, _plainResidual, _stepLength, _radius;
+    private int _sinceMixing;
+    private bool _mixing, _mixed;
+
+    public SinkhornResult Solve(in SinkhornOptions options, double tolerance)
+    {
+        double error = double.PositiveInfinity;
+        _radius = FirstRadius * problem.Epsilon;
+        state.Mixing.Clear();
+        state.Columns(problem);
+        for (int iteration = 0; iteration < options.MaxIterations;)
+        {
+            state.KeepStart(problem);
+            state.Iterate(problem);
+            MixingState now = state.Record(problem);
+            if (_mixing) (_mixed, _stepLength) = (now.Directions > 0, now.Taken);
+            _mixing = false;
+            if (iteration % options.CheckEvery == 0)
+            {
+                error = Math.Sqrt(now.SquaredViolation);
+                if (error < tolerance) return new SinkhornResult(iteration + 1, error, true, 0);
+            }
+            // The last iterate stays plain: a mixed f has no g yet, and the two together would be no plan.
+            if (++iteration == options.MaxIterations) break;
+            Accelerate(now);
+        }
+        return new SinkhornResult(options.MaxIterations, error, false, 0);
     }
 
-    public CudaDevice Device { get; }
-    public SinkhornScaling.CudaKernels Kernels { get; }
-    public int Chunks { get; }
-    public LaunchShape RowShape { get; }
-    public LaunchShape PartialShape { get; }
-    public LaunchShape ColumnShape { get; }
-    public DevicePointer Largest => _partials.View.Address;
-    public DevicePointer Sums => _partials.View.Slice((long)Chunks * _columns, (long)Chunks * _columns).Address;
-    public DevicePointer Violations => _violations.View.Address;
-
-    public DeviceSpan<double> Potentials(int which) => _potentials.View.Slice((long)which * _columns, _columns);
-
-    /// <summary>One block per row, with threads for eight elements each.</summary>
-    public static LaunchShape ShapeOfRows(int rows, int columns)
+    private void Accelerate(in MixingState now)
     {
-        int threads = 32;
-        while (threads < Threads && threads * 8 < columns) threads *= 2;
-        return new LaunchShape(rows, threads);
+        if (_mixed && !IsImproved(now))
+        {
+            // Go on from the plain iterate that the mixing had replaced, without the pairs that misled it.
+            _radius = _stepLength / 4;
+            state.Restore(problem);
+            (_mixed, _sinceMixing) = (false, 0);
+            state.Columns(problem);
+            return;
+        }
+        if (_mixed && _stepLength == _radius) _radius *= 4;
+        _mixed = false;
+        if (++_sinceMixing < MixEvery) return;
+        _sinceMixing = 0;
+        if (!state.Mix(problem, _radius)) return;
+        (_mixing, _plainMerit, _plainResidual) = (true, now.Merit, now.SquaredResidual);
+        state.Columns(problem);
     }
 
-    /// <summary>Norm of the violation of the column marginal; waits for the work before it.</summary>
-    public double Violation()
+    /// <summary>The dual objective decides, which plain iterations never lower; so close to the solution that its change is rounding, the residual does.</summary>
+    private readonly bool IsImproved(in MixingState now)
     {
-        Span<double> squares = _host.Span[..ColumnShape.Grid.X];
-        Device.Stream.Download(_violations.View, squares);
-        Device.Stream.Synchronize();
-        double sum = 0;
-        foreach (double square in squares) sum += square;
-        return Math.Sqrt(sum);
-    }
-
-    /// <exception cref="ArgumentException">A mass is zero, negative or not finite.</exception>
-    public void RequirePositive(DeviceSpan<double> a, DeviceSpan<double> b)
-    {
-        RequirePositive(a, nameof(a));
-        RequirePositive(b, nameof(b));
-    }
-
-    public void Dispose()
-    {
-        _potentials.Dispose();
-        _partials.Dispose();
-        _violations.Dispose();
-        _host.Dispose();
-    }
-
-    public override string ToString() => $"rows {RowShape.Grid} x {RowShape.Block} threads, column partials {PartialShape.Grid} x {PartialShape.Block} threads, {Chunks} chunks";
-
-    private void RequirePositive(DeviceSpan<double> mass, string name)
-    {
-        Span<double> values = _host.Span[..(int)mass.Length];
-        Device.Stream.Download(mass, values);
-        Device.Stream.Synchronize();
-        for (int i = 0; i < values.Length; i++)
-            if (!(values[i] > 0) || !double.IsFinite(values[i])) throw new ArgumentException($"Mass {i} is {values[i]}; masses must be positive.", name);
+        double noise = MeritRounding * Math.Max(problem.Epsilon, Math.Abs(now.Merit));
+        if (now.Merit > _plainMerit + noise) return true;
+        return now.Merit > _plainMerit - noise && now.SquaredResidual <= WorstGrowth * WorstGrowth * _plainResidual;
     }
 }

@@ -28,6 +28,7 @@ public static unsafe partial class SinkhornScaling
         DeviceSpan<double> f, DeviceSpan<double> g, in SinkhornOptions options)
     {
         Validate(workspace, cost, a, b, epsilon, f, g, options);
+        if (workspace.Cuda is { } state) return SolveCuda(state, cost, a, b, epsilon, f, g, options);
         return KernelDispatch.Select(nameof(SinkhornScaling)) switch
         {
             KernelVariant.Avx512 => Run<Simd512<double>, Vector512<double>, double>(workspace, cost, a, b, epsilon, f, g, options),

@@ -18,7 +18,7 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
     private readonly List<IDisposable> _owned = [];
     private readonly CpuDevice? _cpu;
 
-    /// <param name="device">Where the solver runs; a <see cref="CpuDevice"/>, or a <see cref="CudaDevice"/> in single precision.</param>
+    /// <param name="device">Where the solver runs; a <see cref="CpuDevice"/> or a <see cref="CudaDevice"/>.</param>
     /// <param name="rows">Rows of the cost.</param>
     /// <param name="columns">Columns of the cost.</param>
     public SinkhornWorkspace(ComputeDevice device, int rows, int columns)
@@ -29,8 +29,7 @@ public sealed unsafe class SinkhornWorkspace<T> : IDisposable where T : unmanage
         Columns = columns;
         if (device is CudaDevice cuda)
         {
-            if (typeof(T) != typeof(float)) throw new DeviceException($"Sinkhorn scaling runs on {device.Name} with a single-precision cost only; use --device cpu for double precision.");
-            _owned.Add(Cuda = new SinkhornCudaState(cuda, rows, columns));
+            _owned.Add(Cuda = new SinkhornCudaState(cuda, rows, columns, sizeof(T)));
             return;
         }
         _cpu = device as CpuDevice ?? throw new DeviceException($"Sinkhorn scaling has no implementation for device '{device.Name}'.");

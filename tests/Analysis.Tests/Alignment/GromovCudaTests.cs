@@ -1,0 +1,122 @@
+using BioSup.Analysis.Alignment;
+using BioSup.Kernels;
+using BioSup.Runtime;
+using BioSup.Shapes;
+
+namespace BioSup.Analysis.Tests.Alignment;
+
+/// <summary>Alignments on a GPU, or the emulated one, against the same alignments on the host.</summary>
+[Collection("cuda")]
+public sealed class GromovCudaTests
+{
+    private static CudaDevice Open()
+    {
+        CudaDevice? device = CudaEmulator.Open(out string reason);
+        Assert.SkipWhen(device is null, reason);
+        return device!;
+    }
+
+    /// <summary>
+    /// In double precision both solve every inner problem to 1e-9 and stop when the coupling changes by less than 1e-7: what differs is
+    /// the order of sums and with it the path, not the solution.
+    /// </summary>
+    [Theory]
+    [InlineData(GromovSolverKind.Pgd, GromovLoss.Square, false)]
+    [InlineData(GromovSolverKind.Ppa, GromovLoss.Square, false)]
+    [InlineData(GromovSolverKind.Pgd, GromovLoss.KullbackLeibler, false)]
+    [InlineData(GromovSolverKind.Pgd, GromovLoss.Square, true)]
+    public void Coupling_loss_and_trace_are_the_hosts(GromovSolverKind solver, GromovLoss loss, bool fused)
+    {
+        using CudaDevice gpu = Open();
+        using CpuDevice host = new(2);
+        (Matrix<double> c1, Matrix<double> c2, Matrix<double> between) = Problem(host);
+        using (c1) using (c2) using (between)
+        {
+            GromovOptions options = new() { Epsilon = solver == GromovSolverKind.Ppa ? 0.05 : 5e-3, Loss = loss, Solver = solver, Tolerance = 1e-7, MaxIterations = 60, Alpha = fused ? 0.7 : 1 };
+            using GromovResult expected = EntropicGromovWasserstein.Solve(c1, c2, options, fused ? between : null);
+            using Matrix<double> d1 = c1.CopyAt(gpu), d2 = c2.CopyAt(gpu), dBetween = between.CopyAt(gpu);
+            using GromovResult found = EntropicGromovWasserstein.Solve(d1, d2, options, fused ? dBetween : null);
+            Assert.Equal((expected.Converged, expected.Iterations), (found.Converged, found.Iterations));
+            Assert.Equal(expected.Loss, found.Loss, 1e-7);
+            Assert.Equal(expected.FusedLoss, found.FusedLoss, 1e-7);
+            Assert.Equal(expected.Entropy, found.Entropy, 1e-5);
+            Assert.True(found.RowError + found.ColumnError < 1e-6);
+            // A proximal step starts from the logarithms of the last coupling, so what the inner tolerances leave adds up over the steps.
+            Near(expected.Coupling, found.Coupling, solver == GromovSolverKind.Ppa ? 1e-5 : 1e-7);
+            for (int k = 0; k < expected.ErrorTrace.Count; k++) Assert.Equal(expected.ErrorTrace[k], found.ErrorTrace[k], 1e-3 * expected.ErrorTrace[k] + 1e-8);
+            Assert.True(found.InnerIterations <= 1.5 * expected.InnerIterations + 50, $"{found.InnerIterations} inner iterations, the host {expected.InnerIterations}");
+        }
+    }
+
+    [Fact]
+    public void Pots_own_iterates_are_followed()
+    {
+        using CudaDevice gpu = Open();
+        using CpuDevice host = new(2);
+        (Matrix<double> c1, Matrix<double> c2, Matrix<double> between) = Problem(host);
+        using (c1) using (c2) using (between)
+        {
+            GromovOptions options = new() { Epsilon = 5e-3, InnerSolve = InnerSolve.PotIterates, Inner = SinkhornOptions.Pot with { MaxIterations = 60 }, MaxIterations = 4, CheckEvery = 1, ExactProducts = true };
+            using GromovResult expected = EntropicGromovWasserstein.Solve(c1, c2, options);
+            using Matrix<double> d1 = c1.CopyAt(gpu), d2 = c2.CopyAt(gpu);
+            using GromovResult found = EntropicGromovWasserstein.Solve(d1, d2, options);
+            Assert.Equal(expected.InnerIterations, found.InnerIterations);
+            Near(expected.Coupling, found.Coupling, 1e-11);
+            for (int k = 0; k < expected.ErrorTrace.Count; k++) Assert.Equal(expected.ErrorTrace[k], found.ErrorTrace[k], 1e-9 * expected.ErrorTrace[k]);
+        }
+    }
+
+    /// <summary>Costs, products and coupling in single precision: couplings agree to their rounding.</summary>
+    [Fact]
+    public void Single_precision_is_near_the_double_result()
+    {
+        using CudaDevice gpu = Open();
+        using CpuDevice host = new(2);
+        (Matrix<double> c1, Matrix<double> c2, Matrix<double> between) = Problem(host);
+        using (c1) using (c2) using (between)
+        {
+            GromovOptions options = new() { Epsilon = 5e-3, Tolerance = 1e-6, MaxIterations = 40 };
+            using GromovResult expected = EntropicGromovWasserstein.Solve(c1, c2, options);
+            using Matrix<double> d1 = c1.CopyAt(gpu), d2 = c2.CopyAt(gpu);
+            using GromovResult found = EntropicGromovWasserstein.Solve(d1, d2, options with { Precision = GromovPrecision.Single });
+            Assert.Equal(expected.Loss, found.Loss, 2e-5);
+            Near(expected.Coupling, found.Coupling, 2e-4);
+        }
+    }
+
+    [Fact]
+    public void Not_a_number_is_refused_with_its_place()
+    {
+        using CudaDevice gpu = Open();
+        using CpuDevice host = new(1);
+        using Matrix<double> good = Clouds.Normal(host, 5, 5, 1), bad = Clouds.Normal(host, 5, 5, 2);
+        bad.Row(3)[1] = double.NaN;
+        using Matrix<double> there = good.CopyAt(gpu), badThere = bad.CopyAt(gpu);
+        DataException e = Assert.Throws<DataException>(() => EntropicGromovWasserstein.Solve(there, badThere, new GromovOptions()));
+        Assert.Contains("row 3, column 1", e.Message);
+        Assert.Contains("second domain", e.Message);
+    }
+
+    private static void Near(Matrix<double> expected, Matrix<double> found, double tolerance)
+    {
+        double largest = 0, error = 0;
+        for (int i = 0; i < expected.Rows; i++)
+            for (int j = 0; j < expected.Columns; j++)
+            {
+                largest = Math.Max(largest, expected.Row(i)[j]);
+                error = Math.Max(error, Math.Abs(expected.Row(i)[j] - found.Row(i)[j]));
+            }
+        Assert.True(error <= tolerance * largest, $"the largest difference is {error:E2}, the largest mass {largest:E2}");
+    }
+
+    /// <summary>Two clouds of clusters, 40 and 50 points, with costs up to 1, and a cost between them.</summary>
+    private static (Matrix<double> C1, Matrix<double> C2, Matrix<double> Between) Problem(CpuDevice host)
+    {
+        DomainCostOptions euclid = new() { Cost = DomainCost.Euclidean, RowNormalisation = RowNormalisation.None };
+        using Matrix<double> x = Clouds.Clusters(host, 40, 3, seed: 1).X, y = Clouds.Clusters(host, 50, 3, seed: 2).X;
+        Matrix<double> between = host.AllocateMatrix<double>(40, 50);
+        PairwiseDistance.Compute(DistanceMetric.Euclidean, x.View, y.View, between.View);
+        MatrixElements.Divide(between.View, 10);
+        return (DomainCosts.Build(x, euclid).Cost, DomainCosts.Build(y, euclid).Cost, between);
+    }
+}
