@@ -287,6 +287,9 @@ BS_GATE int __clz(int x) {
 BS_GATE int __ffs(int x) {
     return __builtin_ffs(x);
 }
+BS_GATE int __ffsll(long long x) {
+    return __builtin_ffsll(x);
+}
 BS_GATE unsigned __brev(unsigned x) {
     return __builtin_bitreverse32(x);
 }

@@ -1,8 +1,8 @@
-// Distances of 64 x 64 pairs of rows, left in shared memory: what pairwise distances and nearest neighbours have in
-// common. The value of a pair follows from its two rows alone: the order of its sum depends on the number of
-// coordinates and on nothing else.
+// Distances of a square of pairs of rows, left in shared memory: what pairwise distances and nearest neighbours have in
+// common. The value of a pair follows from its two rows alone, in either order: the order of its sum depends on the
+// number of coordinates and on nothing else.
 #pragma once
-#include <bs/device.cuh>
+#include <bs/tensor_tile.cuh>
 
 // What one coordinate adds to the raw value of a pair.
 #define BS_TERM_PRODUCT 0  // x y: the expanded form, |x|^2 + |y|^2 - 2 x.y
@@ -17,6 +17,11 @@
 #define BS_VALUE_HALF 2     // half the squared distance of unit vectors: the cosine distance, at most 2
 #define BS_VALUE_FRACTION 3 // divided by the number of coordinates
 
+// Which units sum the products of the expanded form.
+#define BS_PRODUCT_ORDINARY 0
+#define BS_PRODUCT_TF32X3 1 // tensor cores, single precision only
+#define BS_PRODUCT_BF16 2
+
 #ifndef BS_ELEMENT
 #define BS_ELEMENT float // or double
 #endif
@@ -26,20 +31,33 @@
 #ifndef BS_VALUE
 #define BS_VALUE BS_VALUE_ROOT
 #endif
+#ifndef BS_PRODUCT
+#define BS_PRODUCT BS_PRODUCT_ORDINARY
+#endif
+#ifndef BS_TILE
+#define BS_TILE 64 // rows and columns of the square; 128 on the tensor cores only
+#endif
 
 namespace bs {
 
 using Element = BS_ELEMENT; // of the rows and of the distances
 
-constexpr int kPairTile = 64;     // rows and columns of a tile
-constexpr int kPairSlab = 16;     // coordinates in shared memory at a time
-constexpr int kPairThreads = 256; // each has 4 x 4 pairs
-constexpr int kPairPitch =
-    kPairTile + 4; // elements between coordinates: keeps loads of four aligned and spreads the transposed stores
-constexpr int kStagePitch =
-    kPairTile + 1;             // elements between rows of distances: columns are read without bank conflicts
+constexpr bool kPairTensor = BS_PRODUCT != BS_PRODUCT_ORDINARY;
+constexpr int kPairTile = BS_TILE;
+constexpr int kPairThreads = kPairTensor ? 2 * kPairTile : 256;
+constexpr int kStagePitch = kPairTile + 1; // elements between rows of distances: columns are read without conflicts
 constexpr int kPairChunk = 64; // coordinates summed on their own, so that rounding grows with the number of chunks
+static_assert(kPairTensor ? kPairTile % 64 == 0 : kPairTile == 64, "how threads share the square");
+
+// Ordinary units: slabs of coordinates, transposed.
+constexpr int kPairSlab = 16;
+constexpr int kPairPitch = kPairTile + 4; // keeps loads of four aligned and spreads the transposed stores
 constexpr int kPairFetch = kPairTile * kPairSlab / kPairThreads;
+
+// Tensor cores: slabs as they lie in memory.
+constexpr int kPairStages = 3;
+using PairSlab =
+    TensorSlab<BS_PRODUCT == BS_PRODUCT_BF16 ? BS_FORM_BF16 : BS_FORM_TF32X3, kPairTile, kPairThreads, true>;
 
 constexpr bool kPairUnit = BS_VALUE == BS_VALUE_HALF;
 constexpr bool kPairExpanded = BS_TERM == BS_TERM_PRODUCT;
@@ -70,10 +88,10 @@ struct PairShared {
     };
     union {
         Slabs slabs;
+        __align__(16) float stages[kPairTensor ? kPairStages * 2 * PairSlab::floats : 1];
         Element distances[kPairTile * kStagePitch];
     };
 };
-static_assert(sizeof(PairShared) == 4160 * sizeof(Element), "launchers ask for this much");
 
 __device__ __forceinline__ Element pair_add(Element sum, Element x, Element y) {
 #if BS_TERM == BS_TERM_PRODUCT
@@ -141,46 +159,75 @@ __device__ __forceinline__ void pair_put(Element (*slab)[kPairPitch], const Elem
     }
 }
 
+// The raw values that a thread has: rows x columns of them, and where they lie in the square.
+#if BS_PRODUCT == BS_PRODUCT_ORDINARY
+struct PairSums {
+    static constexpr int rows = 4, columns = 4;
+    Element total[rows][columns] = {};
+
+    static __device__ __forceinline__ int row(int r) { return static_cast<int>(threadIdx.x) / 16 * 4 + r; }
+    static __device__ __forceinline__ int column(int c) { return static_cast<int>(threadIdx.x) % 16 * 4 + c; }
+    __device__ __forceinline__ Element at(int r, int c) const { return total[r][c]; }
+};
+#else
+struct PairSums {
+    static constexpr int down = kPairTile / 2, across = 32, rows = down / 8, columns = across / 4;
+    float total[down / 16][across / 8][4] = {}; // as mma.sync leaves them
+
+    static __device__ __forceinline__ int first_row() { return warp_rank() % 2 * down; }
+    static __device__ __forceinline__ int first_column() { return warp_rank() / 2 * across; }
+    static __device__ __forceinline__ int row(int r) { return first_row() + 8 * r + lane_rank() / 4; }
+    static __device__ __forceinline__ int column(int c) {
+        return first_column() + c / 2 * 8 + lane_rank() % 4 * 2 + c % 2;
+    }
+    __device__ __forceinline__ float at(int r, int c) const { return total[r / 2][c / 2][r % 2 * 2 + c % 2]; }
+};
+#endif
+
 // Raw values to distances, in shared memory. Pairs that cancelled are few: they are collected in a mask and computed
 // one by one.
-__device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int column0, const Element (&sums)[4][4],
+__device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int column0, const PairSums& sums,
                                             PairShared& shared) {
-    const int r0 = static_cast<int>(threadIdx.x) / 16 * 4, c0 = static_cast<int>(threadIdx.x) % 16 * 4;
-    Element x_norm[4] = {}, y_norm[4] = {};
+    constexpr int rows = PairSums::rows, columns = PairSums::columns;
+    Element x_norm[rows] = {}, y_norm[columns] = {};
     if (kPairExpanded || kPairUnit) {
 #pragma unroll
-        for (int e = 0; e < 4; e++) {
-            if (row0 + r0 + e < p.x_rows)
-                x_norm[e] = p.x_norms[row0 + r0 + e];
-            if (column0 + c0 + e < p.y_rows)
-                y_norm[e] = p.y_norms[column0 + c0 + e];
+        for (int r = 0; r < rows; r++) {
+            if (row0 + PairSums::row(r) < p.x_rows)
+                x_norm[r] = p.x_norms[row0 + PairSums::row(r)];
+        }
+#pragma unroll
+        for (int c = 0; c < columns; c++) {
+            if (column0 + PairSums::column(c) < p.y_rows)
+                y_norm[c] = p.y_norms[column0 + PairSums::column(c)];
         }
     }
-    unsigned cancelled = 0;
+    unsigned long long cancelled = 0;
 #pragma unroll
-    for (int r = 0; r < 4; r++) {
+    for (int r = 0; r < rows; r++) {
 #pragma unroll
-        for (int c = 0; c < 4; c++) {
-            const int i = row0 + r0 + r, j = column0 + c0 + c;
-            Element raw = sums[r][c];
+        for (int c = 0; c < columns; c++) {
+            const int i = row0 + PairSums::row(r), j = column0 + PairSums::column(c);
+            Element raw = sums.at(r, c);
             if (kPairExpanded) {
                 const Element norms = x_norm[r] + y_norm[c];
                 raw = fma(Element(-2), raw, norms);
                 if (!(raw > kPairCancellation * norms) && i < p.x_rows && j < p.y_rows)
-                    cancelled |= 1u << (4 * r + c);
+                    cancelled |= 1ull << (columns * r + c);
             }
             Element distance = pair_value(raw, p.depth);
             if (kPairUnit && (x_norm[r] == Element(0) || y_norm[c] == Element(0)))
                 distance = Element(1);
             if (p.self && i == j)
                 distance = Element(0);
-            shared.distances[(r0 + r) * kStagePitch + c0 + c] = distance;
+            shared.distances[PairSums::row(r) * kStagePitch + PairSums::column(c)] = distance;
         }
     }
     if (!kPairExpanded)
         return;
     while (cancelled != 0) {
-        const int bit = __ffs(static_cast<int>(cancelled)) - 1, r = r0 + bit / 4, c = c0 + bit % 4;
+        const int bit = __ffsll(static_cast<long long>(cancelled)) - 1;
+        const int r = PairSums::row(bit / columns), c = PairSums::column(bit % columns);
         cancelled &= cancelled - 1;
         const long long i = row0 + r, j = column0 + c;
         if (p.self && i == j)
@@ -192,12 +239,11 @@ __device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int 
     }
 }
 
-// Distances of the rows from row0 to those from column0 on, in shared.distances[row * kStagePitch + column]; the whole
-// block calls it. What earlier calls left there may be read up to the next call. Entries outside the matrices hold
-// anything.
-__device__ __forceinline__ void pair_tile(const PairProblem& p, int row0, int column0, PairShared& shared) {
-    const int r0 = static_cast<int>(threadIdx.x) / 16 * 4, c0 = static_cast<int>(threadIdx.x) % 16 * 4;
-    Element total[4][4] = {}, chunk[4][4] = {};
+#if BS_PRODUCT == BS_PRODUCT_ORDINARY
+// What the terms of all coordinates add up to.
+__device__ __forceinline__ void pair_sum(PairSums& sums, const PairProblem& p, int row0, int column0,
+                                         PairShared& shared) {
+    Element chunk[4][4] = {};
     Element next_x[kPairFetch], next_y[kPairFetch];
     pair_fetch(next_x, p.x, p.x_stride, row0, p.x_rows, p.depth, 0);
     pair_fetch(next_y, p.y, p.y_stride, column0, p.y_rows, p.depth, 0);
@@ -215,8 +261,8 @@ __device__ __forceinline__ void pair_tile(const PairProblem& p, int row0, int co
 #pragma unroll
         for (int k = 0; k < kPairSlab; k++) {
             Element x[4], y[4];
-            load_four(x, &shared.slabs.x[k][r0]);
-            load_four(y, &shared.slabs.y[k][c0]);
+            load_four(x, &shared.slabs.x[k][PairSums::row(0)]);
+            load_four(y, &shared.slabs.y[k][PairSums::column(0)]);
 #pragma unroll
             for (int r = 0; r < 4; r++) {
 #pragma unroll
@@ -230,13 +276,50 @@ __device__ __forceinline__ void pair_tile(const PairProblem& p, int row0, int co
         for (int r = 0; r < 4; r++) {
 #pragma unroll
             for (int c = 0; c < 4; c++) {
-                total[r][c] = pair_join(total[r][c], chunk[r][c]);
+                sums.total[r][c] = pair_join(sums.total[r][c], chunk[r][c]);
                 chunk[r][c] = Element(0);
             }
         }
     } while (start < p.depth);
+}
+#else
+__device__ __forceinline__ void pair_sum(PairSums& sums, const PairProblem& p, int row0, int column0,
+                                         PairShared& shared) {
+    const bool x_wide = reinterpret_cast<unsigned long long>(p.x) % 16 == 0 && p.x_stride % 4 == 0,
+               y_wide = reinterpret_cast<unsigned long long>(p.y) % 16 == 0 && p.y_stride % 4 == 0;
+    const int slabs = ceil_divide(p.depth, kTensorSlab);
+    auto fetch = [&](int slab) {
+        if (slab < slabs) {
+            float* to = shared.stages + slab % kPairStages * (2 * PairSlab::floats);
+            PairSlab::fetch(to, p.x, p.x_stride, x_wide, row0, p.x_rows, slab * kTensorSlab, p.depth);
+            PairSlab::fetch(to + PairSlab::floats, p.y, p.y_stride, y_wide, column0, p.y_rows, slab * kTensorSlab,
+                            p.depth);
+        }
+        cp_async_commit();
+    };
+    __syncthreads();
+    for (int slab = 0; slab < kPairStages - 1; slab++)
+        fetch(slab);
+    for (int slab = 0; slab < slabs; slab++) {
+        cp_async_wait<kPairStages - 2>();
+        __syncthreads();
+        fetch(slab + kPairStages - 1);
+        const float* from = shared.stages + slab % kPairStages * (2 * PairSlab::floats);
+        tensor_slab_product<PairSlab, PairSlab>(sums.total, from, PairSums::first_row(), from + PairSlab::floats,
+                                                PairSums::first_column());
+    }
+    cp_async_wait<0>();
+}
+#endif
+
+// Distances of the rows from row0 to those from column0 on, in shared.distances[row * kStagePitch + column]; the whole
+// block calls it. What earlier calls left there may be read up to the next call. Entries outside the matrices hold
+// anything.
+__device__ __forceinline__ void pair_tile(const PairProblem& p, int row0, int column0, PairShared& shared) {
+    PairSums sums;
+    pair_sum(sums, p, row0, column0, shared);
     __syncthreads(); // the distances take the place of the coordinates
-    pair_finish(p, row0, column0, total, shared);
+    pair_finish(p, row0, column0, sums, shared);
     __syncthreads();
 }
 

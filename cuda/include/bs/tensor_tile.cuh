@@ -148,18 +148,17 @@ __device__ __forceinline__ void tensor_slab_product(float (&sum)[m][n][4], const
             }
 #pragma unroll
             for (int j = 0; j < n; j++) {
-                float part[4] = {};
+                // Three sums, each from zero: exchanging left and right gives the same bits.
+                float large[4] = {}, small[4] = {}, other[4] = {};
 #pragma unroll
                 for (int s = 0; s < steps; s++) {
-                    mma_m16n8k8_tf32(part, x_low[s], y_high[j][s]);
-                    mma_m16n8k8_tf32(part, x_high[s], y_low[j][s]);
+                    mma_m16n8k8_tf32(small, x_low[s], y_high[j][s]);
+                    mma_m16n8k8_tf32(other, x_high[s], y_low[j][s]);
+                    mma_m16n8k8_tf32(large, x_high[s], y_high[j][s]);
                 }
 #pragma unroll
-                for (int s = 0; s < steps; s++)
-                    mma_m16n8k8_tf32(part, x_high[s], y_high[j][s]);
-#pragma unroll
                 for (int e = 0; e < 4; e++)
-                    sum[i][j][e] += part[e];
+                    sum[i][j][e] += large[e] + (small[e] + other[e]);
             }
         }
     }

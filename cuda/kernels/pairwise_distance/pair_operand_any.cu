@@ -11,7 +11,7 @@
 // null.
 extern "C" __global__ void __launch_bounds__(256)
     bs_pair_operand(const BS_ELEMENT* source, long long stride, int rows, int depth, int centred, BS_ELEMENT* unit,
-                    BS_ELEMENT* norms) {
+                    long long unit_stride, BS_ELEMENT* norms) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const long long i = static_cast<long long>(blockIdx.x) * (blockDim.x / 32) + threadIdx.x / 32;
     if (i >= rows)
@@ -42,7 +42,7 @@ extern "C" __global__ void __launch_bounds__(256)
     }
     const double scale = squares > 0.0 ? 1.0 / sqrt(squares) : 0.0;
     for (int k = lane; k < depth; k += 32)
-        unit[i * depth + k] = static_cast<BS_ELEMENT>((row[k] - mean) * scale);
+        unit[i * unit_stride + k] = static_cast<BS_ELEMENT>((row[k] - mean) * scale);
     if (lane == 0)
         norms[i] = squares > 0.0 ? BS_ELEMENT(1) : BS_ELEMENT(0);
 }

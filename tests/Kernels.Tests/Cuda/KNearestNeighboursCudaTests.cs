@@ -6,6 +6,7 @@ namespace BioSup.Kernels.Tests.Cuda;
 [Collection(CudaDeviceCollection.Name)]
 public sealed class KNearestNeighboursCudaTests(CudaDeviceFixture fixture) : IDisposable
 {
+    private static PairConfig Plain => PairConfig.For<float>(DistanceMetric.Cityblock, DistanceForm.Expanded, GemmPrecision.Single, 5);
     private readonly CpuDevice _host = new(1);
 
     public void Dispose() => _host.Dispose();
@@ -57,7 +58,7 @@ public sealed class KNearestNeighboursCudaTests(CudaDeviceFixture fixture) : IDi
     public void Points_are_shared_among_blocks_without_a_trace_in_the_result(DistanceMetric metric)
     {
         CudaDevice device = fixture.Require();
-        NeighbourConfig config = NeighbourConfig.For(3, 1700, 16, device.Info.Multiprocessors);
+        NeighbourConfig config = NeighbourConfig.For(Plain, 3, 1700, 16, device.Info.Multiprocessors);
         Assert.True(config.Parts > 1, config.ToString());
         using Matrix<float> x = DistanceData.Whole<float>(_host, 3, 5, 34, 3), y = DistanceData.Whole<float>(_host, 1700, 5, 35, 3);
         AssertSearch(metric, x, y, 16);
@@ -105,12 +106,62 @@ public sealed class KNearestNeighboursCudaTests(CudaDeviceFixture fixture) : IDi
         }
     }
 
+    /// <summary>In one block, and in blocks of every shape beside the square of pairs.</summary>
+    [Theory]
+    [InlineData(GemmPrecision.Single, 9)]
+    [InlineData(GemmPrecision.Single, 70)]
+    [InlineData(GemmPrecision.BFloat16, 17)]
+    public void Fused_and_split_searches_give_the_same_bits(GemmPrecision precision, int d)
+    {
+        CudaDevice device = fixture.Require();
+        const int n = 131, m = 150, k = 17;
+        using Matrix<float> x = DistanceData.Normal<float>(_host, n, d, 23), y = DistanceData.Normal<float>(_host, m, d, 24, 0.4), onX = x.To(device), onY = y.To(device);
+        (float[], int[]) Run(NeighbourTuning.Choice choice, bool self, int neighbours)
+        {
+            using NeighbourTuning.Forced forced = NeighbourTuning.Force(choice);
+            using Matrix<float> distances = device.AllocateMatrix<float>(self ? m : n, neighbours);
+            using Matrix<int> indices = device.AllocateMatrix<int>(self ? m : n, neighbours);
+            if (self) KNearestNeighbours.SearchSelf(DistanceMetric.Euclidean, onY.View, indices.View, distances.View, precision);
+            else KNearestNeighbours.Search(DistanceMetric.Euclidean, onX.View, onY.View, indices.View, distances.View, precision);
+            return (distances.ToHost(), indices.ToHost());
+        }
+        foreach (bool self in new[] { false, true })
+        {
+            (float[] distances, int[] indices) = Run(new(NeighbourVariant.Fused, 0, 0), self, k);
+            foreach ((int queries, int points) in new[] { (2048, 4096), (64, 64), (50, 33), (150, 7) })
+            {
+                (float[] other, int[] otherIndices) = Run(new(NeighbourVariant.Split, queries, points), self, k);
+                Assert.Equal(indices, otherIndices);
+                Assert.Equal(distances, other);
+            }
+        }
+        float[] all = PairwiseDistanceCudaTests.Compute(device, DistanceMetric.Euclidean, DistanceForm.Expanded, x, y, precision);
+        (float[] passes, int[] passIndices) = Run(new(NeighbourVariant.Split, 60, 100), self: false, 70);
+        AssertSorted(all, n, m, passIndices, passes, 70, self: false);
+    }
+
+    [Fact]
+    public void A_large_search_times_both_variants_once()
+    {
+        CudaDevice device = fixture.Require();
+        PairArguments large = new() { XRows = 5000, YRows = 6000, Depth = 3 }, small = new() { XRows = 50, YRows = 60, Depth = 3 };
+        NeighbourTuning.Class shapes = NeighbourTuning.Class.Of(device, Plain with { Value = 1 }, 16, large);
+        Assert.Equal(NeighbourVariant.Fused, NeighbourTuning.Find(device, NeighbourTuning.Class.Of(device, Plain, 16, small), small));
+        Assert.Null(NeighbourTuning.Find(device, shapes, large));
+        Assert.Equal(NeighbourVariant.Split, NeighbourTuning.Remember(device, shapes, 2, 1));
+        Assert.Equal(NeighbourVariant.Split, NeighbourTuning.Find(device, shapes, large));
+        // The first timing stands, so that a process does not change its mind.
+        Assert.Equal(NeighbourVariant.Split, NeighbourTuning.Remember(device, shapes, 1, 2));
+        large.XRows = 8191;
+        Assert.Equal(NeighbourVariant.Split, NeighbourTuning.Find(device, NeighbourTuning.Class.Of(device, Plain with { Value = 1 }, 16, large), large));
+    }
+
     [Fact]
     public void The_search_is_cut_by_the_shape_and_the_device()
     {
-        Assert.Equal(new NeighbourConfig(16, 1, 1), NeighbourConfig.For(1, 1, 16, 264));
-        Assert.Equal(new NeighbourConfig(16, 1, 782), NeighbourConfig.For(50_000, 50_000, 16, 264));
-        NeighbourConfig few = NeighbourConfig.For(64, 50_000, 32, 264);
+        Assert.Equal(new NeighbourConfig(16, 1, 1), NeighbourConfig.For(Plain, 1, 1, 16, 264));
+        Assert.Equal(new NeighbourConfig(16, 1, 782), NeighbourConfig.For(Plain, 50_000, 50_000, 16, 264));
+        NeighbourConfig few = NeighbourConfig.For(Plain, 64, 50_000, 32, 264);
         Assert.True(few.Parts > 80 && (long)few.Parts * few.TilesPerPart >= 782 && (few.Parts - 1L) * few.TilesPerPart < 782, few.ToString());
     }
 

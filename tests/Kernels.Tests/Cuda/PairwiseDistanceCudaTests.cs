@@ -53,7 +53,7 @@ public sealed class PairwiseDistanceCudaTests(CudaDeviceFixture fixture) : IDisp
     public void Distances_within_one_matrix_are_symmetric_with_a_zero_diagonal(DistanceMetric metric, DistanceForm form)
     {
         CudaDevice device = fixture.Require();
-        foreach ((int n, int d) in new[] { (1, 5), (2, 1), (64, 7), (151, 5) })
+        foreach ((int n, int d) in new[] { (1, 5), (2, 1), (64, 7), (151, 5), (70, 67) })
         {
             using Matrix<float> x = DistanceData.Normal<float>(_host, n, d, 3);
             // Zero rows, whose cosine distance to another zero row is 1 and to themselves is 0.
@@ -92,6 +92,67 @@ public sealed class PairwiseDistanceCudaTests(CudaDeviceFixture fixture) : IDisp
             for (int i = 0; i < n; i++)
                 for (int j = 0; j < m; j++) AssertSameBits(whole[(i0 + i) * 90 + j0 + j], found[i * m + j], i0 + i, j0 + j);
         }
+    }
+
+    /// <summary>Asked for at any depth, three TF32 products leave out at most 2⁻²¹ of |x| |y|.</summary>
+    [Theory]
+    [InlineData(GemmPrecision.TensorFloat3, 1.0 / (1 << 20))]
+    [InlineData(GemmPrecision.BFloat16, 1.0 / (1 << 7))]
+    public void Short_products_err_as_stated(GemmPrecision precision, double factor)
+    {
+        CudaDevice device = fixture.Require();
+        foreach ((int n, int m, int d) in new[] { (1, 1, 1), (5, 7, 3), (65, 130, 33), (7, 5, 16), (13, 31, 257) })
+            foreach (DistanceMetric metric in new[] { DistanceMetric.SquaredEuclidean, DistanceMetric.Cosine })
+            {
+                using Matrix<float> x = DistanceData.Normal<float>(_host, n, d, 1), y = DistanceData.Normal<float>(_host, m, d, 2, 0.5);
+                float[] distances = Compute(device, metric, DistanceForm.Expanded, x, y, precision);
+                for (int i = 0; i < n; i++)
+                    for (int j = 0; j < m; j++)
+                    {
+                        double exact = PairwiseDistance.ReferenceDistance<float>(metric, x.Row(i), y.Row(j));
+                        double norms = metric == DistanceMetric.Cosine ? 1 : Enumerable.Range(0, d).Sum(k => Math.Pow(x.Row(i)[k], 2) + Math.Pow(y.Row(j)[k], 2)) / 2;
+                        double error = Math.Abs(distances[i * m + j] - exact), rounding = (d + 16) * 6e-8 * norms;
+                        Assert.True(error <= factor * norms + rounding, $"{precision} {metric} {n}x{m}x{d} at ({i}, {j}): {distances[i * m + j]:R}, expected {exact:R}");
+                        // What has cancelled is computed from differences.
+                        Assert.True(error <= 16 * (factor * exact + rounding), $"{precision} {metric} {n}x{m}x{d} at ({i}, {j}): relative error");
+                    }
+            }
+    }
+
+    [Fact]
+    public void The_square_does_not_change_the_result()
+    {
+        CudaDevice device = fixture.Require();
+        const int n = 150, m = 131, d = 21;
+        using Matrix<float> x = DistanceData.Normal<float>(_host, n, d, 1), y = DistanceData.Normal<float>(_host, m, d, 2, 0.5), onX = x.To(device), onY = y.To(device);
+        foreach (GemmPrecision precision in new[] { GemmPrecision.TensorFloat3, GemmPrecision.BFloat16 })
+        {
+            PairConfig config = PairConfig.For<float>(DistanceMetric.Euclidean, DistanceForm.Expanded, precision, d);
+            using CudaPairOperand<float> left = new(device, onX.View, DistanceMetric.Euclidean, config), right = new(device, onY.View, DistanceMetric.Euclidean, config);
+            using Matrix<float> small = device.AllocateMatrix<float>(n, m), large = device.AllocateMatrix<float>(n, m), mirror = device.AllocateMatrix<float>(m, n);
+            PairArguments pairs = PairArguments.Of(left, right, n, m, d, self: false);
+            PairwiseDistance.Launch(device, config, pairs, small.View.Address, m, DevicePointer.Null, 0);
+            PairwiseDistance.Launch(device, config with { Tile = 128 }, pairs, large.View.Address, m, mirror.View.Address, n);
+            float[] expected = small.ToHost(), transposed = mirror.ToHost();
+            Assert.Equal(expected, large.ToHost());
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < m; j++) AssertSameBits(expected[i * m + j], transposed[j * n + i], i, j);
+        }
+    }
+
+    [Fact]
+    public void The_units_follow_from_the_length_of_the_rows_and_the_square_from_their_number()
+    {
+        CudaDevice device = fixture.Require();
+        PairConfig shallow = PairConfig.For<float>(DistanceMetric.Euclidean, DistanceForm.Expanded, GemmPrecision.Single, 63), deep = PairConfig.For<float>(DistanceMetric.Euclidean, DistanceForm.Expanded, GemmPrecision.Single, 64);
+        Assert.Equal("square 64x64, 256 threads, BS_TERM=0 BS_VALUE=1", shallow.ToString());
+        Assert.Equal("square 64x64, 128 threads, BS_PRODUCT=1 BS_TILE=64 BS_TERM=0 BS_VALUE=1", deep.ToString());
+        Assert.Equal(shallow, shallow.Fit(device.Info, 100_000, 100_000));
+        Assert.Equal(deep, deep.Fit(device.Info, 100, 100));
+        Assert.Equal(deep with { Tile = 128 }, deep.Fit(device.Info, 100_000, 100_000));
+        Assert.Equal(deep, deep.Fit(device.Info, 100_000, 100_000, _ => int.MaxValue));
+        Assert.Equal(shallow with { Double = true }, PairConfig.For<double>(DistanceMetric.Euclidean, DistanceForm.Expanded, GemmPrecision.BFloat16, 512));
+        Assert.Equal(1, PairConfig.For<float>(DistanceMetric.Euclidean, DistanceForm.Direct, GemmPrecision.TensorFloat3, 512).Term);
     }
 
     [Fact]
@@ -180,10 +241,11 @@ public sealed class PairwiseDistanceCudaTests(CudaDeviceFixture fixture) : IDisp
             for (int j = 0; j < n; j++) Assert.Equal(i == j ? 0 : BitConverter.DoubleToInt64Bits(general[Math.Min(i, j) * n + Math.Max(i, j)]), BitConverter.DoubleToInt64Bits(self[i * n + j]));
     }
 
-    internal static T[] Compute<T>(CudaDevice device, DistanceMetric metric, DistanceForm form, Matrix<T> x, Matrix<T> y) where T : unmanaged
+    internal static T[] Compute<T>(CudaDevice device, DistanceMetric metric, DistanceForm form, Matrix<T> x, Matrix<T> y, GemmPrecision precision = GemmPrecision.Single)
+        where T : unmanaged
     {
         using Matrix<T> onX = x.To(device), onY = y.To(device), distances = device.AllocateMatrix<T>(x.Rows, y.Rows);
-        if (onX is Matrix<float> x32 && onY is Matrix<float> y32 && distances is Matrix<float> d32) PairwiseDistance.Compute(metric, x32.View, y32.View, d32.View, form);
+        if (onX is Matrix<float> x32 && onY is Matrix<float> y32 && distances is Matrix<float> d32) PairwiseDistance.Compute(metric, x32.View, y32.View, d32.View, form, precision);
         else if (onX is Matrix<double> x64 && onY is Matrix<double> y64 && distances is Matrix<double> d64) PairwiseDistance.Compute(metric, x64.View, y64.View, d64.View, form);
         return distances.ToHost();
     }
