@@ -13,15 +13,17 @@ public sealed record DecoderGeometry(double MeanAbsoluteCosine, double Effective
     /// <param name="cancellation">Stops between tiles.</param>
     public static DecoderGeometry Measure(GatedSaeModel model, IReadOnlyList<int> latents, CancellationToken cancellation = default)
     {
-        int[] directed = [.. latents.Where(j => model.Decoder.Row(j).ContainsAnyExcept(0f))];
+        float[] decoder = new float[checked(model.Latents * model.InputWidth)];
+        model.Decoder.Buffer.CopyTo(decoder);
+        int d = model.InputWidth;
+        int[] directed = [.. latents.Where(j => decoder.AsSpan(j * d, d).ContainsAnyExcept(0f))];
         if (directed.Length == 0) return new DecoderGeometry(double.NaN, double.NaN);
-        using Matrix<double> rows = model.Device.AllocateMatrix<double>(directed.Length, model.InputWidth);
+        double[] values = new double[checked(directed.Length * d)];
         for (int i = 0; i < directed.Length; i++)
-        {
-            ReadOnlySpan<float> source = model.Decoder.Row(directed[i]);
-            Span<double> target = rows.Row(i);
-            for (int k = 0; k < target.Length; k++) target[k] = source[k];
-        }
+            for (int k = 0; k < d; k++) values[i * d + k] = decoder[directed[i] * d + k];
+        // The figures are of the dictionary alone and are taken once: they are the host's.
+        using CpuDevice? own = model.Device is CpuDevice ? null : new CpuDevice();
+        using Matrix<double> rows = Matrix<double>.From(own ?? model.Device, directed.Length, d, values);
         double cosine = directed.Length < 2 ? double.NaN : DecoderCoherence.Measure(rows, cancellation: cancellation).MeanAbsoluteCosine;
         return new DecoderGeometry(cosine, Geometry.EffectiveRank.Measure(rows, centre: false).Value);
     }

@@ -104,7 +104,8 @@ public static class GatedSaeTrainer
 
         public void Read(long start, MatrixView<float> destination)
         {
-            for (int i = 0; i < destination.Rows; i++) matrix.Row((int)start + i).CopyTo(destination.Row(i));
+            MatrixView<float> rows = matrix.View.RowBlock((int)start, destination.Rows);
+            for (int i = 0; i < destination.Rows; i++) rows.RowBlock(i, 1).CopyTo(destination.Row(i));
         }
 
         public void Dispose() { }
@@ -121,10 +122,11 @@ public static class GatedSaeTrainer
         private readonly SaeRunIdentity _identity;
         private readonly GatedSaeArrays _gradients, _first, _second;
         private readonly GatedSaeWorkspace _workspace;
-        private readonly GatedSaeStatistics _statistics = new();
-        private readonly Matrix<float> _batch;
         private readonly List<SaeLogRow> _curves = [];
+        private readonly float[] _usage;
         private SaeTrainingLog _log;
+        private CentredUnitRows? _centring;
+        private GatedSaeTrainStep? _step;
         private long _lastCheckpoint = -1;
 
         public TrainingRun(ComputeDevice device, ITokenSource tokens, GatedSaeModel model, GatedSaeConfig config, long total, GatedSaeTrainingOptions options)
@@ -135,13 +137,15 @@ public static class GatedSaeTrainer
             _first = new GatedSaeArrays(device, model.InputWidth, model.Latents, model.Tied);
             _second = new GatedSaeArrays(device, model.InputWidth, model.Latents, model.Tied);
             _workspace = new GatedSaeWorkspace(device, model.InputWidth, model.Latents, model.Tied, config.AuxLatents);
-            _batch = device.AllocateMatrix<float>(config.Batch, tokens.Columns);
+            _usage = new float[model.Latents];
             _log = new SaeTrainingLog(options.OutputFolder, config.LogRate);
         }
 
         public GatedSaeTrainingResult Execute()
         {
             long start = Start();
+            _centring = _model.Normaliser.CreateCentring(_model.Device, _config.Batch, _tokens.Columns);
+            _step = CreateStep(_centring);
             using TokenBatches batches = new(_tokens, _config.Batch, _options.Order, _options.Seed);
             _log.Open();
             Stopwatch clock = Stopwatch.StartNew();
@@ -152,14 +156,18 @@ public static class GatedSaeTrainer
                 for (long step = start; step < _total; step++)
                 {
                     if (_options.Cancellation.IsCancellationRequested) Interrupt(step);
-                    Step(batches, step, out double norm);
-                    if (step % _config.LogEvery == 0 || step == _total - 1)
+                    batches.Load(step, _step.Next());
+                    _step.Run(step, _config.SparsityAt(step, _total), _config.LearningRateAt(step, _total));
+                    bool checkpoint = _config.CheckpointEvery > 0 && (step + 1) % _config.CheckpointEvery == 0;
+                    bool log = step % _config.LogEvery == 0 || step == _total - 1;
+                    RequireFinite(log || checkpoint);
+                    if (log)
                     {
                         double seconds = clock.Elapsed.TotalSeconds, rate = (step + 1 - lastStep) * (double)_config.Batch / Math.Max(seconds - lastSeconds, 1e-9);
                         (lastSeconds, lastStep) = (seconds, step + 1);
-                        Log(step, norm, rate, seconds);
+                        Log(step, rate, seconds);
                     }
-                    if (_config.CheckpointEvery > 0 && (step + 1) % _config.CheckpointEvery == 0) Checkpoint(step + 1);
+                    if (checkpoint) Checkpoint(step + 1);
                 }
             }
             finally
@@ -174,11 +182,12 @@ public static class GatedSaeTrainer
         public void Dispose()
         {
             _log.Close();
+            _step?.Dispose();
+            _centring?.Dispose();
             _gradients.Dispose();
             _first.Dispose();
             _second.Dispose();
             _workspace.Dispose();
-            _batch.Dispose();
         }
 
         private long Start()
@@ -190,6 +199,7 @@ public static class GatedSaeTrainer
                     if (_config.Normalisation == TokenNormalisation.Paper && _config.Centring == TokenCentring.Batch) _model.Normaliser = TokenNormaliser.ByBatch();
                     _log = new SaeTrainingLog(folder, _config.LogRate, state.Log, state.Telemetry);
                     _curves.AddRange(_log.Rows((long)_config.Batch * _model.Latents));
+                    if (_curves.Count > 0) _workspace.ChooseDecoding(_curves[^1].Active, _config.Batch);
                     _lastCheckpoint = state.Step;
                     return state.Step;
                 }
@@ -201,37 +211,30 @@ public static class GatedSaeTrainer
             return 0;
         }
 
-        private void Step(TokenBatches batches, long step, out double norm)
-        {
-            batches.Load(step, _batch.View);
-            _model.Normaliser.Apply(_batch.View);
-            GatedSaeStep.Run(_batch.View, _model.Parameters, _gradients.View, _config.Objective(_config.SparsityAt(step, _total)), _workspace, _statistics);
-            if (!double.IsFinite(_statistics.Loss)) Diverged(step, $"the loss is {Describe(_statistics.Loss)}");
-            UpdateUsage();
-            norm = GatedSaeUpdate.Apply(_model.Parameters, _gradients.View, _first.View, _second.View, new GatedSaeUpdateOptions
+        private GatedSaeTrainStep CreateStep(CentredUnitRows? centring) => new(_model.Parameters, _gradients.View, _first.View, _second.View, _model.Usage, _workspace,
+            centring, _model.Normaliser.Mean is null, new GatedSaeTrainStepOptions
             {
-                LearningRate = _config.LearningRateAt(step, _total),
-                Beta1 = _config.Beta1,
-                Beta2 = _config.Beta2,
-                WeightDecay = _config.WeightDecay,
-                ClipNorm = _config.GradientClip,
-                Step = step + 1,
-            }, _workspace);
-            if (!double.IsFinite(norm)) Diverged(step, $"the gradient norm is {Describe(norm)}");
+                Batch = _config.Batch,
+                Objective = _config.Objective(0),
+                Update = new GatedSaeUpdateOptions { Beta1 = _config.Beta1, Beta2 = _config.Beta2, WeightDecay = _config.WeightDecay, ClipNorm = _config.GradientClip },
+                UsageDecay = _config.UsageDecay,
+            });
+
+        /// <summary>A device that works ahead of the host is asked only where the host waits for it anyway: at logged steps and before checkpoints.</summary>
+        private void RequireFinite(bool wait)
+        {
+            if (wait) _step!.Read();
+            if (_step!.DivergedAt < 0) return;
+            double loss = _step.Statistics.Loss;
+            Diverged(_step.DivergedAt, !double.IsFinite(loss) ? $"the loss is {Describe(loss)}" : $"the gradient norm is {Describe(_step.GradientNorm)}");
         }
 
-        private void UpdateUsage()
+        private void Log(long step, double rate, double seconds)
         {
-            ReadOnlySpan<int> counts = _workspace.UsageCounts;
-            Span<float> usage = _model.Usage.View.Host;
-            float decay = (float)_config.UsageDecay, rest = (float)(1 - _config.UsageDecay);
-            for (int j = 0; j < usage.Length; j++) usage[j] = usage[j] * decay + rest * ((float)counts[j] / _config.Batch);
-        }
-
-        private void Log(long step, double norm, double rate, double seconds)
-        {
-            SaeLogRow row = SaeTrainingLog.Row(step, _config.LearningRateAt(step, _total), _config.SparsityAt(step, _total), _statistics, norm, _model.Usage.View.Host, _model.Latents);
+            _model.Usage.CopyTo(_usage);
+            SaeLogRow row = SaeTrainingLog.Row(step, _config.LearningRateAt(step, _total), _config.SparsityAt(step, _total), _step!.Statistics, _step.GradientNorm, _usage, _model.Latents);
             _curves.Add(row);
+            _workspace.ChooseDecoding(row.Active, _config.Batch);
             _log.Add(row, rate, seconds);
             _options.Progress.Report("training the autoencoder", step + 1, _total,
                 string.Create(CultureInfo.InvariantCulture, $"FVU {row.Fvu:F3}, L0 {row.L0:F1}, dead {row.Dead}, {rate:F0} tokens/s"));
@@ -246,6 +249,7 @@ public static class GatedSaeTrainer
 
         private void Interrupt(long done)
         {
+            RequireFinite(true);
             Checkpoint(done);
             _options.Cancellation.ThrowIfCancellationRequested();
         }

@@ -129,11 +129,18 @@ internal static class SaeCheckpoint
 
     private static string Checksum(Dictionary<string, string> metadata, IEnumerable<DeviceBuffer<float>> buffers, float[] mean, byte[] log, byte[] telemetry)
     {
-        const long block = 1 << 24;
+        const int block = 1 << 22;
+        float[] piece = [];
         using IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         foreach ((string key, string value) in metadata.OrderBy(m => m.Key, StringComparer.Ordinal)) hash.AppendData(Encoding.UTF8.GetBytes($"{key}={value}\n"));
         foreach (DeviceBuffer<float> buffer in buffers)
-            for (long at = 0; at < buffer.Length; at += block) hash.AppendData(MemoryMarshal.AsBytes(buffer.View.Slice(at, Math.Min(block, buffer.Length - at)).Host));
+            for (long at = 0; at < buffer.Length; at += block)
+            {
+                int length = (int)Math.Min(block, buffer.Length - at);
+                if (piece.Length < length) piece = new float[length];
+                buffer.Device.Download(buffer.View.Slice(at, length), piece.AsSpan(0, length));
+                hash.AppendData(MemoryMarshal.AsBytes(piece.AsSpan(0, length)));
+            }
         hash.AppendData(MemoryMarshal.AsBytes(mean.AsSpan()));
         hash.AppendData(log);
         hash.AppendData(telemetry);

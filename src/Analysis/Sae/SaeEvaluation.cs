@@ -86,6 +86,7 @@ public sealed record SaeEvaluation
             error += statistics.SumSquaredError;
             squares += statistics.SumSquares;
             active += statistics.Active;
+            workspace.ChooseDecoding(statistics.Active, block.Rows);
             positive += statistics.Active + statistics.ClosedGate;
             for (int i = 0; i < sums.Length; i++) (sums[i], chunk[i]) = (sums[i] + workspace.TokenSums[i], chunk[i] + workspace.TokenSums[i]);
             for (int j = 0; j < usage.Length; j++) usage[j] += workspace.UsageCounts[j];
@@ -101,7 +102,8 @@ public sealed record SaeEvaluation
         }, progress, cancellation);
         CloseChunk();
         double total = squares - sums.Sum(s => s * s) / tokens.Rows;
-        float[] average = model.Usage.View.Host.ToArray();
+        float[] average = new float[model.Latents];
+        model.Usage.CopyTo(average);
         int[] alive = [.. Enumerable.Range(0, model.Latents).Where(j => average[j] >= AliveThreshold)];
         CountSummary counts = CountSummary.Of(histogram);
         DecoderGeometry decoder = DecoderGeometry.Measure(model, alive, cancellation);

@@ -56,8 +56,9 @@ public static class SaeExport
     /// <summary>max(b_mag − b_gate, 0) of every latent.</summary>
     public static float[] Thresholds(GatedSaeModel model)
     {
-        ReadOnlySpan<float> magnitude = model.Arrays.MagnitudeBias.View.Host, gate = model.Arrays.GateBias.View.Host;
-        float[] thresholds = new float[magnitude.Length];
+        float[] magnitude = new float[model.Latents], gate = new float[model.Latents], thresholds = new float[model.Latents];
+        model.Arrays.MagnitudeBias.CopyTo(magnitude);
+        model.Arrays.GateBias.CopyTo(gate);
         for (int j = 0; j < thresholds.Length; j++) thresholds[j] = Math.Max(magnitude[j] - gate[j], 0);
         return thresholds;
     }

@@ -1,5 +1,6 @@
 using System.Text.Json.Nodes;
 using BioSup.Data;
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Sae;
@@ -15,8 +16,6 @@ public sealed class TokenNormaliser
 {
     private const int PassRows = 4096;
     private readonly float[]? _mean;
-    private double[] _sums = [];
-    private float[] _centre = [];
 
     private TokenNormaliser(TokenNormalisation normalisation, float[]? mean)
     {
@@ -43,36 +42,46 @@ public sealed class TokenNormaliser
     {
         if (normalisation == TokenNormalisation.None) return None;
         if (centring == TokenCentring.Batch) return ByBatch();
+        int capacity = (int)Math.Min(PassRows, Math.Max(1, tokens.Rows));
         double[] sums = new double[tokens.Columns];
-        using Matrix<float> block = device.AllocateMatrix<float>((int)Math.Min(PassRows, Math.Max(1, tokens.Rows)), tokens.Columns);
-        for (long start = 0; start < tokens.Rows; start += block.Rows)
+        using CentredUnitRows rows = new(device, capacity, tokens.Columns);
+        using TokenTransfer transfer = new(device, capacity, tokens.Columns);
+        for (long start = 0; start < tokens.Rows; start += capacity)
         {
             cancellation.ThrowIfCancellationRequested();
             progress.Report("mean of the tokens", start, tokens.Rows);
-            MatrixView<float> rows = block.View.RowBlock(0, (int)Math.Min(block.Rows, tokens.Rows - start));
-            tokens.Read(start, rows);
-            AddRows(rows, sums);
+            int count = (int)Math.Min(capacity, tokens.Rows - start);
+            tokens.Read(start, transfer.Next(count));
+            rows.Add(transfer.Send(count));
+            transfer.Release();
         }
+        rows.CopySumsTo(sums);
         return ByMean([.. sums.Select(s => (float)(s / Math.Max(1, tokens.Rows)))]);
     }
 
-    /// <summary>Normalises the rows of a host view in place.</summary>
+    /// <summary>What prepares up to <paramref name="rows"/> tokens at a time on a device; null where they are left alone.</summary>
+    public CentredUnitRows? CreateCentring(ComputeDevice device, int rows, int width)
+    {
+        if (Normalisation == TokenNormalisation.None) return null;
+        CentredUnitRows centring = new(device, rows, width);
+        if (_mean is not null) centring.SetMean(_mean);
+        return centring;
+    }
+
+    /// <summary>Normalises rows on any device in place.</summary>
     public void Apply(MatrixView<float> tokens)
     {
-        if (Normalisation == TokenNormalisation.None || tokens.Rows == 0) return;
-        float[] centre = _mean ?? BatchMean(tokens);
-        for (int t = 0; t < tokens.Rows; t++)
-        {
-            Span<float> row = tokens.Row(t);
-            double squares = 0;
-            for (int i = 0; i < row.Length; i++)
-            {
-                row[i] -= centre[i];
-                squares += (double)row[i] * row[i];
-            }
-            float scale = (float)(1 / Math.Max(Math.Sqrt(squares), 1e-12));
-            for (int i = 0; i < row.Length; i++) row[i] *= scale;
-        }
+        if (tokens.Rows == 0) return;
+        using CentredUnitRows? centring = CreateCentring(tokens.Device, tokens.Rows, tokens.Columns);
+        Apply(centring, tokens);
+    }
+
+    /// <summary>The same with what <see cref="CreateCentring"/> made.</summary>
+    public void Apply(CentredUnitRows? centring, MatrixView<float> tokens)
+    {
+        if (centring is null || tokens.Rows == 0) return;
+        if (_mean is null) centring.UseMeanOf(tokens);
+        centring.Apply(tokens, tokens);
     }
 
     internal JsonObject ToJson()
@@ -97,23 +106,5 @@ public sealed class TokenNormaliser
             throw new DataException(path, "normaliser", "is malformed", e);
         }
         throw new DataException(path, "normaliser", $"fixed centring needs 'mean' with {width} numbers");
-    }
-
-    private float[] BatchMean(MatrixView<float> tokens)
-    {
-        if (_sums.Length != tokens.Columns) (_sums, _centre) = (new double[tokens.Columns], new float[tokens.Columns]);
-        Array.Clear(_sums);
-        AddRows(tokens, _sums);
-        for (int i = 0; i < _sums.Length; i++) _centre[i] = (float)(_sums[i] / tokens.Rows);
-        return _centre;
-    }
-
-    private static void AddRows(MatrixView<float> tokens, double[] sums)
-    {
-        for (int t = 0; t < tokens.Rows; t++)
-        {
-            ReadOnlySpan<float> row = tokens.Row(t);
-            for (int i = 0; i < row.Length; i++) sums[i] += row[i];
-        }
     }
 }

@@ -22,7 +22,7 @@ internal static class SaeEncodeCommand
         string extension = Path.GetExtension(path).ToLowerInvariant();
         if (extension is not (".npz" or ".h5ad")) throw new UsageException($"--out {path}: expected a name that ends in .npz or .h5ad.");
         using GatedSaeModel model = GatedSaeModel.Load(context.Device, parsed.GetValue(s_model)!);
-        using ITokenSource tokens = TokenSource.Open(context.Device, parsed.GetValue(s_tokens)!);
+        using ITokenSource tokens = TokenSource.Open(context.Host, parsed.GetValue(s_tokens)!);
         IReadOnlyList<int>? images = SaeCommand.RowsPerImage(tokens);
         bool pool = parsed.GetValue(s_pool) switch
         {
@@ -31,9 +31,10 @@ internal static class SaeEncodeCommand
             null => images is not null,
             string other => throw new UsageException($"--pool {other}: expected mean or none."),
         };
-        using Matrix<float> latents = pool
+        using Matrix<float> encoded = pool
             ? SaeEncoder.EncodePooled(model, tokens, images!, context.Progress, context.Cancellation)
             : SaeEncoder.EncodeAll(model, tokens, context.Progress, context.Cancellation);
+        using Matrix<float> latents = encoded.ReadableOn(context.Host);
         string[]? ids = pool ? [.. ((TokenShards)tokens).ImageIds] : null;
         if (extension == ".npz")
         {

@@ -32,7 +32,7 @@ internal static class SaeTrainCommand
             null => TokenOrder.Shuffled,
         };
         GatedSaeConfig config = ReadConfig(parsed.GetValue(s_config), parsed.GetValue(s_init));
-        using ITokenSource tokens = TokenSource.Open(context.Device, locator);
+        using ITokenSource tokens = TokenSource.Open(context.Host, locator);
         ResultFolder results = ResultFolder.Create(context, folder);
         results.AddInput(locator);
         if (parsed.GetValue(s_config) is { } configFile) results.AddInput(configFile);

@@ -46,16 +46,20 @@ public sealed class SafetensorsWriter
         });
     }
 
-    /// <summary>Adds the elements of a host buffer as a tensor of the given shape; without a shape, a vector.</summary>
+    /// <summary>Adds the elements of a buffer on any device as a tensor of the given shape; without a shape, a vector.</summary>
     public void Add<T>(string name, DeviceBuffer<T> buffer, params long[] shape) where T : unmanaged
     {
         long[] extents = shape.Length == 0 ? [buffer.Length] : shape;
         Add(name, ElementTypes.Of<T>(), extents, stream =>
         {
-            const long Block = 1 << 26;
-            long count = extents.Aggregate(1L, (a, b) => a * b);
-            for (long at = 0; at < count; at += Block)
-                stream.Write(MemoryMarshal.AsBytes(buffer.View.Slice(at, Math.Min(Block, count - at)).Host));
+            long count = extents.Aggregate(1L, (a, b) => a * b), block = buffer.Device.IsHost ? 1 << 26 : 1 << 22;
+            T[] copy = buffer.Device.IsHost ? [] : new T[Math.Min(block, count)];
+            for (long at = 0; at < count; at += block)
+            {
+                DeviceSpan<T> part = buffer.View.Slice(at, Math.Min(block, count - at));
+                if (!buffer.Device.IsHost) buffer.Device.Download(part, copy.AsSpan(0, (int)part.Length));
+                stream.Write(MemoryMarshal.AsBytes(buffer.Device.IsHost ? part.Host : copy.AsSpan(0, (int)part.Length)));
+            }
         });
     }
 

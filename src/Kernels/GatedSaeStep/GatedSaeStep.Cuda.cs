@@ -60,7 +60,7 @@ public static unsafe partial class GatedSaeStep
         for (int start = 0; start < tokens.Rows; start += state.TileTokens)
         {
             int count = Math.Min(state.TileTokens, tokens.Rows - start);
-            GatedSaeTile tile = Encode(state, tokens.RowBlock(start, count), parameters);
+            GatedSaeTile tile = EncodeTile(state, tokens.RowBlock(start, count), parameters);
             MatrixView<float> target = activations.RowBlock(start, count);
             state.Kernels.Activations.Launch(state.Device.Stream, Pairs(state, count), tile, target.Address, target.Stride);
         }
@@ -85,7 +85,7 @@ public static unsafe partial class GatedSaeStep
     }
 
     /// <summary>The encoder product of a tile; a tied model needs one.</summary>
-    private static GatedSaeTile Encode(GatedSaeCudaState state, MatrixView<float> tokens, GatedSaeParameters parameters)
+    internal static GatedSaeTile EncodeTile(GatedSaeCudaState state, MatrixView<float> tokens, GatedSaeParameters parameters)
     {
         Product(Transpose.No, Transpose.No, 1, tokens, parameters.Magnitude, 0, Tile(state, state.Magnitude, tokens.Rows));
         if (!parameters.Tied) Product(Transpose.No, Transpose.No, 1, tokens, parameters.Gate, 0, Tile(state, state.Gate, tokens.Rows));
@@ -124,7 +124,7 @@ public static unsafe partial class GatedSaeStep
 
         public void Run()
         {
-            _tile = Encode(State, Tokens, Parameters);
+            _tile = EncodeTile(State, Tokens, Parameters);
             State.Kernels.Classify.Launch(Stream, Squares, _tile, State.ByToken, State.ByLatent, State.TokenWords, State.LatentPartials);
             Decode();
             if (Kept > 0) Auxiliary();

@@ -1,0 +1,47 @@
+// Mean activation of every latent over runs of tokens: activations are summed where they arise and never written.
+#include <bs/gated_sae.cuh>
+
+// Column sums of the activations over chunks of 256 tokens, partials [chunks, latents]. Grid: words of latents x
+// chunks.
+extern "C" __global__ void __launch_bounds__(256) bs_gated_sae_pool_partials_f32(bs::SaeTile tile, double* partials) {
+    using namespace bs;
+    __shared__ double sums[sae_warps][sae_side];
+    const int lane = lane_rank(), warp = warp_rank(), j = static_cast<int>(blockIdx.x) * sae_side + lane;
+    const int t0 = (static_cast<int>(blockIdx.y) * sae_warps + warp) * sae_side;
+    const bool mine = j < tile.latents;
+    double sum = 0;
+    for (int t = t0; mine && t < t0 + sae_side && t < tile.tokens; t++) {
+        const float m = tile.m(t, j);
+        sum += m > 0 && tile.g(t, j) > 0 ? m : 0.0f;
+    }
+    sums[warp][lane] = sum;
+    __syncthreads();
+    if (warp != 0 || !mine)
+        return;
+    sum = 0;
+    for (int w = 0; w < sae_warps; w++)
+        sum += sums[w][lane];
+    partials[static_cast<long long>(blockIdx.y) * tile.latents + j] = sum;
+}
+
+// sums += the partials in order.
+extern "C" __global__ void __launch_bounds__(256)
+    bs_gated_sae_pool_join(const double* partials, int chunks, int latents, double* sums) {
+    const int j = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+    if (j >= latents)
+        return;
+    double sum = sums[j];
+    for (int c = 0; c < chunks; c++)
+        sum += partials[static_cast<long long>(c) * latents + j];
+    sums[j] = sum;
+}
+
+// means = sums / tokens, and the sums begin anew.
+extern "C" __global__ void __launch_bounds__(256)
+    bs_gated_sae_pool_take_f32(double* sums, int latents, double tokens, float* means) {
+    const int j = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+    if (j >= latents)
+        return;
+    means[j] = tokens > 0 ? static_cast<float>(sums[j] / tokens) : 0.0f;
+    sums[j] = 0;
+}
