@@ -21,9 +21,7 @@ public sealed record DecoderGeometry(double MeanAbsoluteCosine, double Effective
         double[] values = new double[checked(directed.Length * d)];
         for (int i = 0; i < directed.Length; i++)
             for (int k = 0; k < d; k++) values[i * d + k] = decoder[directed[i] * d + k];
-        // The figures are of the dictionary alone and are taken once: they are the host's.
-        using CpuDevice? own = model.Device is CpuDevice ? null : new CpuDevice();
-        using Matrix<double> rows = Matrix<double>.From(own ?? model.Device, directed.Length, d, values);
+        using Matrix<double> rows = Matrix<double>.From(model.Device, directed.Length, d, values);
         double cosine = directed.Length < 2 ? double.NaN : DecoderCoherence.Measure(rows, cancellation: cancellation).MeanAbsoluteCosine;
         return new DecoderGeometry(cosine, Geometry.EffectiveRank.Measure(rows, centre: false).Value);
     }

@@ -79,10 +79,10 @@ public sealed unsafe class GatedSaeWorkspace : IDisposable
     public void ChooseDecoding(long activePairs, long tokens) => Decoding = activePairs > DenseShare * tokens * Latents ? GatedSaeDecoding.Dense : GatedSaeDecoding.Sparse;
 
     /// <summary>
-    /// Share of active pairs from which products are the faster way on a GPU: gathering a row of 512 costs what 336 of 8,192 latents cost in a product
-    /// without tensor cores (docs/kernels.md).
+    /// Share of active pairs from which products are the faster way on a GPU, where three TF32 products take the place of one in single precision:
+    /// 137 gathered rows of 512 cost what a product with 8,192 latents costs (docs/kernels.md).
     /// </summary>
-    public const double DenseShare = 0.04;
+    public const double DenseShare = 0.017;
 
     internal GatedSaeCudaState? Cuda { get; }
 
