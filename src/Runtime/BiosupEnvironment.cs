@@ -15,6 +15,11 @@ public static class BiosupEnvironment
     public const string LineInfoName = "BIOSUP_LINEINFO";
     public const string GpuMemoryLimitName = "BIOSUP_GPU_MEMORY_LIMIT";
 
+    public const string DeviceName = "BIOSUP_DEVICE";
+
+    /// <summary>What the device "auto" stands for: "auto", "cpu" or "cuda[:N]"; null for "auto".</summary>
+    public static string? Device => Environment.GetEnvironmentVariable(DeviceName) is { Length: > 0 } name ? name : null;
+
     /// <summary>Forces a kernel variant: "avx512", "avx2", "portable" or "reference", or "Operation:variant", comma-separated.</summary>
     public static string? ForceKernel => Environment.GetEnvironmentVariable("BIOSUP_FORCE_KERNEL");
 

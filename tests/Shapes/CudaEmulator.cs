@@ -30,7 +30,7 @@ public static partial class CudaEmulator
 
     /// <summary>A new device whose compiled kernels are kept between test runs, or null with the reason.</summary>
     public static CudaDevice? Open(out string reason, CudaDeviceOptions? options = null) =>
-        TryUse(out reason) ? CudaDevice.Open(0, (options ?? new CudaDeviceOptions()) with { CacheFolder = options?.CacheFolder ?? KernelFolder() }) : null;
+        TryUse(out reason) ? CudaDevice.Open(0, (options ?? new CudaDeviceOptions()) with { CacheFolder = options?.CacheFolder ?? KernelFolder }) : null;
 
     private static string? Prepare()
     {
@@ -80,12 +80,15 @@ public static partial class CudaEmulator
         }
     }
 
-    /// <summary>The emulator's version number does not change with its sources, so what it compiled is kept apart by its build.</summary>
-    private static string KernelFolder()
+    /// <summary>Where compiled kernels are kept between test runs. The emulator's version number does not change with its sources, so what it compiled is kept apart by its build.</summary>
+    public static string KernelFolder
     {
-        string stamp = Path.Combine(Folder, "stamp");
-        string build = IsHardware || !File.Exists(stamp) ? "device" : Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(File.ReadAllText(stamp))))[..12];
-        return Path.Combine(Folder, $"kernels-{build}");
+        get
+        {
+            string stamp = Path.Combine(Folder, "stamp");
+            string build = IsHardware || !File.Exists(stamp) ? "device" : Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(File.ReadAllText(stamp))))[..12];
+            return Path.Combine(Folder, $"kernels-{build}");
+        }
     }
 
     [LibraryImport("libc", EntryPoint = "setenv", StringMarshalling = StringMarshalling.Utf8)]

@@ -9,6 +9,8 @@ internal sealed class CommandContext : IDisposable
     private readonly TextWriter _output;
     private readonly TextWriter _error;
     private readonly ConsoleProgress? _console;
+    private readonly DeviceChoice _choice;
+    private ComputeDevice? _device;
 
     public CommandContext(string command, ParseResult parsed, CancellationToken cancellation, EventLog? log, CreatedFolders created)
     {
@@ -24,8 +26,20 @@ internal sealed class CommandContext : IDisposable
         long seed = parsed.GetValue(GlobalOptions.Seed);
         if (seed < 0) throw new UsageException($"--seed {seed}: a seed is 0 or larger.");
         Seed = (ulong)seed;
-        Device = DeviceChoice.Open(parsed.GetValue(GlobalOptions.Device)!, parsed.GetValue(GlobalOptions.Threads));
-        Host = Device as CpuDevice ?? new CpuDevice(parsed.GetValue(GlobalOptions.Threads));
+        int threads = parsed.GetValue(GlobalOptions.Threads);
+        if (threads is < 0 or > 4096) throw new UsageException($"--threads {threads}: expected 1 to 4096, or 0 for all processors this process may use.");
+        _choice = DeviceChoice.Parse(parsed.GetValue(GlobalOptions.Device)!);
+        Host = new CpuDevice(threads);
+        try
+        {
+            // A GPU that was asked for by name and is not there is an error at once; whether there is one at all is asked by who needs it.
+            if (_choice.Kind == DeviceKind.Cuda) _device = _choice.Open(Host, Note);
+        }
+        catch
+        {
+            Host.Dispose();
+            throw;
+        }
         _console = Quiet ? null : new ConsoleProgress(_error, log);
         Progress = _console is null ? SilentProgress.Instance : _console;
     }
@@ -36,10 +50,18 @@ internal sealed class CommandContext : IDisposable
     /// <summary>The arguments as given, for the manifest.</summary>
     public string CommandLine { get; }
 
-    public ComputeDevice Device { get; }
+    /// <summary>The device that --device names, opened when it is first asked for.</summary>
+    public ComputeDevice Device => _device ??= _choice.Open(Host, Note);
+
+    /// <summary>The device as far as it has been asked for: the processor for a command that needs nothing else.</summary>
+    public ComputeDevice DeviceInUse => _device ?? Host;
+
+    /// <summary>True where a GPU was asked for by name.</summary>
+    public bool AsksForGpu => _choice.Kind == DeviceKind.Cuda;
 
     /// <summary>The host processor, for the stages that run nowhere else (reading and encoding images).</summary>
     public CpuDevice Host { get; }
+
     public ulong Seed { get; }
     public bool Json { get; }
     public bool Quiet { get; }
@@ -68,10 +90,18 @@ internal sealed class CommandContext : IDisposable
         _error.WriteLine($"biosup: warning: {line}");
     }
 
+    /// <summary>A line that a person may want to know and a program need not: stderr, unless --quiet.</summary>
+    public void Note(string line)
+    {
+        _console?.Finish();
+        Log?.Write("note", new() { ["message"] = line });
+        if (!Quiet) _error.WriteLine($"biosup: {line}");
+    }
+
     public void Dispose()
     {
         _console?.Finish();
+        _device?.Dispose();
         Host.Dispose();
-        Device.Dispose();
     }
 }

@@ -7,7 +7,7 @@ internal static class GlobalOptions
 {
     public static Option<string> Device { get; } = new("--device")
     {
-        Description = "auto, cpu or cuda[:N]",
+        Description = "cpu, cuda[:N], or auto: the first GPU whose driver and compiler work, else the processor",
         DefaultValueFactory = _ => "auto",
         Recursive = true,
     };

@@ -40,7 +40,8 @@ internal static class TokensCommand
 
     private static JsonObject Run(ParseResult parsed, CommandContext context)
     {
-        CpuDevice device = context.Device as CpuDevice ?? throw new DeviceException("biosup tokens runs on the CPU: use --device cpu.");
+        CpuDevice device = context.Host;
+        if (context.AsksForGpu) context.Note("images are read and encoded on the processor; --device cuda is for what comes after the tokens");
         TokenOptions options = ReadOptions(parsed, device);
         ImageSet images = ImageSet.Find(parsed.GetValue(s_images)!, ReadNaming(parsed), ParseName<TiffPages>("--pages", parsed.GetValue(s_pages)!));
         ResultFolder folder = ResultFolder.Create(context, parsed.GetValue(s_out)!);

@@ -17,8 +17,8 @@ public sealed record CudaDeviceOptions
     /// <summary>Slots of that ring, at least 2.</summary>
     public int StagingSlots { get; init; } = 4;
 
-    /// <summary>Threads of the processor that serves the device; 0 takes every processor this process may use.</summary>
-    public int HostThreads { get; init; }
+    /// <summary>The processor that serves the device; null: one of its own, with every processor this process may use.</summary>
+    public CpuDevice? Host { get; init; }
 
     /// <summary>Folder of compiled kernels; null: <see cref="CubinCache.DefaultFolder"/>.</summary>
     public string? CacheFolder { get; init; }
@@ -35,12 +35,14 @@ public sealed unsafe class CudaDevice : ComputeDevice
 {
     private readonly CudaContextHandle _context;
     private readonly Lazy<PinnedRing> _staging;
-    private readonly Lazy<CpuDevice> _host;
+    private readonly CpuDevice? _lentHost;
+    private readonly Lazy<CpuDevice> _ownHost;
 
     private CudaDevice(CudaDeviceInfo info, CudaDeviceOptions options)
     {
         Info = info;
-        _host = new Lazy<CpuDevice>(() => new CpuDevice(options.HostThreads));
+        _lentHost = options.Host;
+        _ownHost = new Lazy<CpuDevice>(() => new CpuDevice());
         _context = new CudaContextHandle(info.Device);
         try
         {
@@ -76,7 +78,7 @@ public sealed unsafe class CudaDevice : ComputeDevice
     public override bool IsHost => false;
 
     /// <inheritdoc/>
-    public override CpuDevice Host => _host.Value;
+    public override CpuDevice Host => _lentHost ?? _ownHost.Value;
 
     /// <summary>The stream on which buffers are allocated, cleared and freed and on which operations launch.</summary>
     public CudaStream Stream { get; }
@@ -127,7 +129,7 @@ public sealed unsafe class CudaDevice : ComputeDevice
     {
         if (_context.IsDisposed) return;
         if (_staging.IsValueCreated) _staging.Value.Dispose();
-        if (_host.IsValueCreated) _host.Value.Dispose();
+        if (_ownHost.IsValueCreated) _ownHost.Value.Dispose();
         Kernels.Dispose();
         Workspace.Dispose();
         Stream.Dispose();

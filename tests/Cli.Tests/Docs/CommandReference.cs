@@ -23,6 +23,7 @@ internal static class CommandReference
 
             | variable | meaning |
             |---|---|
+            | `BIOSUP_DEVICE` | what `--device auto` stands for: `cpu` or `cuda[:N]`; without it, the first GPU that works, else the processor |
             | `BIOSUP_FORCE_KERNEL` | forces a kernel variant: `avx512`, `avx2`, `portable`, `reference`, or `Operation:variant`, comma-separated |
             | `BIOSUP_DATA` | folder with the real data sets that tests, benchmarks and the examples use |
             | `BIOSUP_CACHE_DIR` | folder of compiled GPU kernels; default `$XDG_CACHE_HOME/biosup/kernels` or `~/.cache/biosup/kernels` |
