@@ -13,12 +13,14 @@ internal static class DeviceProgram
 {
     private const string Usage = """
         Timings on a GPU:  BioSup.Native.Benchmarks.Device COMMAND
-          run [SUITE...] [--figures FILE] [--repetitions N] [--device N] [--tiny]   measures; without suites, all of them
-          suites                                                                    names them
-          environment [--device N]                                                  what the figures depend on, "key: value"
-          fingerprint [--device N] [--tiny]                                         hashes of results, for comparing runs
-          assemble --input FOLDER --out FOLDER [--gates FILE]                       tables of a run's figures.jsonl, environment.txt, checks.txt
-          pack --out FOLDER [--configuration NAME]                                  everything for a machine with a GPU and without .NET
+          run [SUITE...] [--figures FILE] [--repetitions N] [--device N] [--tiny] [--cases N] [--no-ceilings]
+                                                    measures; without suites, all of them; --cases: only the first of each
+          suites                                    names them
+          environment [--device N]                  what the figures depend on, "key: value"
+          fingerprint [--device N] [--tiny]         hashes of results, for comparing runs
+          assemble --input FOLDER --out FOLDER [--gates FILE]
+                                                    tables of a run's figures.jsonl, environment.txt, checks.txt
+          pack --out FOLDER [--configuration NAME]  everything for a machine with a GPU and without .NET
         """;
 
     public static IReadOnlyList<DeviceSuite> Suites { get; } =
@@ -66,12 +68,14 @@ internal static class DeviceProgram
         using DeviceBench bench = new(new BenchOptions
         {
             Tiny = tiny, Figures = arguments.Optional("figures"), Ordinal = arguments.Number("device", 0), Repetitions = arguments.Number("repetitions", tiny ? 2 : 20),
+            Cases = arguments.Number("cases", int.MaxValue),
         });
         Console.WriteLine($"{bench.Gpu.Info.Name}, compute capability {bench.Gpu.Info.Capability}{(bench.IsEmulated ? ": emulated device, no figure is a timing" : "")}");
-        if (bench.Ceilings.IsEmpty && chosen.All(s => s.Name != "ceilings")) CeilingSuite.Run(bench);
+        if (bench.Ceilings.IsEmpty && !arguments.Has("no-ceilings") && chosen.All(s => s.Name != "ceilings")) CeilingSuite.Run(bench);
         foreach (DeviceSuite suite in chosen)
         {
             Console.WriteLine(suite.Title);
+            bench.BeginSuite();
             suite.Run(bench);
         }
         return bench.AnyFailed ? 1 : 0;
@@ -96,7 +100,7 @@ internal static class DeviceProgram
 /// <summary>Words, options "--name value" and switches "--name".</summary>
 internal sealed class Arguments
 {
-    private static readonly string[] s_switches = ["tiny"];
+    private static readonly string[] s_switches = ["tiny", "no-ceilings"];
     private readonly Dictionary<string, string> _options = [];
 
     /// <exception cref="UsageException">An option has no value.</exception>

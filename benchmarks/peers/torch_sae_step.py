@@ -1,5 +1,6 @@
-#!/usr/bin/python3
-"""Times one training step of the gated sparse autoencoder in eager PyTorch, written as the reference training script writes it (fp32, CPU).
+#!/usr/bin/env python3
+"""Times one training step of the gated sparse autoencoder in PyTorch, written as the reference training script writes it: eager in fp32 on the processor, or with
+--device cuda eager and through torch.compile under bf16 autocast, one figure per width.
 
 Two encoder products although the weights are tied, the straight-through gate from two sigmoids, dense masks, top-k over the whole row, three
 .item() calls, a second forward pass for FVU, projection of the decoder gradient, global clip, AdamW, renormalisation, dead count.
@@ -7,8 +8,10 @@ The biases are set so that about `--l0` latents of a token are active and nearly
 training converges to.
 
     OPENBLAS_CORETYPE=Zen OMP_NUM_THREADS=2 /usr/bin/python3 benchmarks/peers/torch_sae_step.py --seconds 20
+    python3 benchmarks/peers/torch_sae_step.py --device cuda [--compile] [--tiny]
 """
 import argparse
+import contextlib
 import ctypes
 import glob
 import json
@@ -58,12 +61,14 @@ class GatedSae(torch.nn.Module):
         return recon, acts, gate_pre, recon_aux
 
 
-def step(model, optimiser, x, sparsity, aux_coeff):
-    recon, acts, gate_pre, recon_aux = model(x)
+def step(model, optimiser, x, sparsity, aux_coeff, forward=None, autocast=contextlib.nullcontext()):
+    forward = forward or model
+    with autocast:
+        recon, acts, gate_pre, recon_aux = forward(x)
     loss_recon = ((recon - x) ** 2).sum(dim=1).mean()
     norms = model.w_dec.detach().norm(dim=1)
     loss_sparsity = (F.relu(gate_pre) * norms).mean()
-    loss_aux = torch.zeros(())
+    loss_aux = torch.zeros((), device=x.device)
     if bool(recon_aux.abs().sum() > 0):
         loss_aux = ((recon_aux - (x - recon.detach())) ** 2).sum(dim=1).mean()
     loss = loss_recon + sparsity * loss_sparsity + aux_coeff * loss_aux
@@ -72,7 +77,8 @@ def step(model, optimiser, x, sparsity, aux_coeff):
         model.usage_ema.mul_(0.99).add_((acts != 0).float().mean(dim=0), alpha=0.01)
     scalars = loss_recon.item(), loss_sparsity.item(), loss_aux.item()
     # The training script evaluates FVU with a second forward pass, graph included.
-    again = model(x)[0].detach()
+    with autocast:
+        again = forward(x)[0].detach()
     sse = ((x - again) ** 2).sum().item()
     sst = ((x - x.mean(dim=0)) ** 2).sum().item()
     with torch.no_grad():
@@ -87,8 +93,42 @@ def step(model, optimiser, x, sparsity, aux_coeff):
     return scalars, sse / sst, dead, float((acts != 0).float().sum(dim=1).mean()), float((model.usage_ema > 0).float().mean())
 
 
+def device_figures(args):
+    """Every width on the device, eager or compiled, in bf16 as the reference trains."""
+    from device_bench import Bench
+
+    bench = Bench(args, "sae")
+    contender = "torch.compile bf16" if args.compile else "torch eager bf16"
+    n, d = bench.size(65536, 64), bench.size(512, 16)
+    for d_sae, l0 in bench.size(((1024, 32), (2048, 32), (4096, 32), (8192, 8), (8192, 32)), ((64, 8),)):
+        name = f"step {n}x{d}->{d_sae} L0={l0}"
+        if args.compile and not hasattr(torch, "compile"):
+            bench.missing(name, contender, f"PyTorch {torch.__version__} has no torch.compile")
+            continue
+        x = torch.randn(n, d)
+        x = (x / x.norm(dim=1, keepdim=True)).to(bench.device)
+        model = GatedSae(d, d_sae, l0).to(bench.device)
+        forward = torch.compile(model) if args.compile else model
+        optimiser = torch.optim.AdamW(model.parameters(), lr=1e-7, weight_decay=1e-4)
+        last = []
+
+        def work():
+            last[:] = [step(model, optimiser, x, 800.0, 0.03125, forward, torch.autocast(bench.device.type, dtype=torch.bfloat16))]
+
+        try:
+            work()
+        except Exception as error:  # The compiler of PyTorch has exceptions of its own for what it cannot do.
+            bench.missing(name, contender, f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}")
+            continue
+        bench.measure(name, contender, work, note=f"PyTorch {torch.__version__}, active latents per token {last[0][3]:.1f}")
+
+
 def main():
     parser = argparse.ArgumentParser()
+    parser.add_argument("--device", default="", help="cuda: figures for GPUs, one per width; without it the processor, in fp32")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--tiny", action="store_true", help="small sizes on the processor, in the format of the figures for GPUs")
     parser.add_argument("--tokens", type=int, default=2048)
     parser.add_argument("--d-in", type=int, default=512)
     parser.add_argument("--d-sae", type=int, default=4096)
@@ -96,6 +136,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
+    if args.device or args.tiny:
+        device_figures(args)
+        return
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     x = torch.randn(args.tokens, args.d_in)

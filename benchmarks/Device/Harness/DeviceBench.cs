@@ -33,6 +33,9 @@ internal sealed record BenchOptions
 
     /// <summary>File that figures are appended to as they come, and whose ceilings are taken; null prints only.</summary>
     public string? Figures { get; init; }
+
+    /// <summary>Only so many cases of each suite, for a profiler.</summary>
+    public int Cases { get; init; } = int.MaxValue;
     public int Ordinal { get; init; }
 }
 
@@ -47,6 +50,7 @@ internal sealed class DeviceBench : IDisposable
     private readonly DeviceBuffer<float> _flush;
     private readonly BenchOptions _options;
     private readonly List<Figure> _figures = [];
+    private int _cases;
 
     public DeviceBench(BenchOptions options)
     {
@@ -75,6 +79,9 @@ internal sealed class DeviceBench : IDisposable
 
     /// <summary>The size for a device or the one for the emulator.</summary>
     public int Size(int full, int tiny) => Tiny ? tiny : full;
+
+    /// <summary>The count of cases starts anew.</summary>
+    public void BeginSuite() => _cases = 0;
 
     /// <summary>Takes the ceilings from the figures of this process: the first suite measured them.</summary>
     public void UseOwnCeilings() => Ceilings = Ceilings.From(_figures);
@@ -114,6 +121,7 @@ internal sealed class DeviceBench : IDisposable
     /// <summary>Runs <paramref name="body"/> and records its figure, or why there is none.</summary>
     public Figure? Guard(string suite, string name, Func<List<IDisposable>, Figure> body, string contender = Figure.Own)
     {
+        if (_cases++ >= _options.Cases) return null;
         List<IDisposable> owned = [];
         try
         {

@@ -96,6 +96,7 @@ internal static class GpuPack
             File.Copy(Path.Combine(built, program), Path.Combine(bin, program));
             File.WriteAllText(Path.Combine(bin, program + ".runtimeconfig.json"), SelfContained(File.ReadAllText(Path.Combine(built, program + ".runtimeconfig.json"))));
         }
+        RequireOneBuild(folders);
         foreach (string file in AssemblyClosure.Find(s_programs.Select(p => p.Program), [.. folders, runtime]).Values)
         {
             File.Copy(file, Path.Combine(bin, Path.GetFileName(file)));
@@ -111,6 +112,18 @@ internal static class GpuPack
         File.Copy(Path.Combine(root, "BioSup.Native.sln"), Path.Combine(stage, "BioSup.Native.sln"));
         CopyTree(Path.Combine(root, "cuda", "include"), Path.Combine(stage, "cuda", "include"), "*.cuh");
         CopyTree(Path.Combine(root, "tests", "golden"), Path.Combine(stage, "tests", "golden"), "*");
+    }
+
+    /// <summary>The programs share a folder, so an assembly must be the same in all of them: one that was built earlier than the others would mix two states of the source.</summary>
+    internal static void RequireOneBuild(IReadOnlyList<string> folders)
+    {
+        Dictionary<string, string> known = new(StringComparer.Ordinal);
+        foreach (string file in folders.SelectMany(f => Directory.EnumerateFiles(f, "*.dll")))
+        {
+            string name = Path.GetFileName(file);
+            if (known.TryAdd(name, file) || File.ReadAllBytes(file).AsSpan().SequenceEqual(File.ReadAllBytes(known[name]))) continue;
+            throw new UsageException($"{name} differs between {Path.GetDirectoryName(known[name])} and {Path.GetDirectoryName(file)}: build all programs of the pack first.");
+        }
     }
 
     /// <summary>Beside the shared frameworks of an installation: host/fxr/VERSION/libhostfxr.so.</summary>
