@@ -10,7 +10,7 @@ internal static class DeviceArrays
     private static readonly JitRequest s_module = new(Source);
 
     /// <summary>A kernel of this folder's own.</summary>
-    public static CudaKernel Kernel(CudaDevice gpu, string entry) => gpu.Kernels.Get(KernelCode.Sources, s_module, entry);
+    public static CudaKernel Kernel(CudaDevice gpu, string entry) => gpu.Kernels.Get(DeviceKernels.Sources, s_module, entry);
 
     /// <summary>Uniform in (-1, 1), the same for the same seed and size.</summary>
     public static Matrix<float> Random(this CudaDevice gpu, int rows, int columns, uint seed, List<IDisposable> owned)

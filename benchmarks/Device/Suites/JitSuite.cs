@@ -66,9 +66,9 @@ internal static class JitSuite
             bench.Guard(Suite, $"compile {request}", _ =>
             {
                 long start = Stopwatch.GetTimestamp();
-                byte[] image = other(KernelCode.Sources.Get(request.Source), request, target);
+                byte[] image = other(DeviceKernels.Sources.Get(request.Source), request, target);
                 TimeSpan took = Stopwatch.GetElapsedTime(start);
-                theirs.Publish(KernelBuilder.KeyOf(KernelCode.Sources, request, target), target, image, took);
+                theirs.Publish(KernelBuilder.KeyOf(DeviceKernels.Sources, request, target), target, image, took);
                 return Compile($"compile {request}", name, took.TotalMilliseconds);
             });
         }
