@@ -1,5 +1,5 @@
 #!/usr/bin/env pwsh
-# The developer's entrance:  build.ps1 -Target Restore|Format|Build|Test|Demo|Bench|Publish|Version|All  [-DryRun] [-Fix]
+# The developer's entrance:  build.ps1 -Target Restore|Format|Build|Test|Demo|Bench|Publish|Gpu|Version|All  [-DryRun] [-Fix]
 #
 # Only language constructs, .NET types and native commands are used, no cmdlets, so that it runs under any PowerShell and any host of it.
 # It stops at the first command that fails and exits with that command's code; 2 means that the target does not exist.
@@ -36,10 +36,15 @@ function Get-Commands([string] $verb) {
             return , @(, @('publish', 'src/Cli', '-c', 'Release', '-r', 'linux-x64', '--self-contained', 'true', '-p:PublishReadyToRun=true',
                     '-o', 'artifacts/publish/biosup-linux-x64'))
         }
+        'Gpu' {
+            # The programs first, each with what it needs: the pack takes them as they were built.
+            return @(@('build', 'src/Cli', '-c', 'Release'), @('build', 'tests/Kernels.Tests', '-c', 'Release'),
+                @('run', '-c', 'Release', '--project', 'benchmarks/Device', '--', 'pack', '--out', 'artifacts/gpu'))
+        }
     }
 }
 
-$verbs = @('Restore', 'Format', 'Build', 'Test', 'Demo', 'Bench', 'Publish')
+$verbs = @('Restore', 'Format', 'Build', 'Test', 'Demo', 'Bench', 'Publish', 'Gpu')
 if ($Target -eq 'Version') {
     [System.Console]::Out.WriteLine((Get-EngineVersion))
     exit 0

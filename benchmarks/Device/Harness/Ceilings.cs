@@ -44,8 +44,8 @@ internal sealed class Roofline(params Load[][] stages)
 
     public IReadOnlyList<Load[]> Stages { get; } = stages;
 
-    /// <summary>Operations of all kinds together.</summary>
-    public double Operations => Sum(u => u is Unit.Single or Unit.Double or Unit.Tf32 or Unit.Bf16);
+    /// <summary>Operations that the result needs: those of the loads together, unless a form does several of its own for one.</summary>
+    public double Operations { get => field > 0 ? field : Sum(u => u is Unit.Single or Unit.Double or Unit.Tf32 or Unit.Bf16); init; }
 
     /// <summary>Bytes of device memory.</summary>
     public double Bytes => Sum(u => u is Unit.Memory or Unit.Read);

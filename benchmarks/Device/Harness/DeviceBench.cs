@@ -50,6 +50,7 @@ internal sealed class DeviceBench : IDisposable
     private readonly DeviceBuffer<float> _flush;
     private readonly BenchOptions _options;
     private readonly List<Figure> _figures = [];
+    private readonly List<string> _skipped = [];
     private int _cases;
 
     public DeviceBench(BenchOptions options)
@@ -73,6 +74,9 @@ internal sealed class DeviceBench : IDisposable
 
     /// <summary>Figures of this process, in order.</summary>
     public IReadOnlyList<Figure> Figures => _figures;
+
+    /// <summary>Cases beyond the number asked for, "suite/name".</summary>
+    public IReadOnlyList<string> Skipped => _skipped;
     public bool AnyFailed => _figures.Any(f => f.Status == FigureStatus.Failed);
 
     public static bool IsEmulatedName(string device) => device.Contains("emulated", StringComparison.OrdinalIgnoreCase);
@@ -121,7 +125,11 @@ internal sealed class DeviceBench : IDisposable
     /// <summary>Runs <paramref name="body"/> and records its figure, or why there is none.</summary>
     public Figure? Guard(string suite, string name, Func<List<IDisposable>, Figure> body, string contender = Figure.Own)
     {
-        if (_cases++ >= _options.Cases) return null;
+        if (_cases++ >= _options.Cases)
+        {
+            _skipped.Add($"{suite}/{name}");
+            return null;
+        }
         List<IDisposable> owned = [];
         try
         {

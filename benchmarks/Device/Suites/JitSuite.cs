@@ -59,18 +59,25 @@ internal static class JitSuite
     {
         CubinCache theirs = new(Path.Combine(folder, "other"), message => Console.Error.WriteLine(message));
         JitTarget target = JitCompiler.TargetFor(first);
+        string? failure = null;
         foreach (CubinEntry entry in first.Kernels.Cache.List())
         {
             if (entry.Manifest is not { } manifest) continue;
             JitRequest request = manifest.Request;
-            bench.Guard(Suite, $"compile {request}", _ =>
+            Figure? figure = bench.Guard(Suite, $"compile {request}", _ =>
             {
                 long start = Stopwatch.GetTimestamp();
                 byte[] image = other(DeviceKernels.Sources.Get(request.Source), request, target);
                 TimeSpan took = Stopwatch.GetElapsedTime(start);
                 theirs.Publish(KernelBuilder.KeyOf(DeviceKernels.Sources, request, target), target, image, took);
                 return Compile($"compile {request}", name, took.TotalMilliseconds);
-            });
+            }, name);
+            if (figure is null) failure ??= bench.Figures[^1].Reason;
+        }
+        if (failure is not null)
+        {
+            bench.Record(new Figure { Suite = Suite, Name = "worst NVRTC over nvcc", Status = FigureStatus.NotAvailable, Reason = failure });
+            return;
         }
         List<IDisposable> owned = [];
         using CudaDevice second = CudaDevice.Open(first.Info.Ordinal, new CudaDeviceOptions { CacheFolder = theirs.Folder });
@@ -136,12 +143,14 @@ internal static class JitSuite
 internal static class NvccCompiler
 {
     /// <summary>NVCC, or nvcc in CUDA_HOME, CUDA_PATH, PATH or /usr/local/cuda; null with the reason.</summary>
-    public static JitSuite.OtherCompiler? Find(out string reason)
+    /// <param name="reason">Why there is none.</param>
+    /// <param name="program">The program; null looks for it.</param>
+    public static JitSuite.OtherCompiler? Find(out string reason, string? program = null)
     {
         reason = "nvcc was not found in CUDA_HOME, CUDA_PATH, PATH or /usr/local/cuda; NVCC names it";
         IEnumerable<string> candidates = new[] { "CUDA_HOME", "CUDA_PATH" }.Select(Environment.GetEnvironmentVariable).OfType<string>().Select(f => Path.Combine(f, "bin"))
             .Concat((Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries)).Append("/usr/local/cuda/bin").Select(f => Path.Combine(f, "nvcc"));
-        string? nvcc = Environment.GetEnvironmentVariable("NVCC") is { Length: > 0 } named ? named : candidates.FirstOrDefault(File.Exists);
+        string? nvcc = program ?? (Environment.GetEnvironmentVariable("NVCC") is { Length: > 0 } named ? named : candidates.FirstOrDefault(File.Exists));
         if (nvcc is null) return null;
         return (source, request, target) => Compile(nvcc, source, request, target);
     }

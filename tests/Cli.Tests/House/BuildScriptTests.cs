@@ -47,12 +47,23 @@ public sealed partial class BuildScriptTests
     [InlineData("Demo")]
     [InlineData("Bench")]
     [InlineData("Publish")]
+    [InlineData("Gpu")]
     public void Each_target_names_its_command(string target)
     {
         (int exit, string output, string _) = Run($"-Target {target} -DryRun");
         Assert.Equal(0, exit);
         Assert.StartsWith($"{target}> dotnet ", output, StringComparison.Ordinal);
     }
+
+    /// <summary>The pack itself is made and run by tests/Benchmarks.Tests.</summary>
+    [Fact]
+    public void Gpu_builds_what_it_packs_before_it_packs() => Assert.Equal(
+        [
+            "Gpu> dotnet build src/Cli -c Release",
+            "Gpu> dotnet build tests/Kernels.Tests -c Release",
+            "Gpu> dotnet run -c Release --project benchmarks/Device -- pack --out artifacts/gpu",
+        ],
+        Run("-Target Gpu -DryRun").Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
 
     [Fact]
     public void Format_can_write_its_changes() => Assert.Equal("Format> dotnet format BioSup.Native.sln --no-restore", Run("-Target Format -Fix -DryRun").Output.Trim());
@@ -64,7 +75,7 @@ public sealed partial class BuildScriptTests
         Assert.Equal(2, exit);
         Assert.Empty(output);
         Assert.Contains("there is no target 'Deploy'", error);
-        Assert.Contains("Restore, Format, Build, Test, Demo, Bench, Publish, Version, All", error);
+        Assert.Contains("Restore, Format, Build, Test, Demo, Bench, Publish, Gpu, Version, All", error);
     }
 
     [Fact]
