@@ -59,12 +59,12 @@ public static class DomainCosts
 
     private static (int Components, long Unreachable) Geodesics(Matrix<double> points, DomainCostOptions options, string name, Matrix<double> cost, CancellationToken cancellation)
     {
-        NeighbourGraph graph = NeighbourGraph.Build(points, options);
-        int components = graph.CountComponents();
+        using CompressedGraph graph = NeighbourGraph.Build(points, options);
+        int components = Kernels.Geodesics.CountComponents(graph);
         if (components > 1 && options.Components == ComponentRule.Refuse)
             throw new DataException(name, null, $"the {options.Neighbours}-nearest-neighbour graph has {components} components; raise knn or choose the rule that sets missing paths to the largest distance.");
-        if (options.GraphWeights == GraphWeights.Hops) ShortestPaths.Hops(graph, cost, cancellation);
-        else ShortestPaths.Weighted(graph, cost, cancellation);
+        if (options.GraphWeights == GraphWeights.Hops) Kernels.Geodesics.Hops(graph, cost.View, cancellation);
+        else Kernels.Geodesics.Lengths(graph, cost.View, cancellation);
         return (components, components == 1 ? 0 : ReplaceInfinite(cost));
     }
 

@@ -1,28 +1,14 @@
+using System.Runtime.InteropServices;
 using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Alignment;
 
-/// <summary>An undirected k-nearest-neighbour graph in compressed rows: an edge wherever either point has the other among its neighbours.</summary>
-internal sealed class NeighbourGraph
+/// <summary>The undirected k-nearest-neighbour graph: an edge wherever either point has the other among its neighbours.</summary>
+internal static class NeighbourGraph
 {
-    private NeighbourGraph(int[] start, int[] neighbour, double[] length)
-    {
-        Start = start;
-        Neighbour = neighbour;
-        Length = length;
-    }
-
-    public int Count => Start.Length - 1;
-
-    /// <summary>Row i holds entries Start[i] .. Start[i + 1] - 1.</summary>
-    public int[] Start { get; }
-    public int[] Neighbour { get; }
-
-    /// <summary>Edge lengths in the graph's metric.</summary>
-    public double[] Length { get; }
-
-    public static NeighbourGraph Build(Matrix<double> x, DomainCostOptions options)
+    /// <returns>The graph in the memory of the points; edges are as long as the distances in the graph's metric.</returns>
+    public static CompressedGraph Build(Matrix<double> x, DomainCostOptions options)
     {
         int n = x.Rows, others = options.IncludeSelf ? options.Neighbours - 1 : options.Neighbours;
         options.RequirePoints(n, "this domain");
@@ -31,33 +17,10 @@ internal sealed class NeighbourGraph
         KNearestNeighbours.SearchSelf(options.GraphMetric, x.View, indices.View, distances.View);
         using Relocated<int> foundIndices = indices.OnHost();
         using Relocated<double> foundDistances = distances.OnHost();
-        return Symmetrise(foundIndices.Matrix, foundDistances.Matrix);
+        return Symmetrise(x.Device, foundIndices.Matrix, foundDistances.Matrix);
     }
 
-    /// <summary>Number of connected components.</summary>
-    public int CountComponents()
-    {
-        bool[] seen = new bool[Count];
-        Stack<int> open = new();
-        int components = 0;
-        for (int i = 0; i < Count; i++)
-        {
-            if (seen[i]) continue;
-            components++;
-            seen[i] = true;
-            open.Push(i);
-            while (open.TryPop(out int at))
-                for (int e = Start[at]; e < Start[at + 1]; e++)
-                    if (!seen[Neighbour[e]])
-                    {
-                        seen[Neighbour[e]] = true;
-                        open.Push(Neighbour[e]);
-                    }
-        }
-        return components;
-    }
-
-    private static NeighbourGraph Symmetrise(Matrix<int> indices, Matrix<double> distances)
+    private static CompressedGraph Symmetrise(ComputeDevice device, Matrix<int> indices, Matrix<double> distances)
     {
         int n = indices.Rows, k = indices.Columns;
         List<(int Neighbour, double Length)>[] edges = new List<(int, double)>[n];
@@ -89,6 +52,6 @@ internal sealed class NeighbourGraph
             }
             start[i + 1] = neighbour.Count;
         }
-        return new NeighbourGraph(start, [.. neighbour], [.. length]);
+        return new CompressedGraph(device, start, CollectionsMarshal.AsSpan(neighbour), CollectionsMarshal.AsSpan(length));
     }
 }

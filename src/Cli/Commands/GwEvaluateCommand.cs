@@ -24,7 +24,8 @@ internal static class GwEvaluateCommand
         (string[]? labelsX, string[]? labelsY) = GwCommand.ReadLabels(parsed.GetValue(s_labelsX), parsed.GetValue(s_labelsY));
         if (!identity && labelsX is null) throw new UsageException("There is nothing to score against: give --labels-x and --labels-y, or --truth identity.");
         string locator = parsed.GetValue(s_coupling)!;
-        using Matrix<double> coupling = MatrixReader.ReadDouble(context.Device, locator);
+        // Every score but the projection looks at the coupling row by row.
+        using Matrix<double> coupling = MatrixReader.ReadDouble(context.Host, locator);
         RequireMasses(coupling, locator);
         using Matrix<double>? y = parsed.GetValue(s_y) is { } points ? MatrixReader.ReadDouble(context.Device, points) : null;
         LabelTransferResult? labels = labelsX is null ? null : LabelTransfer.Evaluate(coupling, labelsX, labelsY!, context.Seed);

@@ -97,6 +97,72 @@ public sealed class GromovCudaTests
         Assert.Contains("second domain", e.Message);
     }
 
+    public static TheoryData<string> Costs => ["scot", "gw-map", "sqeuclidean", "cosine"];
+
+    [Theory]
+    [MemberData(nameof(Costs))]
+    public void Costs_within_a_domain_are_the_hosts(string recipe)
+    {
+        using CudaDevice gpu = Open();
+        using CpuDevice host = new(2);
+        using Matrix<double> x = Clouds.Clusters(host, 70, 4, seed: 3, spread: 1.5).X, there = x.CopyAt(gpu);
+        using DomainCostResult expected = DomainCosts.Build(x, Options(recipe, 9)), found = DomainCosts.Build(there, Options(recipe, 9));
+        Assert.Equal((expected.Components, expected.UnreachablePairs, expected.DirectionlessRows), (found.Components, found.UnreachablePairs, found.DirectionlessRows));
+        Assert.Equal(expected.Divisor, found.Divisor, 1e-12 * expected.Divisor);
+        using Matrix<double> readable = found.Cost.CopyOnHost();
+        // Hops are whole numbers; distances are sums of a few coordinates or edges.
+        Near(expected.Cost, readable, recipe == "scot" ? 0 : 1e-13);
+    }
+
+    /// <summary>Everything an alignment does, with labels, a truth, other starts and decoys.</summary>
+    [Theory]
+    [InlineData("scot")]
+    [InlineData("sqeuclidean")]
+    public void A_whole_alignment_comes_to_the_hosts_verdict(string recipe)
+    {
+        using CudaDevice gpu = Open();
+        using CpuDevice host = new(2);
+        (Matrix<double> first, string[] labels) = Clouds.Clusters(host, 30, 3, seed: 5, spread: 0.8);
+        using (first)
+        {
+            using Matrix<double> second = Clouds.Permuted(first, [.. Enumerable.Range(0, 30)]), there = first.CopyAt(gpu), secondThere = second.CopyAt(gpu);
+            AlignmentOptions options = new()
+            {
+                FirstCost = Options(recipe, 8), SecondCost = Options(recipe, 8), Gromov = new GromovOptions { Epsilon = 2e-2, Tolerance = 1e-7, MaxIterations = 30 },
+                Starts = 3, Decoys = 1, TruthIsIdentity = true,
+            };
+            using AlignmentResult expected = GromovAlignment.Align(first, second, options, labels, labels);
+            using AlignmentResult found = GromovAlignment.Align(there, secondThere, options, labels, labels);
+            Assert.Equal(expected.Verdict.Word, found.Verdict.Word);
+            Assert.Equal(expected.SelectedStart, found.SelectedStart);
+            Assert.Equal(expected.Gromov.Loss, found.Gromov.Loss, 1e-7);
+            // Points with the same hops to all others are interchangeable, and rounding ranks them: a few pairs of 30 x 29 may change places.
+            bool ties = recipe == "scot";
+            Assert.Equal(expected.Foscttm!.Average, found.Foscttm!.Average, ties ? 5e-3 : 1e-6);
+            Assert.Equal(expected.Labels!.Barycentric.Accuracy, found.Labels!.Barycentric.Accuracy);
+            Assert.Equal(expected.NeighbourVote!.Accuracy, found.NeighbourVote!.Accuracy);
+            Assert.Equal(expected.MeanPartners, found.MeanPartners, 1e-4);
+            for (int s = 0; s < expected.Starts.Count; s++)
+            {
+                Assert.Equal((expected.Starts[s].Kind, expected.Starts[s].Converged), (found.Starts[s].Kind, found.Starts[s].Converged));
+                Assert.Equal(expected.Starts[s].Loss, found.Starts[s].Loss, 1e-5);
+                Assert.Equal(expected.Starts[s].Displacement, found.Starts[s].Displacement, ties ? 0.05 : 1e-6);
+            }
+            Assert.Equal(expected.Null!.Observed, found.Null!.Observed, 1e-5);
+            Assert.Equal(expected.Null.Decoys.Count, found.Null.Decoys.Count);
+            for (int d = 0; d < expected.Null.Decoys.Count; d++) Assert.Equal(expected.Null.Decoys[d], found.Null.Decoys[d], 1e-4);
+            Near(expected.Coupling, found.Coupling, 1e-6);
+        }
+    }
+
+    private static DomainCostOptions Options(string recipe, int neighbours) => recipe switch
+    {
+        "scot" => DomainCostOptions.Scot(neighbours) with { GraphMetric = DistanceMetric.Euclidean, RowNormalisation = RowNormalisation.None },
+        "gw-map" => DomainCostOptions.GwMap(neighbours),
+        "sqeuclidean" => new DomainCostOptions { Cost = DomainCost.SquaredEuclidean, RowNormalisation = RowNormalisation.None, Scale = CostScale.Mean },
+        _ => new DomainCostOptions { Cost = DomainCost.Cosine, Scale = CostScale.Median },
+    };
+
     private static void Near(Matrix<double> expected, Matrix<double> found, double tolerance)
     {
         double largest = 0, error = 0;
