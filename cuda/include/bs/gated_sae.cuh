@@ -125,4 +125,75 @@ __device__ __forceinline__ int sae_gather(const unsigned* mask, int words, Value
     return count;
 }
 
+// What a warp learns of a square: bits of active pairs by token (lane = token) and by latent (lane = latent), counts
+// and the penalty of the lane's latent.
+struct SaeSquare {
+    unsigned row, column;
+    int positive, open;
+    float penalty;
+};
+
+// values(i, m, g) gives the pre-activations of the square's token i and the lane's latent. Whole warp.
+template <class Values> __device__ __forceinline__ SaeSquare sae_classify(int tokens, bool mine, Values values) {
+    SaeSquare s{0u, 0u, 0, 0, 0.0f};
+    const int lane = lane_rank();
+    for (int i = 0; i < sae_side && i < tokens; i++) {
+        float m = 0, g = 0;
+        if (mine)
+            values(i, m, g);
+        const unsigned bits = __ballot_sync(full_warp, m > 0 && g > 0);
+        s.row = lane == i ? bits : s.row;
+        s.column |= (bits >> lane & 1u) << i;
+        s.positive += m > 0;
+        s.open += g > 0;
+        s.penalty += g > 0 ? g : 0.0f;
+    }
+    return s;
+}
+
+// Chosen auxiliary pairs: as bits [tokens, words], and in lists [tokens, kept] of latents and gradients.
+struct SaeAuxiliary {
+    const unsigned* chosen;
+    const int *index, *count;
+    const float* gradient;
+    int words, kept;
+
+    // Gradient of a pair behind a closed gate.
+    __device__ __forceinline__ float of(int t, int j) const {
+        if (kept == 0 || (chosen[static_cast<long long>(t) * words + j / 32] >> j % 32 & 1u) == 0)
+            return 0.0f;
+        const int* own = index + static_cast<long long>(t) * kept;
+        int low = 0;
+        for (int high = count[t]; low + 1 < high;) {
+            const int middle = (low + high) / 2;
+            (own[middle] <= j ? low : high) = middle;
+        }
+        return gradient[static_cast<long long>(t) * kept + low];
+    }
+};
+
+// Derivative of the gate: of the sigmoid, or a rectangle of the given width where that is positive.
+__device__ __forceinline__ float sae_slope(float g, float bandwidth) {
+    if (bandwidth > 0)
+        return fabsf(g) < 0.5f * bandwidth ? 1.0f / bandwidth : 0.0f;
+    const float e = expf(-fabsf(g));
+    return e / fmaf(e, 2.0f + e, 1.0f); // e / (1 + e)^2
+}
+
+// Gradients of one pair: x by the magnitude, y by the gate. along: residual . decoder row, scaled.
+__device__ __forceinline__ float2 sae_straight_through(const SaeTile& tile, int t, int j, float along, float penalty,
+                                                       float bandwidth, const SaeAuxiliary& auxiliary) {
+    const float m = tile.m(t, j), g = tile.g(t, j);
+    float2 to = make_float2(0.0f, 0.0f);
+    if (m > 0)
+        to.y = along * m * sae_slope(g, bandwidth);
+    if (g > 0) {
+        to.y += penalty;
+        to.x = m > 0 ? along : 0.0f;
+    } else {
+        to.x = auxiliary.of(t, j);
+    }
+    return to;
+}
+
 } // namespace bs

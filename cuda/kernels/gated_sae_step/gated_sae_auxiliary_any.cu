@@ -4,7 +4,7 @@
 
 namespace bs {
 
-constexpr int select_warps = 4;
+constexpr int select_warps = 4, ahead = 4;
 
 // A key orders like the magnitude, equal magnitudes by lower latent; no key of a candidate is 0.
 __device__ __forceinline__ unsigned long long sae_key(float m, int j) {
@@ -53,14 +53,23 @@ extern "C" __global__ void __launch_bounds__(128)
     if (t >= tile.tokens)
         return;
     int held = 0;
-    for (int start = 0; start < tile.latents; start += warp_size) {
-        const int j = start + lane;
-        const float m = j < tile.latents ? tile.m(t, j) : 0.0f;
-        const unsigned long long key = m > 0 && tile.g(t, j) <= 0 ? sae_key(m, j) : 0;
-        const unsigned long long worst = held == kept ? keys[kept - 1] : 0;
-        unsigned wanted = __ballot_sync(full_warp, key > worst);
-        for (; wanted != 0; wanted &= wanted - 1)
-            held = sae_insert(keys, held, kept, sae_broadcast(key, __ffs(static_cast<int>(wanted)) - 1));
+    // Several columns are on their way at once: one warp has a whole row to read.
+    for (int start = 0; start < tile.latents; start += ahead * warp_size) {
+        float m[ahead], g[ahead];
+#pragma unroll
+        for (int k = 0; k < ahead; k++) {
+            const int j = start + k * warp_size + lane;
+            m[k] = j < tile.latents ? tile.m(t, j) : 0.0f;
+            g[k] = j < tile.latents ? tile.g(t, j) : 0.0f;
+        }
+#pragma unroll
+        for (int k = 0; k < ahead; k++) {
+            const unsigned long long key = m[k] > 0 && g[k] <= 0 ? sae_key(m[k], start + k * warp_size + lane) : 0;
+            const unsigned long long worst = held == kept ? keys[kept - 1] : 0;
+            unsigned wanted = __ballot_sync(full_warp, key > worst);
+            for (; wanted != 0; wanted &= wanted - 1)
+                held = sae_insert(keys, held, kept, sae_broadcast(key, __ffs(static_cast<int>(wanted)) - 1));
+        }
     }
     for (int i = lane; i < held; i += warp_size) {
         const unsigned j = ~static_cast<unsigned>(keys[i]);

@@ -3,58 +3,29 @@
 // order fixed by the shape. Floor: products and their gradient read once, the gradient written once.
 #include <bs/gated_sae.cuh>
 
-namespace bs {
-
-// Derivative of the gate: of the sigmoid, or a rectangle of the given width where that is positive.
-__device__ __forceinline__ float sae_slope(float g, float bandwidth) {
-    if (bandwidth > 0)
-        return fabsf(g) < 0.5f * bandwidth ? 1.0f / bandwidth : 0.0f;
-    const float e = expf(-fabsf(g));
-    return e / fmaf(e, 2.0f + e, 1.0f); // e / (1 + e)^2
-}
-
-} // namespace bs
-
 // q [tokens, latents], the products of residuals and decoder rows, becomes dL/dm + dL/dg of a tied model; otherwise
 // dL/dm, and `gate` [tokens, latents] gets dL/dg. Sums of both over the chunk. Grid: words of latents x chunks of
 // tokens.
 extern "C" __global__ void __launch_bounds__(256)
     bs_gated_sae_straight_through_f32(bs::SaeTile tile, float* q, float* gate, const float* norms,
-                                      const bs::SaeCoefficients* coefficients, float bandwidth, const unsigned* chosen,
-                                      const int* index, const int* count, const float* auxiliary, int kept,
-                                      bs::SaeLatentSums partial) {
+                                      const bs::SaeCoefficients* coefficients, float bandwidth,
+                                      bs::SaeAuxiliary auxiliary, bs::SaeLatentSums partial) {
     using namespace bs;
     __shared__ double of_magnitude[sae_warps][sae_side], of_gate[sae_warps][sae_side];
-    const int lane = lane_rank(), warp = warp_rank(), words = static_cast<int>(gridDim.x);
+    const int lane = lane_rank(), warp = warp_rank();
     const int j = static_cast<int>(blockIdx.x) * sae_side + lane,
               t0 = (static_cast<int>(blockIdx.y) * sae_warps + warp) * sae_side;
     const bool mine = j < tile.latents;
     const float penalty = mine ? coefficients->penalty * norms[j] : 0.0f;
     float sum_magnitude = 0, sum_gate = 0;
     for (int i = 0; mine && i < sae_side && t0 + i < tile.tokens; i++) {
-        const int t = t0 + i;
-        const long long at = t * tile.stride + j;
-        const float m = tile.m(t, j), g = tile.g(t, j), along = q[at];
-        float to_gate = 0, to_magnitude = 0;
-        if (m > 0)
-            to_gate = along * m * sae_slope(g, bandwidth);
-        if (g > 0) {
-            to_gate += penalty;
-            to_magnitude = m > 0 ? along : 0.0f;
-        } else if (kept > 0 && (chosen[static_cast<long long>(t) * words + blockIdx.x] >> lane & 1u) != 0) {
-            const int* own = index + static_cast<long long>(t) * kept;
-            int low = 0;
-            for (int high = count[t]; low + 1 < high;) {
-                const int middle = (low + high) / 2;
-                (own[middle] <= j ? low : high) = middle;
-            }
-            to_magnitude = auxiliary[static_cast<long long>(t) * kept + low];
-        }
-        q[at] = gate ? to_magnitude : to_magnitude + to_gate;
+        const long long at = (t0 + i) * tile.stride + j;
+        const float2 to = sae_straight_through(tile, t0 + i, j, q[at], penalty, bandwidth, auxiliary);
+        q[at] = gate ? to.x : to.x + to.y;
         if (gate)
-            gate[at] = to_gate;
-        sum_magnitude += to_magnitude;
-        sum_gate += to_gate;
+            gate[at] = to.y;
+        sum_magnitude += to.x;
+        sum_gate += to.y;
     }
     of_magnitude[warp][lane] = sum_magnitude;
     of_gate[warp][lane] = sum_gate;
@@ -123,11 +94,12 @@ extern "C" __global__ void __launch_bounds__(256)
     error_partial[static_cast<long long>(blockIdx.y) * width + i] = e;
 }
 
-// Adds the chunks of a tile, in order, to the sums of the batch. A thread to a latent, then one to a dimension.
+// Adds the chunks of a tile, in order, to the sums of the batch: forward and backward ones of latents, 0 where there
+// was no such pass, and those of dimensions. A thread to a latent, then one to a dimension.
 extern "C" __global__ void __launch_bounds__(256)
     bs_gated_sae_join_columns(bs::SaeLatentSums partial, bs::SaeLatentSums total, int latents,
                               const double* token_partial, const double* error_partial, double* token_total,
-                              double* error_total, int width, int chunks, int first_tile, int backward) {
+                              double* error_total, int width, int forward, int backward, int chunks, int first_tile) {
     const int at = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     if (at < latents) {
         double penalty = 0, magnitude = 0, gate = 0;
@@ -136,16 +108,17 @@ extern "C" __global__ void __launch_bounds__(256)
             penalty = total.penalty[at], usage = total.usage[at], positive = total.positive[at], open = total.open[at];
             magnitude = total.magnitude[at], gate = total.gate[at];
         }
-        for (int c = 0; c < chunks; c++) {
+        for (int c = 0; c < forward; c++) {
             const long long from = static_cast<long long>(c) * latents + at;
             penalty += partial.penalty[from];
             usage += partial.usage[from];
             positive += partial.positive[from];
             open += partial.open[from];
-            if (backward) {
-                magnitude += partial.magnitude[from];
-                gate += partial.gate[from];
-            }
+        }
+        for (int c = 0; c < backward; c++) {
+            const long long from = static_cast<long long>(c) * latents + at;
+            magnitude += partial.magnitude[from];
+            gate += partial.gate[from];
         }
         total.penalty[at] = penalty, total.usage[at] = usage, total.positive[at] = positive, total.open[at] = open;
         total.magnitude[at] = magnitude, total.gate[at] = gate;

@@ -62,32 +62,23 @@ extern "C" __global__ void __launch_bounds__(256)
     const int j = static_cast<int>(blockIdx.x) * sae_side + lane,
               t0 = (static_cast<int>(blockIdx.y) * sae_warps + warp) * sae_side;
     const bool mine = j < tile.latents;
-    unsigned column = 0, row = 0;
-    int positive = 0, open = 0;
-    float penalty = 0;
-    for (int i = 0; i < sae_side && t0 + i < tile.tokens; i++) {
-        const float m = mine ? tile.m(t0 + i, j) : 0.0f, g = mine ? tile.g(t0 + i, j) : 0.0f;
-        const unsigned bits = __ballot_sync(full_warp, m > 0 && g > 0);
-        row = lane == i ? bits : row;
-        column |= (bits >> lane & 1u) << i;
-        positive += m > 0;
-        open += g > 0;
-        penalty += g > 0 ? g : 0.0f;
-    }
+    const SaeSquare square = sae_classify(tile.tokens - t0, mine, [&](int i, float& m, float& g) {
+        m = tile.m(t0 + i, j);
+        g = tile.g(t0 + i, j);
+    });
     if (t0 + lane < tile.tokens)
-        by_token[static_cast<long long>(t0 + lane) * words + blockIdx.x] = row;
+        by_token[static_cast<long long>(t0 + lane) * words + blockIdx.x] = square.row;
     if (mine && t0 < tile.tokens)
-        by_latent[static_cast<long long>(j) * token_words + t0 / sae_side] = column;
-    penalties[warp][lane] = penalty;
-    counts[0][warp][lane] = __popc(column);
-    counts[1][warp][lane] = positive;
-    counts[2][warp][lane] = open;
+        by_latent[static_cast<long long>(j) * token_words + t0 / sae_side] = square.column;
+    penalties[warp][lane] = square.penalty;
+    counts[0][warp][lane] = __popc(square.column);
+    counts[1][warp][lane] = square.positive;
+    counts[2][warp][lane] = square.open;
     __syncthreads();
     if (warp != 0 || !mine)
         return;
     double sum = 0;
-    int used = 0;
-    positive = open = 0;
+    int used = 0, positive = 0, open = 0;
     for (int w = 0; w < sae_warps; w++) {
         sum += penalties[w][lane];
         used += counts[0][w][lane];

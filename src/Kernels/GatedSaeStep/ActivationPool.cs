@@ -69,7 +69,7 @@ public sealed class ActivationPool : IDisposable
         for (int start = 0; start < tokens.Rows; start += state.TileTokens)
         {
             int count = Math.Min(state.TileTokens, tokens.Rows - start), chunks = (count + GatedSaeCudaState.Chunk - 1) / GatedSaeCudaState.Chunk;
-            GatedSaeTile tile = GatedSaeStep.EncodeTile(state, tokens.RowBlock(start, count), parameters);
+            GatedSaeTile tile = GatedSaeStep.EncodeTile(state, tokens.RowBlock(start, count), parameters, _workspace.Precision);
             DeviceKernels.Get(state.Device, s_module, "bs_gated_sae_pool_partials_f32").Launch(state.Device.Stream, new LaunchShape(new Extent(state.Words, chunks), Threads), tile, state.LatentPartials.Penalty);
             DeviceKernels.Get(state.Device, s_module, "bs_gated_sae_pool_join").Launch(state.Device.Stream, LaunchShape.For(state.Latents, Threads), state.LatentPartials.Penalty, chunks, state.Latents, _sums.View.Address);
         }

@@ -11,6 +11,9 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
     /// <summary>Tokens and latents of the square that a warp owns, and tokens of one partial sum.</summary>
     public const int Side = 32, Chunk = 256;
 
+    /// <summary>Tokens of one partial sum where products and what follows them are one kernel: at least so many.</summary>
+    private const int ProductTile = 64;
+
     // Pre-activations of a tile: 32 MiB, which the cache of a large device holds beside a part of the decoder.
     private const long TileElements = 8 << 20;
     private const int MaxTileTokens = 4096;
@@ -52,7 +55,7 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
             AuxCount = New<int>(TileTokens);
             AuxChosen = New<uint>((long)TileTokens * Words);
         }
-        int chunks = (TileTokens + Chunk - 1) / Chunk;
+        int chunks = (TileTokens + ProductTile - 1) / ProductTile;
         LatentPartials = LatentSums(chunks * (long)latents, out _);
         LatentTotals = LatentSums(latents, out _usage);
         TokenPartials = New<double>((long)chunks * width);
@@ -115,6 +118,17 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
     /// <summary>Coefficients of calls that bring none of their own.</summary>
     public DevicePointer Coefficients => _coefficients.View.Address;
 
+    /// <summary>For tests: products and what follows them in one kernel with tiles of 64 or 128, or never (-1), whatever the shape; 0 goes by the shape.</summary>
+    public int ForcedTile { get; set; }
+
+    /// <summary>How the products with d_sae columns are formed for so many tokens, and whether one kernel does it together with what follows.</summary>
+    public bool Fused(int tokens, GemmPrecision precision, out GemmConfig config)
+    {
+        config = GemmConfig.For(tokens, Latents, Width, true, precision);
+        if (ForcedTile > 0) config = config with { Form = precision == GemmPrecision.BFloat16 ? GemmForm.BFloat16 : GemmForm.TensorFloat3, Tile = ForcedTile, Parts = 1 };
+        return ForcedTile >= 0 && config.Form != GemmForm.Ordinary && config.Parts == 1;
+    }
+
     public ReadOnlySpan<int> HostUsage => _hostUsage.Span;
     public ReadOnlySpan<double> HostTokenSums => _hostTokenSums.Span;
 
@@ -137,7 +151,11 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
     }
 
     /// <summary>What is printed when a person asks for configurations.</summary>
-    public GatedSaeCudaConfig Describe(GatedSaeDecoding decoding) => new(TileTokens, Latents, Width, decoding, GatedSaeWorkspace.DenseShare);
+    public GatedSaeCudaConfig Describe(int tokens, GatedSaeWorkspace workspace)
+    {
+        bool fused = Fused(Math.Min(tokens, TileTokens), workspace.Precision, out GemmConfig product);
+        return new(TileTokens, Latents, Width, workspace.Decoding, GatedSaeWorkspace.DenseShare, product.Form, product.Tile, fused);
+    }
 
     public void Dispose()
     {
@@ -163,13 +181,24 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
 }
 
 /// <summary>The configuration of the step on a GPU.</summary>
-internal readonly record struct GatedSaeCudaConfig(int TileTokens, int Latents, int InputWidth, GatedSaeDecoding Decoding, double DenseAbove);
+/// <param name="TileTokens">Tokens whose pre-activations exist at the same time.</param>
+/// <param name="Latents">d_sae.</param>
+/// <param name="InputWidth">d_in.</param>
+/// <param name="Decoding">Of this batch.</param>
+/// <param name="DenseAbove">Share of active pairs above which the next is dense.</param>
+/// <param name="Product">Units that form the products with d_sae columns.</param>
+/// <param name="ProductTile">Rows and columns of a block of them.</param>
+/// <param name="Fused">One kernel forms such a product and does what follows it.</param>
+internal readonly record struct GatedSaeCudaConfig(int TileTokens, int Latents, int InputWidth, GatedSaeDecoding Decoding, double DenseAbove, GemmForm Product, int ProductTile, bool Fused);
 
 /// <summary>Kernels of the step and the update on one device.</summary>
 internal sealed class GatedSaeKernels(CudaDevice device)
 {
     private const string Forward = "cuda/kernels/gated_sae_step/gated_sae_forward_any.cu", Aux = "cuda/kernels/gated_sae_step/gated_sae_auxiliary_any.cu",
-        Backward = "cuda/kernels/gated_sae_step/gated_sae_backward_any.cu", Update = "cuda/kernels/gated_sae_update/gated_sae_update_any.cu";
+        Backward = "cuda/kernels/gated_sae_step/gated_sae_backward_any.cu", Update = "cuda/kernels/gated_sae_update/gated_sae_update_any.cu",
+        Products = "cuda/kernels/gated_sae_step/gated_sae_product_sm80.cu";
+
+    private readonly CudaKernel?[,,] _products = new CudaKernel?[2, 2, 2];
 
     public CudaKernel Norms { get; } = Get(device, Forward, "bs_gated_sae_norms_f32");
     public CudaKernel Classify { get; } = Get(device, Forward, "bs_gated_sae_classify_f32");
@@ -190,6 +219,14 @@ internal sealed class GatedSaeKernels(CudaDevice device)
     public CudaKernel Clip { get; } = Get(device, Update, "bs_gated_sae_clip_f32");
     public CudaKernel Adam { get; } = Get(device, Update, "bs_gated_sae_adam_f32");
     public CudaKernel AdamRows { get; } = Get(device, Update, "bs_gated_sae_adam_rows_f32");
+
+    /// <summary>A product and what follows it: stage 0 encodes, stage 1 forms the gradient of the pre-activations.</summary>
+    public CudaKernel Product(int stage, GemmConfig config)
+    {
+        ref CudaKernel? kernel = ref _products[stage, config.Form == GemmForm.BFloat16 ? 1 : 0, config.Tile == 128 ? 1 : 0];
+        return kernel ??= DeviceKernels.Get(device, new JitRequest(Products, $"BS_STAGE={stage} BS_FORM={(config.Form == GemmForm.BFloat16 ? 1 : 0)} BS_TILE={config.Tile}"),
+            stage == 0 ? "bs_gated_sae_encode_f32" : "bs_gated_sae_gradient_f32");
+    }
 
     private static CudaKernel Get(CudaDevice device, string source, string entry) => DeviceKernels.Get(device, new JitRequest(source), entry);
 }

@@ -17,6 +17,10 @@ internal readonly record struct GatedSaeLatentSums(DevicePointer Penalty, Device
 [StructLayout(LayoutKind.Sequential)]
 internal readonly record struct GatedSaeTokenSums(DevicePointer SquaredError, DevicePointer Squares, DevicePointer Auxiliary, DevicePointer Any, DevicePointer AuxiliaryAny);
 
+/// <summary>Chosen auxiliary pairs, as bits [tokens, words] and in lists [tokens, kept].</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly record struct GatedSaeAuxiliary(DevicePointer Chosen, DevicePointer Index, DevicePointer Count, DevicePointer Gradient, int Words, int Kept);
+
 /// <summary>What changes from step to step; eight elements of four bytes.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal readonly struct GatedSaeCoefficients(float penalty, float decay, float rate, float root, int step)

@@ -23,7 +23,7 @@ public static unsafe partial class GatedSaeStep
         GatedSaeWorkspace workspace, DevicePointer coefficients)
     {
         GatedSaeCudaState state = workspace.Cuda!;
-        DeviceKernels.Report(state.Device, Operation, state.Describe(workspace.Decoding));
+        DeviceKernels.Report(state.Device, Operation, state.Describe(tokens.Rows, workspace));
         workspace.BatchTokens = tokens.Rows;
         CudaPass pass = new()
         {
@@ -32,6 +32,7 @@ public static unsafe partial class GatedSaeStep
             Gradients = gradients,
             Backward = backward,
             Dense = workspace.Decoding == GatedSaeDecoding.Dense,
+            Precision = workspace.Precision,
             Kept = backward && objective.AuxCoefficient > 0 ? Math.Min(objective.AuxLatents, workspace.AuxLatents) : 0,
             AuxBias = objective.AuxDoubleBias ? parameters.DecoderBias.Address : DevicePointer.Null,
             AuxScale = (float)(2 * objective.AuxCoefficient / tokens.Rows),
@@ -60,7 +61,7 @@ public static unsafe partial class GatedSaeStep
         for (int start = 0; start < tokens.Rows; start += state.TileTokens)
         {
             int count = Math.Min(state.TileTokens, tokens.Rows - start);
-            GatedSaeTile tile = EncodeTile(state, tokens.RowBlock(start, count), parameters);
+            GatedSaeTile tile = EncodeTile(state, tokens.RowBlock(start, count), parameters, workspace.Precision);
             MatrixView<float> target = activations.RowBlock(start, count);
             state.Kernels.Activations.Launch(state.Device.Stream, Pairs(state, count), tile, target.Address, target.Stride);
         }
@@ -85,96 +86,24 @@ public static unsafe partial class GatedSaeStep
     }
 
     /// <summary>The encoder product of a tile; a tied model needs one.</summary>
-    internal static GatedSaeTile EncodeTile(GatedSaeCudaState state, MatrixView<float> tokens, GatedSaeParameters parameters)
+    internal static GatedSaeTile EncodeTile(GatedSaeCudaState state, MatrixView<float> tokens, GatedSaeParameters parameters, GemmPrecision precision)
     {
-        Product(Transpose.No, Transpose.No, 1, tokens, parameters.Magnitude, 0, Tile(state, state.Magnitude, tokens.Rows));
-        if (!parameters.Tied) Product(Transpose.No, Transpose.No, 1, tokens, parameters.Gate, 0, Tile(state, state.Gate, tokens.Rows));
-        return new GatedSaeTile(state.Magnitude, state.Gate, parameters.MagnitudeBias.Address, parameters.GateBias.Address, state.Stride, tokens.Rows, state.Latents);
+        Product(Transpose.No, Transpose.No, 1, tokens, parameters.Magnitude, 0, Tile(state, state.Magnitude, tokens.Rows), precision);
+        if (!parameters.Tied) Product(Transpose.No, Transpose.No, 1, tokens, parameters.Gate, 0, Tile(state, state.Gate, tokens.Rows), precision);
+        return Describe(state, tokens.Rows, parameters);
     }
 
-    /// <summary>Every dense product of the step.</summary>
-    private static void Product(Transpose transposeA, Transpose transposeB, float alpha, MatrixView<float> a, MatrixView<float> b, float beta, MatrixView<float> c) =>
-        Gemm.Multiply(transposeA, transposeB, alpha, a, b, beta, c);
+    private static GatedSaeTile Describe(GatedSaeCudaState state, int tokens, GatedSaeParameters parameters) =>
+        new(state.Magnitude, state.Gate, parameters.MagnitudeBias.Address, parameters.GateBias.Address, state.Stride, tokens, state.Latents);
+
+    /// <summary>Every dense product of the step that has a kernel to itself.</summary>
+    private static void Product(Transpose transposeA, Transpose transposeB, float alpha, MatrixView<float> a, MatrixView<float> b, float beta, MatrixView<float> c, GemmPrecision precision) =>
+        Gemm.Multiply(transposeA, transposeB, alpha, a, b, beta, c, precision);
+
+    /// <summary>1 where every row starts at a multiple of 16 bytes.</summary>
+    private static int Wide(MatrixView<float> matrix) => (nuint)matrix.Pointer % 16 == 0 && matrix.Stride % 4 == 0 ? 1 : 0;
 
     private static MatrixView<float> Tile(GatedSaeCudaState state, DevicePointer data, int tokens) => new((float*)data.Address, tokens, state.Latents, state.Stride, state.Device);
 
     private static LaunchShape Pairs(GatedSaeCudaState state, int tokens) => new(new Extent((state.Latents + SquareThreads - 1) / SquareThreads, tokens), SquareThreads);
-
-    /// <summary>One tile of tokens, forward and backward.</summary>
-    private ref struct CudaPass
-    {
-        public GatedSaeCudaState State;
-        public MatrixView<float> Tokens;
-        public GatedSaeParameters Parameters, Gradients;
-        public bool Backward, Dense, FirstTile;
-        public int Kept;
-        public DevicePointer AuxBias, Coefficients;
-        public float AuxScale, ResidualScale, Bandwidth;
-        private GatedSaeTile _tile;
-
-        private readonly int Count => Tokens.Rows;
-        private readonly int Chunks => (Count + GatedSaeCudaState.Chunk - 1) / GatedSaeCudaState.Chunk;
-        private readonly CudaStream Stream => State.Device.Stream;
-        private readonly LaunchShape Squares => new(new Extent(State.Words, Chunks), SquareThreads);
-        private readonly MatrixView<float> Error => new((float*)State.Error.Address, Count, State.Width, State.Width, State.Device);
-        private readonly MatrixView<float> Work => Tile(State, State.Work, Count);
-
-        /// <summary>Sums over tiles: the first one overwrites.</summary>
-        private readonly float Onto => FirstTile ? 0 : 1;
-
-        public void Run()
-        {
-            _tile = EncodeTile(State, Tokens, Parameters);
-            State.Kernels.Classify.Launch(Stream, Squares, _tile, State.ByToken, State.ByLatent, State.TokenWords, State.LatentPartials);
-            Decode();
-            if (Kept > 0) Auxiliary();
-            if (Backward) Gradient();
-            Join();
-        }
-
-        /// <summary>Reconstruction minus token, and the decoder's gradient, which a dense tile forms from the same activations.</summary>
-        private readonly void Decode()
-        {
-            if (Dense)
-            {
-                State.Kernels.Activations.Launch(Stream, Pairs(State, Count), _tile, State.Work, (long)State.Stride);
-                Product(Transpose.No, Transpose.No, 1, Work, Parameters.Decoder, 0, Error);
-                State.Kernels.Residual.Launch(Stream, new LaunchShape(Count, RowThreads), State.ByToken, State.Words, Parameters.DecoderBias.Address, Tokens.Address, Tokens.Stride,
-                    State.Width, State.Error, (long)State.Width, State.TokenSums);
-                if (Backward) Product(Transpose.Yes, Transpose.No, ResidualScale, Work, Error, Onto, Gradients.Decoder);
-                return;
-            }
-            State.Kernels.Decode.Launch(Stream, new LaunchShape(Count, RowThreads), _tile, State.ByToken, Parameters.Decoder.Address, Parameters.Decoder.Stride,
-                Parameters.DecoderBias.Address, Tokens.Address, Tokens.Stride, State.Width, State.Error, (long)State.Width, State.TokenSums);
-            if (Backward)
-                State.Kernels.DecoderGradient.Launch(Stream, new LaunchShape(State.Latents, RowThreads), _tile, State.ByLatent, State.TokenWords, State.Error, (long)State.Width, State.Width,
-                    ResidualScale, Gradients.Decoder.Address, Gradients.Decoder.Stride, FirstTile ? 1 : 0);
-        }
-
-        private readonly void Auxiliary()
-        {
-            State.Kernels.Select.Launch(Stream, new LaunchShape((Count + SelectWarps - 1) / SelectWarps, SelectWarps * 32, SelectWarps * Kept * sizeof(ulong)), _tile, Kept, State.AuxIndex, State.AuxValue, State.AuxCount);
-            State.Kernels.Auxiliary.Launch(Stream, new LaunchShape(Count, RowThreads, State.Width * sizeof(float)), State.AuxIndex, State.AuxValue, State.AuxCount, Kept,
-                Parameters.Decoder.Address, Parameters.Decoder.Stride, AuxBias, State.Error, (long)State.Width, State.Width, AuxScale, State.AuxGradient, State.AuxChosen, State.Words, State.TokenSums);
-        }
-
-        private readonly void Gradient()
-        {
-            Product(Transpose.No, Transpose.Yes, ResidualScale, Error, Parameters.Decoder, 0, Work);
-            State.Kernels.StraightThrough.Launch(Stream, Squares, _tile, State.Work, Parameters.Tied ? DevicePointer.Null : State.Gate, State.Norms, Coefficients, Bandwidth,
-                State.AuxChosen, State.AuxIndex, State.AuxCount, State.AuxGradient, Kept, State.LatentPartials);
-            Product(Transpose.Yes, Transpose.No, 1, Tokens, Work, Onto, Gradients.Magnitude);
-            if (!Parameters.Tied) Product(Transpose.Yes, Transpose.No, 1, Tokens, Tile(State, State.Gate, Count), Onto, Gradients.Gate);
-        }
-
-        /// <summary>Adds the sums of the tile to those of the batch.</summary>
-        private readonly void Join()
-        {
-            State.Kernels.TokenColumns.Launch(Stream, new LaunchShape(new Extent((State.Width + GatedSaeCudaState.Side - 1) / GatedSaeCudaState.Side, Chunks), SquareThreads), Tokens.Address, Tokens.Stride,
-                State.Error, (long)State.Width, Count, State.Width, State.TokenPartials, State.ErrorPartials);
-            State.Kernels.JoinColumns.Launch(Stream, LaunchShape.For((long)State.Latents + State.Width, SquareThreads), State.LatentPartials, State.LatentTotals, State.Latents, State.TokenPartials,
-                State.ErrorPartials, State.TokenTotals, State.ErrorTotals, State.Width, Chunks, FirstTile ? 1 : 0, Backward ? 1 : 0);
-            State.Kernels.JoinTokens.Launch(Stream, new LaunchShape(1, SquareThreads), State.TokenSums, Count, State.Statistics, FirstTile ? 1 : 0, Kept > 0 ? 1 : 0);
-        }
-    }
 }

@@ -84,6 +84,9 @@ public sealed unsafe class GatedSaeWorkspace : IDisposable
     /// </summary>
     public const double DenseShare = 0.017;
 
+    /// <summary>How a GPU forms dense products. The host has the error of single precision whatever it says.</summary>
+    public GemmPrecision Precision { get; set; }
+
     internal GatedSaeCudaState? Cuda { get; }
 
     /// <summary>Tokens of the last batch.</summary>

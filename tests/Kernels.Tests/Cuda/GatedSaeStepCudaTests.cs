@@ -42,6 +42,63 @@ public sealed class GatedSaeStepCudaTests(CudaDeviceFixture fixture)
         Compare(model, copy, new GatedSaeObjective { SparsityCoefficient = 0.2, AuxLatents = 5 });
     }
 
+    /// <summary>Products and what follows them in one kernel on the tensor cores, cut off in every direction; more than one block, tile and chunk.</summary>
+    [Theory]
+    [InlineData(70, 70, 130, 64, 32, true, 0.1f, 0f)]
+    [InlineData(150, 40, 97, 64, 96, false, -0.02f, 0.005f)]
+    [InlineData(140, 33, 150, 128, 0, true, -0.045f, 0.05f)]
+    [InlineData(34, 64, 32, 64, 0, false, -0.02f, 0.03f)]
+    public void Fused_products_match_the_double_reference(int n, int d, int latents, int tile, int tileTokens, bool tied, float gateBias, float magnitudeBias)
+    {
+        CudaDevice device = fixture.Require();
+        using CpuDevice host = new(1);
+        using SaeCase model = new(host, n, d, latents, tied, gateBias, magnitudeBias, seed: 3);
+        using CudaSaeCase copy = new(device, model, tileTokens);
+        copy.Workspace.Cuda!.ForcedTile = tile;
+        Compare(model, copy, new GatedSaeObjective { SparsityCoefficient = 0.2, AuxLatents = 5, AuxDoubleBias = true });
+    }
+
+    /// <summary>The same bits whether a product is a kernel of its own or not, since both form it in the same order.</summary>
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Fused_products_change_speed_and_not_results(bool tied)
+    {
+        CudaDevice device = fixture.Require();
+        using CpuDevice host = new(1);
+        using SaeCase model = new(host, 40, 64, 70, tied, -0.02f, 0.03f);
+        using CudaSaeCase one = new(device, model, 0), two = new(device, model, 0);
+        Assert.True(one.Workspace.Cuda!.Fused(40, GemmPrecision.Single, out _));
+        two.Workspace.Cuda!.ForcedTile = -1;
+        one.Step(new GatedSaeObjective { SparsityCoefficient = 0.2 }, GatedSaeDecoding.Sparse);
+        two.Step(new GatedSaeObjective { SparsityCoefficient = 0.2 }, GatedSaeDecoding.Sparse);
+        foreach (((string name, float[] a), (_, float[] b)) in one.Gradients.Arrays().Zip(two.Gradients.Arrays()))
+        {
+            // Sums of the biases' gradients are cut otherwise.
+            if (name is "b_mag" or "b_gate") Assert.All(a.Zip(b), pair => Assert.Equal(pair.First, pair.Second, 1e-7));
+            else Assert.True(a.AsSpan().SequenceEqual(b), $"{name} differs");
+        }
+    }
+
+    /// <summary>bf16 has 8 significant bits: gradients to a part in a hundred of the largest, apart from pairs that change sides at zero.</summary>
+    [Fact]
+    public void Products_in_bf16_are_near_the_reference()
+    {
+        CudaDevice device = fixture.Require();
+        using CpuDevice host = new(1);
+        using SaeCase model = new(host, 40, 64, 70, true, 0.1f, 0.05f);
+        using CudaSaeCase copy = new(device, model, 0);
+        copy.Workspace.Precision = GemmPrecision.BFloat16;
+        using (KernelDispatch.Force(KernelVariant.Reference)) model.Step(new GatedSaeObjective());
+        copy.Step(new GatedSaeObjective(), GatedSaeDecoding.Dense);
+        Assert.Equal(model.Statistics.Reconstruction, copy.Statistics.Reconstruction, 0.01 * model.Statistics.Reconstruction);
+        foreach (((string name, float[] want), (_, float[] got)) in model.Gradients.Arrays().Zip(copy.Gradients.Arrays()))
+        {
+            double scale = want.Max(MathF.Abs), squares = want.Zip(got).Sum(p => Math.Pow(p.First - p.Second, 2));
+            Assert.True(Math.Sqrt(squares / want.Length) < 0.01 * scale, $"{name}: {Math.Sqrt(squares / want.Length) / scale}");
+        }
+    }
+
     /// <summary>Equal magnitudes behind closed gates: the lower latents are taken, and fewer than asked for where there are no more.</summary>
     [Fact]
     public void Ties_of_auxiliary_latents_go_to_the_lower_index()
