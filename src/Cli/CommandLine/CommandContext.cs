@@ -101,6 +101,8 @@ internal sealed class CommandContext : IDisposable
     public void Dispose()
     {
         _console?.Finish();
+        // What is not zero here was allocated and never given back.
+        if (_device is CudaDevice gpu) Log?.Write("device", new() { ["name"] = gpu.Name, ["gpu"] = gpu.Info.Name, ["bytes_left"] = gpu.Pool.BytesInUse });
         _device?.Dispose();
         Host.Dispose();
     }

@@ -26,6 +26,8 @@ public sealed class DemoOnTheGpuTests : IDisposable
         Run("cpu");
         Run("cuda");
         Assert.Equal("cuda:0", (string)Read("cuda", "manifest.json")["device"]!);
+        JsonNode closed = File.ReadAllLines(Path.Combine(_folder, "cuda.jsonl")).Select(line => JsonNode.Parse(line)!).Single(entry => (string)entry["event"]! == "device");
+        Assert.Equal(0, (long)closed["bytes_left"]!);
         Compare("recovery.json");
         Compare("sae/evaluation.json", "tokens_per_second");
         Compare("geometry/geometry.json");
@@ -39,7 +41,7 @@ public sealed class DemoOnTheGpuTests : IDisposable
 
     private void Run(string device)
     {
-        (int code, _, string error) = CommandFrameTests.Invoke("demo", "--size", "tiny", "--out", Path.Combine(_folder, device), "--device", device, "--quiet");
+        (int code, _, string error) = CommandFrameTests.Invoke("demo", "--size", "tiny", "--out", Path.Combine(_folder, device), "--device", device, "--quiet", "--log", Path.Combine(_folder, $"{device}.jsonl"));
         Assert.True(code == 0, error);
     }
 

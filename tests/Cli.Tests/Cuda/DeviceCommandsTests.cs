@@ -34,9 +34,10 @@ public sealed class DeviceCommandsTests : IDisposable
         JsonNode Run(string device)
         {
             (int code, string output, string error) = CommandFrameTests.Invoke("geometry", "--x", At("x.npy"), "--value", At("values.csv") + ":death", "--missing", "drop", "--group", "class", "--labels", "class",
-                "--decoder", At("x.npy"), "--k", "4,9", "--no-ridge", "--permutations", "9", "--out", At(device), "--json", "--quiet", "--device", device, "--threads", "2");
+                "--decoder", At("x.npy"), "--k", "4,9", "--no-ridge", "--permutations", "9", "--out", At(device), "--json", "--quiet", "--device", device, "--threads", "2", "--log", At("log.jsonl"));
             Assert.True(code == 0, error);
             Assert.Empty(error);
+            if (device == "cuda") Assert.Contains("\"bytes_left\":0", File.ReadAllLines(At("log.jsonl"))[^1]);
             return JsonNode.Parse(output)!;
         }
 
@@ -50,8 +51,9 @@ public sealed class DeviceCommandsTests : IDisposable
     public void Auto_takes_the_gpu_and_says_so_in_one_line()
     {
         TestDevice.RequireGpu();
-        (int code, string output, string error) = RunProgram([], "knn", "--x", At("x.npy"), "--k", "3", "--out", At("auto.npz"));
+        (int code, string output, string error) = RunProgram(new() { ["BIOSUP_PRINT_CONFIG"] = "1" }, "knn", "--x", At("x.npy"), "--k", "3", "--out", At("auto.npz"));
         Assert.True(code == 0, error);
+        Assert.Contains("biosup: KNearestNeighbours on cuda:0: ", error);
         Assert.Contains("biosup: running on cuda:0, ", error);
         Assert.Contains("(--device cpu takes the processor)", error);
         Assert.Contains("3 nearest neighbours of 60 rows", output);
@@ -60,6 +62,16 @@ public sealed class DeviceCommandsTests : IDisposable
         using CpuDevice device = new(1);
         using Matrix<float> expected = MatrixReader.ReadSingle(device, At("cpu.npz") + ":indices"), actual = MatrixReader.ReadSingle(device, At("auto.npz") + ":indices");
         Assert.Equal(expected.ToArray(), actual.ToArray());
+    }
+
+    [Fact]
+    public void Geometry_prints_the_configurations_of_its_operations()
+    {
+        TestDevice.RequireGpu();
+        (int code, _, string error) = RunProgram(new() { ["BIOSUP_PRINT_CONFIG"] = "1" }, "geometry", "--x", At("x.npy"), "--value", At("values.csv") + ":death", "--missing", "drop", "--labels", "class", "--k", "3", "--no-ridge",
+            "--out", At("printed"), "--device", "cuda", "--quiet");
+        Assert.True(code == 0, error);
+        foreach (string operation in (string[])["Reductions", "Softmax", "TopK", "Elementwise", "Gather"]) Assert.Contains($"biosup: {operation} on cuda:0: ", error);
     }
 
     [Fact]
