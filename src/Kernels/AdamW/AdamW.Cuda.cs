@@ -13,16 +13,16 @@ public static unsafe partial class AdamW
     internal static int CudaRuns(long length) => checked((int)((length + CudaRun - 1) / CudaRun));
 
     internal static void CudaPartials(CudaDevice gpu, DeviceSpan<float> values, DeviceSpan<double> partials) =>
-        gpu.Kernels.Get(KernelCode.Sources, s_module, "bs_adam_w_squares_f32").Launch(gpu.Stream, new LaunchShape(CudaRuns(values.Length), CudaThreads), values.Address, values.Length, partials.Address);
+        DeviceKernels.Get(gpu, s_module, "bs_adam_w_squares_f32").Launch(gpu.Stream, new LaunchShape(CudaRuns(values.Length), CudaThreads), values.Address, values.Length, partials.Address);
 
     internal static void CudaNorm(CudaDevice gpu, DeviceSpan<double> partials, double maximum, DeviceSpan<double> norm) =>
-        gpu.Kernels.Get(KernelCode.Sources, s_module, "bs_adam_w_norm").Launch(gpu.Stream, new LaunchShape(1, 1024), partials.Address, (int)partials.Length, maximum, norm.Address);
+        DeviceKernels.Get(gpu, s_module, "bs_adam_w_norm").Launch(gpu.Stream, new LaunchShape(1, 1024), partials.Address, (int)partials.Length, maximum, norm.Address);
 
     private static CudaKernel CudaKernelOf<T>(CudaDevice gpu, string entry) =>
-        gpu.Kernels.Get(KernelCode.Sources, s_module, entry + (typeof(T) == typeof(float) ? "_f32" : "_f64"));
+        DeviceKernels.Get(gpu, s_module, entry + (typeof(T) == typeof(float) ? "_f32" : "_f64"));
 
     private static void CudaUpdate<T>(CudaDevice gpu, DeviceSpan<T> p, DeviceSpan<T> g, DeviceSpan<T> m, DeviceSpan<T> v, in AdamWFactors factors, DevicePointer clip) where T : unmanaged =>
-        gpu.Kernels.Get(KernelCode.Sources, s_module, typeof(T) == typeof(float) ? "bs_adam_w_f32" : "bs_adam_w_f64").Launch(
+        DeviceKernels.Get(gpu, s_module, typeof(T) == typeof(float) ? "bs_adam_w_f32" : "bs_adam_w_f64").Launch(
             gpu.Stream, LaunchShape.For(p.Length, CudaThreads), p.Address, g.Address, m.Address, v.Address, p.Length, factors, clip);
 
     private static double CudaSquares<T>(CudaDevice gpu, DeviceSpan<T> values) where T : unmanaged
