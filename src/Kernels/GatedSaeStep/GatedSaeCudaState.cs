@@ -14,8 +14,8 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
     /// <summary>Tokens of one partial sum where products and what follows them are one kernel: at least so many.</summary>
     private const int ProductTile = 64;
 
-    // Pre-activations of a tile: 32 MiB, which the cache of a large device holds beside a part of the decoder.
-    private const long TileElements = 8 << 20;
+    // Pre-activations of a tile: 16 MiB, so that they, their gradient and that of the weights fit into the 50 MB of cache of a large device.
+    private const long TileElements = 4 << 20;
     private const int MaxTileTokens = 4096;
 
     private readonly List<IDisposable> _owned = [];
