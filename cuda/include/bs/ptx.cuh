@@ -88,6 +88,18 @@ template <int pending> __device__ __forceinline__ void cp_async_wait() {
 #endif
 }
 
+// ---- named barriers: __syncthreads for some warps of a block
+// -----------------------------------------------------------
+
+// number 1 ... 15, threads a multiple of 32.
+__device__ __forceinline__ void named_barrier_sync(int number, int threads) {
+#if defined(BS_EMULATE)
+    bs_emu::named_barrier_sync(static_cast<unsigned>(number), static_cast<unsigned>(threads));
+#else
+    asm volatile("bar.sync %0, %1;" ::"r"(number), "r"(threads) : "memory");
+#endif
+}
+
 // ---- ldmatrix: 8x8 matrices of 16-bit elements from shared memory
 // ------------------------------------------------------
 

@@ -26,7 +26,7 @@
 // ptx-gate: BS_FORM=1 BS_TILE=128 BS_TRANSPOSE_A=0 BS_TRANSPOSE_B=1
 // ptx-gate: BS_FORM=1 BS_TILE=128 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=0
 // ptx-gate: BS_FORM=1 BS_TILE=128 BS_TRANSPOSE_A=1 BS_TRANSPOSE_B=1
-#include <bs/ptx.cuh>
+#include <bs/gemm_target.cuh>
 #include <bs/tensor_tile.cuh>
 
 #ifndef BS_FORM
@@ -49,16 +49,6 @@ constexpr int threads = 2 * BS_TILE;
 using Rows = TensorSlab<BS_FORM, BS_TILE, threads, !BS_TRANSPOSE_A>;
 using Columns = TensorSlab<BS_FORM, BS_TILE, threads, BS_TRANSPOSE_B>;
 constexpr int stage_floats = Rows::floats + Columns::floats;
-
-// One element as the ordinary units compute it: what infinities, NaN and numbers next to the largest one need, whose
-// parts or products are not finite where the element is.
-__device__ __noinline__ float plain_product(const float* a, long long step_a, const float* b, long long step_b,
-                                            int count) {
-    float sum = 0.0f;
-    for (int p = 0; p < count; p++)
-        sum = fmaf(a[p * step_a], b[p * step_b], sum);
-    return sum;
-}
 
 } // namespace bs
 
@@ -97,27 +87,16 @@ extern "C" __global__ void __launch_bounds__(bs::threads)
     bs::cp_async_wait<0>();
 
     const int g = static_cast<int>(threadIdx.x) % 32 / 4, t = static_cast<int>(threadIdx.x) % 4;
-    c += blockIdx.z * (m * stride_c);
+    const bs::GemmTarget target = bs::GemmTarget::of(m, n, begin, end, alpha, beta, c, stride_c, a, stride_a,
+                                                     BS_TRANSPOSE_A, b, stride_b, BS_TRANSPOSE_B);
 #pragma unroll
     for (int i = 0; i < down / 16; i++) {
 #pragma unroll
         for (int j = 0; j < across / 8; j++) {
 #pragma unroll
-            for (int e = 0; e < 4; e++) {
-                const int row = first_row + warp_row + 16 * i + g + 8 * (e / 2),
-                          column = first_column + warp_column + 8 * j + 2 * t + e % 2;
-                if (row >= m || column >= n)
-                    continue;
-                float product = sum[i][j][e];
-                if (BS_FORM == BS_FORM_TF32X3 && !isfinite(product)) {
-                    const long long step_a = BS_TRANSPOSE_A ? stride_a : 1, step_b = BS_TRANSPOSE_B ? 1 : stride_b;
-                    product = bs::plain_product(a + row * (BS_TRANSPOSE_A ? 1 : stride_a) + begin * step_a, step_a,
-                                                b + column * (BS_TRANSPOSE_B ? stride_b : 1) + begin * step_b, step_b,
-                                                end - begin);
-                }
-                float* to = c + row * stride_c + column;
-                *to = beta == 0.0f ? alpha * product : fmaf(beta, *to, alpha * product);
-            }
+            for (int e = 0; e < 4; e++)
+                target.put<BS_FORM == BS_FORM_TF32X3>(first_row + warp_row + 16 * i + g + 8 * (e / 2),
+                                                      first_column + warp_column + 8 * j + 2 * t + e % 2, sum[i][j][e]);
         }
     }
 }

@@ -124,3 +124,5 @@ constexpr uint3 make_uint3(unsigned x, unsigned y, unsigned z) {
 #include "bs_emulator_kernel.h"
 #include "bs_emulator_math.h"
 #include "bs_emulator_warp.h"
+// After the warps.
+#include "bs_emulator_async.h"

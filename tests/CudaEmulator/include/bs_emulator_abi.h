@@ -17,7 +17,7 @@ struct Index3 {
 constexpr unsigned kStackBits = 18;
 constexpr size kStackSize = size{1} << kStackBits;
 constexpr size kThreadRecordSize = 512;
-constexpr unsigned kAbiVersion = 2;
+constexpr unsigned kAbiVersion = 3;
 constexpr unsigned kMaxParameters = 128;
 
 struct Thread {
@@ -70,6 +70,7 @@ struct Runtime {
     void (*check)(const void* address, size bytes, Access access);
     void (*misaligned)(const void* address, size alignment, const char* type, const char* file, unsigned line);
     unsigned long long (*clock)();
+    void** (*block_state)(); // null when the block begins; what it points to begins with a function that ends it
 };
 
 struct Parameter {

@@ -90,6 +90,10 @@ void BlockRunner::run(Launch& launch, Index3 block, unsigned cluster_rank, Clust
     }
     bs_emu_switch(&_scheduler_sp, next_runnable()->sp);
     _sanitizer.end_block();
+    if (_async) {
+        (*static_cast<void (**)(void*)>(_async))(_async);
+        _async = nullptr;
+    }
     if (_broken)
         abandon();
     if (cluster) {

@@ -58,6 +58,7 @@ class BlockRunner {
 
     bool is_private(const char* address) const; // on a thread's stack, or in another block of the cluster
     Sanitizer& sanitizer() { return _sanitizer; }
+    void** async_state() { return &_async; }
     std::string where(const Thread* thread) const;
     static Fiber* fiber() { return static_cast<Fiber*>(self()); }
 
@@ -124,6 +125,7 @@ class BlockRunner {
     unsigned _static_size = 0, _dynamic_offset = 0;
     unsigned long long _progress = 0;
     Sanitizer _sanitizer;
+    void* _async = nullptr; // the module's record of asynchronous work in this block
     bool _broken = false;
     bool _start_next = false; // the next fiber begins a new thread although others may go on
 };

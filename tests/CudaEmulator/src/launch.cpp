@@ -151,13 +151,16 @@ void do_misaligned(const void* address, size alignment, const char* type, const 
 unsigned long long do_clock() {
     return static_cast<unsigned long long>(std::chrono::steady_clock::now().time_since_epoch().count());
 }
+void** do_block_state() {
+    return own()->runner->async_state();
+}
 
 } // namespace
 
 const Runtime* runtime_table() {
     static const Runtime table{do_barrier, do_barrier_arrive, do_collective,   do_active_mask,    do_yield,
                                do_acquire, do_cluster_arrive, do_cluster_wait, do_cluster_shared, do_fail,
-                               do_print,   do_check,          do_misaligned,   do_clock};
+                               do_print,   do_check,          do_misaligned,   do_clock,          do_block_state};
     return &table;
 }
 

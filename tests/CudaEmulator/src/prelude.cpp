@@ -13,6 +13,7 @@ BS_EMBED(bs_prelude_bits, "bs_emulator_bits.h")
 BS_EMBED(bs_prelude_warp, "bs_emulator_warp.h")
 BS_EMBED(bs_prelude_atomic, "bs_emulator_atomic.h")
 BS_EMBED(bs_prelude_kernel, "bs_emulator_kernel.h")
+BS_EMBED(bs_prelude_async, "bs_emulator_async.h")
 
 namespace bs_emu {
 
@@ -25,6 +26,7 @@ const PreludeFile* prelude_files() {
         {"bs_emulator_warp.h", {bs_prelude_warp_begin, bs_prelude_warp_end}},
         {"bs_emulator_atomic.h", {bs_prelude_atomic_begin, bs_prelude_atomic_end}},
         {"bs_emulator_kernel.h", {bs_prelude_kernel_begin, bs_prelude_kernel_end}},
+        {"bs_emulator_async.h", {bs_prelude_async_begin, bs_prelude_async_end}},
         {nullptr, {}},
     };
     return files;

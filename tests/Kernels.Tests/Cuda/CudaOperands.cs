@@ -6,15 +6,14 @@ namespace BioSup.Kernels.Tests.Cuda;
 /// <summary>A seeded matrix on the host and its copy on a device, both with padded rows: the padding holds NaN, so that a kernel that reads past a row is seen.</summary>
 internal sealed class CudaOperand<T> : IDisposable where T : unmanaged, IFloatingPointIeee754<T>
 {
-    private const int Padding = 3;
     private readonly Matrix<T> _host, _device;
     private readonly int _columns;
 
-    public CudaOperand(CpuDevice cpu, CudaDevice gpu, int rows, int columns, ulong seed)
+    public CudaOperand(CpuDevice cpu, CudaDevice gpu, int rows, int columns, ulong seed, int padding = 3)
     {
         _columns = columns;
-        _host = TestMatrices.Normal<T>(cpu, rows, columns, seed, Padding);
-        _device = Matrix<T>.From(gpu, rows, columns + Padding, _host.Buffer.View.Host[..(rows * (columns + Padding))]);
+        _host = TestMatrices.Normal<T>(cpu, rows, columns, seed, padding);
+        _device = Matrix<T>.From(gpu, rows, columns + padding, _host.Buffer.View.Host[..(rows * (columns + padding))]);
     }
 
     public MatrixView<T> Host => _host.Inner(_columns);

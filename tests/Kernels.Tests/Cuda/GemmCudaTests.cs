@@ -62,14 +62,15 @@ public sealed class GemmCudaTests(CudaDeviceFixture fixture)
     }
 
     /// <summary>Error against the reference at most twice that of a plain loop in the same type, plus one unit in the last place of the largest result.</summary>
-    private void Check<T>(Transpose ta, Transpose tb, ProductShape shape, T alpha, T beta, GemmPrecision precision = GemmPrecision.Single, GemmConfig? config = null)
+    private void Check<T>(Transpose ta, Transpose tb, ProductShape shape, T alpha, T beta, GemmPrecision precision = GemmPrecision.Single, GemmConfig? config = null, int padding = 3)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
         CudaDevice gpu = fixture.Require();
         using CpuDevice cpu = new(1);
         (int m, int n, int k) = (shape.M, shape.N, shape.K);
-        using CudaOperand<T> a = ta == Transpose.No ? new(cpu, gpu, m, k, 1) : new(cpu, gpu, k, m, 1);
-        using CudaOperand<T> b = tb == Transpose.No ? new(cpu, gpu, k, n, 2) : new(cpu, gpu, n, k, 2);
+        using CudaOperand<T> a = ta == Transpose.No ? new(cpu, gpu, m, k, 1, Pad(k)) : new(cpu, gpu, k, m, 1, Pad(m));
+        using CudaOperand<T> b = tb == Transpose.No ? new(cpu, gpu, k, n, 2, Pad(n)) : new(cpu, gpu, n, k, 2, Pad(k));
+        int Pad(int columns) => padding == 4 ? 7 - (columns + 3) % 4 : padding;
         using CudaOperand<T> c = new(cpu, gpu, m, n, 3);
         using Matrix<double> exact = cpu.AllocateMatrix<double>(m, n);
         for (int i = 0; i < m; i++)
@@ -117,6 +118,28 @@ public sealed class GemmCudaTests(CudaDeviceFixture fixture)
     {
         uint bits = BitConverter.SingleToUInt32Bits(x);
         return BitConverter.UInt32BitsToSingle((bits + 0x7FFF + ((bits >> 16) & 1)) & 0xFFFF0000);
+    }
+
+    /// <summary>The kernel of compute capability 9.0: inside one block, past its edges, more slabs than its ring has places, and in parts.</summary>
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public void Warpgroups_match_the_double_reference(Transpose ta, Transpose tb)
+    {
+        Assert.SkipUnless(fixture.Require().Info.Capability == new ComputeCapability(9, 0), "wgmma is of compute capability 9.0");
+        foreach (GemmForm form in new[] { GemmForm.TensorFloat3, GemmForm.BFloat16 })
+            foreach ((ProductShape shape, int parts) in new[] { (new ProductShape(129, 61, 61), 1), (new(61, 133, 449), 1), (new(129, 129, 201), 2) })
+                Check<float>(ta, tb, shape, -0.75f, 0.5f, form == GemmForm.BFloat16 ? GemmPrecision.BFloat16 : GemmPrecision.TensorFloat3, new GemmConfig(form, 128, 1, 0, Warpgroups: true).Cut(shape.K, parts), padding: 4);
+    }
+
+    [Fact]
+    public void Large_aligned_products_run_on_warpgroups_where_there_are_any()
+    {
+        GemmConfig config = GemmConfig.For(4096, 8192, 512, single: true, GemmPrecision.Single);
+        Assert.Equal(config with { Warpgroups = true }, config.OnWarpgroups(new ComputeCapability(9, 0), 4096, 8192, 512));
+        Assert.Equal(config, config.OnWarpgroups(new ComputeCapability(8, 0), 4096, 8192, 512));
+        Assert.Equal(config, config.OnWarpgroups(new ComputeCapability(10, 0), 4096, 8192, 512));
+        GemmConfig small = GemmConfig.For(100, 100, 512, single: true, GemmPrecision.Single);
+        Assert.Equal(small, small.OnWarpgroups(new ComputeCapability(9, 0), 100, 100, 512));
     }
 
     /// <summary>Neither does the way in which rows come to shared memory: those of one operand start at multiples of 16 bytes, those of the other do not.</summary>
