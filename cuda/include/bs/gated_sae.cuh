@@ -109,6 +109,7 @@ __device__ __forceinline__ int sae_gather(const unsigned* mask, int words, Value
             list.value[place++] = value(i);
         }
         __syncthreads();
+#pragma unroll 4
         for (int e = 0; e < total; e++) {
             const float* row = rows + list.index[e] * stride;
             const float v = list.value[e];

@@ -43,24 +43,27 @@ __device__ __forceinline__ int sae_insert(unsigned long long* keys, int held, in
 } // namespace bs
 
 // The `kept` largest m > 0 behind a closed gate, ties by lower index: index and value [tokens, kept] in ascending order
-// of the index, count [tokens]. A warp to a token; 8 kept bytes of shared memory for each of 4 warps.
+// of the index, count [tokens]. A block to a token, its four warps to a quarter of the latents each: the best of all
+// are among the best of the quarters. 40 kept bytes of shared memory.
 extern "C" __global__ void __launch_bounds__(128)
     bs_gated_sae_auxiliary_select_f32(bs::SaeTile tile, int kept, int* index, float* value, int* count) {
     using namespace bs;
     BS_DYNAMIC_SHARED(unsigned long long, shared);
-    const int lane = lane_rank(), t = static_cast<int>(blockIdx.x) * select_warps + warp_rank();
-    unsigned long long* keys = shared + warp_rank() * kept;
-    if (t >= tile.tokens)
-        return;
+    __shared__ int held_by[select_warps];
+    const int lane = lane_rank(), warp = warp_rank(), t = static_cast<int>(blockIdx.x);
+    unsigned long long* keys = shared + warp * kept;
+    unsigned long long* best = shared + select_warps * kept;
+    // Several columns are on their way at once: there is little else to do while they come.
+    const int quarter = ceil_divide(tile.latents, select_warps * warp_size) * warp_size;
+    const int end = min((warp + 1) * quarter, tile.latents);
     int held = 0;
-    // Several columns are on their way at once: one warp has a whole row to read.
-    for (int start = 0; start < tile.latents; start += ahead * warp_size) {
+    for (int start = warp * quarter; start < end; start += ahead * warp_size) {
         float m[ahead], g[ahead];
 #pragma unroll
         for (int k = 0; k < ahead; k++) {
             const int j = start + k * warp_size + lane;
-            m[k] = j < tile.latents ? tile.m(t, j) : 0.0f;
-            g[k] = j < tile.latents ? tile.g(t, j) : 0.0f;
+            m[k] = j < end ? tile.m(t, j) : 0.0f;
+            g[k] = j < end ? tile.g(t, j) : 0.0f;
         }
 #pragma unroll
         for (int k = 0; k < ahead; k++) {
@@ -71,16 +74,41 @@ extern "C" __global__ void __launch_bounds__(128)
                 held = sae_insert(keys, held, kept, sae_broadcast(key, __ffs(static_cast<int>(wanted)) - 1));
         }
     }
-    for (int i = lane; i < held; i += warp_size) {
-        const unsigned j = ~static_cast<unsigned>(keys[i]);
-        int rank = 0;
-        for (int other = 0; other < held; other++)
-            rank += ~static_cast<unsigned>(keys[other]) < j;
-        index[static_cast<long long>(t) * kept + rank] = static_cast<int>(j);
-        value[static_cast<long long>(t) * kept + rank] = __uint_as_float(static_cast<unsigned>(keys[i] >> 32));
-    }
     if (lane == 0)
-        count[t] = held;
+        held_by[warp] = held;
+    __syncthreads();
+    int all = 0;
+    for (int w = 0; w < select_warps; w++)
+        all += held_by[w];
+    // A key's rank: how many are before it in its own list, and in each of the others by bisection.
+    for (int i = lane; i < held; i += warp_size) {
+        int rank = i;
+        for (int w = 0; w < select_warps; w++) {
+            int low = 0;
+            for (int high = w == warp ? 0 : held_by[w]; low < high;) {
+                const int middle = (low + high) / 2;
+                if (shared[w * kept + middle] > keys[i])
+                    low = middle + 1;
+                else
+                    high = middle;
+            }
+            rank += low;
+        }
+        if (rank < kept)
+            best[rank] = keys[i];
+    }
+    __syncthreads();
+    all = min(all, kept);
+    for (int i = static_cast<int>(threadIdx.x); i < all; i += sae_threads) {
+        const unsigned j = ~static_cast<unsigned>(best[i]);
+        int rank = 0;
+        for (int other = 0; other < all; other++)
+            rank += ~static_cast<unsigned>(best[other]) < j;
+        index[static_cast<long long>(t) * kept + rank] = static_cast<int>(j);
+        value[static_cast<long long>(t) * kept + rank] = __uint_as_float(static_cast<unsigned>(best[i] >> 32));
+    }
+    if (threadIdx.x == 0)
+        count[t] = all;
 }
 
 // With e' = sum of the chosen latents' parts (+ bias) + error: gradient [tokens, kept] = scale e' . decoder row; chosen

@@ -27,12 +27,13 @@ public sealed class GatedSaeStepCudaTests(CudaDeviceFixture fixture)
         foreach (GatedSaeObjective objective in GatedSaeStepTests.Objectives()) Compare(model, copy, objective);
     }
 
-    /// <summary>Three tiles of tokens in a batch, and more tokens than a chunk of one tile; every second and third tile adds to what is there.</summary>
+    /// <summary>Three tiles of tokens in a batch, more tokens than a chunk of one tile, more dimensions and latents than a block takes at a time.</summary>
     [Theory]
     [InlineData(90, 12, 70, 32, true, -0.045f, 0.05f)]
     [InlineData(90, 12, 70, 32, false, 0.1f, 0f)]
     [InlineData(300, 6, 33, 0, true, -0.02f, 0.005f)]
     [InlineData(3, 600, 40, 0, true, -0.02f, 0.03f)]
+    [InlineData(3, 4, 4200, 0, true, -0.02f, 0.005f)]
     public void Batches_of_several_tiles_and_chunks_match_the_double_reference(int n, int d, int latents, int tileTokens, bool tied, float gateBias, float magnitudeBias)
     {
         CudaDevice device = fixture.Require();
