@@ -4,7 +4,7 @@ using BioSup.Runtime;
 namespace BioSup.Analysis.Alignment;
 
 /// <summary>The solves of one alignment: the main one, the other starts, the decoys.</summary>
-internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, AlignmentOptions options, Matrix<double>? fused, Matrix<double>? initial,
+internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, AlignmentOptions options, Matrix<double>? fused, Matrix<double>? initial,
     IReadOnlyList<string>? firstLabels, IReadOnlyList<string>? secondLabels, IProgressReporter progress, CancellationToken cancellation)
 {
     /// <summary>A start must beat the main one by more than the screening tolerance to replace it.</summary>
@@ -33,7 +33,7 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
         try
         {
             SelectedScreeningLoss = reference.FusedLoss;
-            _selectedCorrelation = DistanceCorrelation.Of(c1, c2, reference.Coupling);
+            _selectedCorrelation = DistanceCorrelation.Of(c1.Cost, c2.Cost, reference.Coupling);
             if (options.Starts > 1) result = SearchStarts(result, reference);
             if (options.Decoys > 0) RunDecoys(_selectedCorrelation);
             return result;
@@ -54,7 +54,7 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
             {
                 progress.Report("trying other starts", start, options.Starts);
                 bool mirrored = start == 1;
-                using Matrix<double> from = mirrored ? StartingCouplings.Mirrored(c1, c2, main.Coupling) : StartingCouplings.Random(c1, c2, options.Seed, start);
+                using Matrix<double> from = mirrored ? StartingCouplings.Mirrored(c1.Cost, c2.Cost, main.Coupling) : StartingCouplings.Random(c1.Cost, c2.Cost, options.Seed, start);
                 others.Add((mirrored ? "mirrored" : "random", Solve(options.Screening, from)));
             }
             (string Kind, GromovResult Result) best = others.MinBy(o => o.Result.FusedLoss);
@@ -62,7 +62,7 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
             {
                 Selected = best.Kind;
                 SelectedScreeningLoss = best.Result.FusedLoss;
-                _selectedCorrelation = DistanceCorrelation.Of(c1, c2, best.Result.Coupling);
+                _selectedCorrelation = DistanceCorrelation.Of(c1.Cost, c2.Cost, best.Result.Coupling);
                 chosen = Solve(options.Gromov, best.Result.Coupling);
             }
             List<StartOutcome> outcomes = [Describe(initial is null ? "product" : "given", reference, chosen.Coupling)];
@@ -81,15 +81,15 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
     {
         List<double> correlations = [];
         // What the target reaches against itself at this epsilon: a decoy that comes close to it is the target again.
-        double self = Correlation(c2, c2, null);
+        double self = Correlation(c2.Cost, c2.Cost, null);
         int drawn = 0;
         for (; correlations.Count < options.Decoys && drawn < DrawsPerDecoy * options.Decoys; drawn++)
         {
             progress.Report("aligning to decoys", correlations.Count, options.Decoys);
-            using Matrix<double> decoy = DecoyTargets.ClusterPermuted(c2, options.Seed, drawn);
+            using Matrix<double> decoy = DecoyTargets.ClusterPermuted(c2.Cost, options.Seed, drawn);
             // Where clusters are alike, rearranging them gives the target back: whatever fits the target fits such a decoy, and that says nothing.
-            if (Correlation(c2, decoy, null) > SameShape * self) continue;
-            correlations.Add(Correlation(c1, decoy, fused));
+            if (Correlation(c2.Cost, decoy, null) > SameShape * self) continue;
+            correlations.Add(Correlation(c1.Cost, decoy, fused));
         }
         Null = new NullDistribution(observed, correlations, drawn - correlations.Count);
     }
@@ -107,7 +107,7 @@ internal sealed class AlignmentSearch(Matrix<double> c1, Matrix<double> c2, Alig
     private StartOutcome Describe(string kind, GromovResult result, Matrix<double> chosen)
     {
         double? accuracy = firstLabels is null || secondLabels is null ? null : LabelTransfer.Evaluate(result.Coupling, firstLabels, secondLabels).Barycentric.Accuracy;
-        return new StartOutcome(kind, result.FusedLoss, result.Converged, Displacement(result.Coupling, chosen, c2), accuracy);
+        return new StartOutcome(kind, result.FusedLoss, result.Converged, Displacement(result.Coupling, chosen, c2.Cost), accuracy);
     }
 
     /// <summary>Mean cost between the two couplings' row-wise best matches, over the mean cost of the domain.</summary>

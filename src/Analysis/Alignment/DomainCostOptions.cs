@@ -70,6 +70,9 @@ public sealed record DomainCostOptions
     public CostScale Scale { get; init; } = CostScale.Max;
     public ComponentRule Components { get; init; } = ComponentRule.LargestFinite;
 
+    /// <summary>True where the cost is known by its points, so that no matrix of it is needed.</summary>
+    internal bool KeepsPoints => Cost == DomainCost.SquaredEuclidean && Scale != CostScale.Median;
+
     /// <summary>SCOT (Demetci et al. 2022, src/scotv1.py): rows to unit length, k nearest by correlation with the point itself, hops, undirected, divided by the maximum.</summary>
     public static DomainCostOptions Scot(int neighbours) => new() { Neighbours = neighbours };
 
@@ -93,11 +96,40 @@ public sealed record DomainCostOptions
     }
 }
 
-/// <summary>A finished cost within one domain. Owns the matrix.</summary>
+/// <summary>A finished cost within one domain. Owns the matrix, which a squared Euclidean cost makes when it is first asked for.</summary>
 public sealed class DomainCostResult : IDisposable
 {
-    /// <summary>The cost [n, n] after scaling.</summary>
-    public required Matrix<double> Cost { get; init; }
+    private readonly Func<Matrix<double>>? _make;
+    private Matrix<double>? _cost;
+
+    /// <param name="cost">The cost after scaling.</param>
+    internal DomainCostResult(Matrix<double> cost) => _cost = cost;
+
+    /// <param name="points">Points whose squared Euclidean distances, divided by <see cref="Divisor"/>, are the cost.</param>
+    /// <param name="make">Makes the cost after scaling.</param>
+    internal DomainCostResult(Matrix<double> points, Func<Matrix<double>> make) => (Points, _make) = (points, make);
+
+    /// <summary>The cost [n, n] after scaling, in the memory of the points.</summary>
+    public Matrix<double> Cost => _cost ??= _make!();
+
+    /// <summary>Number of points.</summary>
+    public int Count => _cost?.Rows ?? Points!.Rows;
+
+    /// <summary>Where the squared distances of points are the cost, these points: products need not form it.</summary>
+    internal Matrix<double>? Points { get; }
+
+    /// <summary>The largest magnitude of the cost, exact where the cost has been made, else a bound at most four times as large.</summary>
+    internal double LargestMagnitude
+    {
+        get
+        {
+            if (_cost is not null || Points is null) return MatrixElements.Summarise(Cost.View).LargestMagnitude;
+            // No two points are farther apart than twice the farthest is from the first.
+            using Matrix<double> distances = Points.Device.AllocateMatrix<double>(1, Points.Rows);
+            PairwiseDistance.Compute(DistanceMetric.SquaredEuclidean, Points.View.RowBlock(0, 1), Points.View, distances.View, DistanceForm.Direct);
+            return 4 * MatrixElements.Summarise(distances.View).Largest / Divisor;
+        }
+    }
 
     /// <summary>What the raw cost was divided by.</summary>
     public required double Divisor { get; init; }
@@ -111,5 +143,9 @@ public sealed class DomainCostResult : IDisposable
     /// <summary>Rows without a direction (all zero for cosine, constant for correlation), which count as distance 1 from every other row.</summary>
     public required int DirectionlessRows { get; init; }
 
-    public void Dispose() => Cost.Dispose();
+    public void Dispose()
+    {
+        _cost?.Dispose();
+        Points?.Dispose();
+    }
 }

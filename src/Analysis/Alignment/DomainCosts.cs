@@ -18,6 +18,8 @@ public static class DomainCosts
         InputChecks.RequireFinite(x, name);
         if (options.Cost == DomainCost.Precomputed) InputChecks.RequireSquareFinite(x, name);
         bool precomputed = options.Cost == DomainCost.Precomputed;
+        // A median looks at all distances, so nothing is saved there.
+        if (options.KeepsPoints) return SquaredDistances(x, options, name);
         using Matrix<double>? points = precomputed ? null : options.RowNormalisation == RowNormalisation.L2 ? NormalisedRows(x) : Copy(x);
         Matrix<double> cost = precomputed ? Copy(x) : x.Device.AllocateMatrix<double>(x.Rows, x.Rows);
         try
@@ -32,7 +34,7 @@ public static class DomainCosts
                 directionless = CountDirectionless(points, metric);
             }
             double divisor = Divide(cost, options.Scale, name);
-            return new DomainCostResult { Cost = cost, Divisor = divisor, Components = components, UnreachablePairs = unreachable, DirectionlessRows = directionless };
+            return new DomainCostResult(cost) { Divisor = divisor, Components = components, UnreachablePairs = unreachable, DirectionlessRows = directionless };
         }
         catch
         {
@@ -47,6 +49,60 @@ public static class DomainCosts
         using Matrix<double> copy = x.CopyOnHost();
         NormaliseRows(copy);
         return copy.CopyAt(x.Device);
+    }
+
+    /// <summary>Squared distances are known by their points; the matrix of them is made when something looks at it.</summary>
+    private static DomainCostResult SquaredDistances(Matrix<double> x, DomainCostOptions options, string name)
+    {
+        Matrix<double> points = options.RowNormalisation == RowNormalisation.L2 ? NormalisedRows(x) : Copy(x);
+        try
+        {
+            double divisor = options.Scale switch
+            {
+                CostScale.None => 1,
+                CostScale.Max => LargestSquaredDistance(points),
+                _ => MeanSquaredDistance(points),
+            };
+            RequirePositive(divisor, options.Scale, name);
+            return new DomainCostResult(points, () => ScaledSquaredDistances(points, divisor)) { Divisor = divisor, Components = 1, UnreachablePairs = 0, DirectionlessRows = 0 };
+        }
+        catch
+        {
+            points.Dispose();
+            throw;
+        }
+    }
+
+    private static Matrix<double> ScaledSquaredDistances(Matrix<double> points, double divisor)
+    {
+        Matrix<double> cost = points.Device.AllocateMatrix<double>(points.Rows, points.Rows);
+        PairwiseDistance.ComputeSelf(DistanceMetric.SquaredEuclidean, points.View, cost.View, DistanceForm.Direct);
+        if (divisor != 1) MatrixElements.Divide(cost.View, divisor);
+        return cost;
+    }
+
+    private static double LargestSquaredDistance(Matrix<double> points)
+    {
+        const int Rows = 512;
+        using Matrix<double> block = points.Device.AllocateMatrix<double>(Math.Min(Rows, points.Rows), points.Rows);
+        double largest = 0;
+        for (int first = 0; first < points.Rows; first += Rows)
+        {
+            MatrixView<double> distances = block.View.RowBlock(0, Math.Min(Rows, points.Rows - first));
+            PairwiseDistance.Compute(DistanceMetric.SquaredEuclidean, points.View.RowBlock(first, distances.Rows), points.View, distances, DistanceForm.Direct);
+            largest = Math.Max(largest, MatrixElements.Summarise(distances).Largest);
+        }
+        return largest;
+    }
+
+    /// <summary>Over all n² pairs: twice the sum of the coordinates' variances.</summary>
+    private static double MeanSquaredDistance(Matrix<double> points)
+    {
+        using DeviceBuffer<double> means = points.Device.Allocate<double>(points.Columns), variances = points.Device.Allocate<double>(points.Columns);
+        Reductions.ColumnVariances(points.View, means.View, variances.View);
+        double[] variance = new double[points.Columns];
+        variances.CopyTo(variance);
+        return 2 * variance.Sum();
     }
 
     private static DistanceMetric Metric(DomainCost cost) => cost switch
@@ -84,11 +140,16 @@ public static class DomainCosts
             CostScale.Mean => MatrixElements.Summarise(cost.View).Sum / ((double)cost.Rows * cost.Columns),
             _ => Median(cost),
         };
-        if (!(divisor > 0))
-            throw new DataException(name, null, string.Create(CultureInfo.InvariantCulture, $"the cost cannot be scaled by its {scale.ToString().ToLowerInvariant()}, which is {divisor}: are all points the same?"));
+        RequirePositive(divisor, scale, name);
         if (scale == CostScale.None) return 1;
         MatrixElements.Divide(cost.View, divisor);
         return divisor;
+    }
+
+    private static void RequirePositive(double divisor, CostScale scale, string name)
+    {
+        if (!(divisor > 0))
+            throw new DataException(name, null, string.Create(CultureInfo.InvariantCulture, $"the cost cannot be scaled by its {scale.ToString().ToLowerInvariant()}, which is {divisor}: are all points the same?"));
     }
 
     private static double Median(Matrix<double> cost)

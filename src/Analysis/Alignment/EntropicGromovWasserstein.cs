@@ -11,6 +11,9 @@ namespace BioSup.Analysis.Alignment;
 /// </summary>
 public static class EntropicGromovWasserstein
 {
+    /// <summary>Points with more coordinates than this are compared by their costs: moments of so many coordinates are as much work.</summary>
+    private const int MostCoordinates = 1024;
+
     /// <summary>Solves.</summary>
     /// <param name="c1">Cost within the first domain [n, n], finite. The solve runs on the device in whose memory it lies.</param>
     /// <param name="c2">Cost within the second domain [m, m], finite, in the same memory.</param>
@@ -29,23 +32,58 @@ public static class EntropicGromovWasserstein
         options.Validate();
         InputChecks.RequireSquareFinite(c1, "cost of the first domain");
         InputChecks.RequireSquareFinite(c2, "cost of the second domain");
-        if (fused is not null) InputChecks.RequireShapeFinite(fused, c1.Rows, c2.Rows, "fused cost");
-        if (fused is null && options.Alpha != 1) throw new UsageException("alpha has no meaning without a fused cost.");
-        if (initial is not null) InputChecks.RequireCoupling(initial, c1.Rows, c2.Rows, "initial coupling");
+        CheckBetween(c1.Rows, c2.Rows, options, fused, initial);
         p ??= Uniform(c1.Rows);
         q ??= Uniform(c2.Rows);
         using Relocated<double> between = (fused ?? c1).At(c1.Device), from = (initial ?? c1).At(c1.Device);
         (fused, initial) = (fused is null ? null : between.Matrix, initial is null ? null : from.Matrix);
         if (options.Precision == GromovPrecision.Double)
         {
-            using GromovIteration<double> iteration = new(c1, c2, options, fused, initial, p, q);
+            using GromovIteration<double> iteration = new(new GromovIterationInput<double>(c1, c2), options, fused, initial, p, q);
             return iteration.Run(progress ?? SilentProgress.Instance, cancellation);
         }
         using Matrix<float> single1 = MatrixElements.Convert<double, float>(c1.View), single2 = MatrixElements.Convert<double, float>(c2.View);
+        return SolveSingle(new GromovIterationInput<float>(single1, single2), options, fused, initial, p, q, progress, cancellation);
+    }
+
+    /// <summary>Solves with the costs of two domains, without forming them where they are squared distances of points with few coordinates and the loss is square.</summary>
+    /// <inheritdoc cref="Solve(Matrix{double}, Matrix{double}, GromovOptions, Matrix{double}?, Matrix{double}?, double[], double[], IProgressReporter?, CancellationToken)"/>
+    public static GromovResult Solve(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused = null, Matrix<double>? initial = null,
+        IProgressReporter? progress = null, CancellationToken cancellation = default)
+    {
+        if (!UsesPoints(c1, c2, options)) return Solve(c1.Cost, c2.Cost, options, fused, initial, progress: progress, cancellation: cancellation);
+        options.Validate();
+        CheckBetween(c1.Count, c2.Count, options, fused, initial);
+        Matrix<double> x = c1.Points!;
+        using Relocated<double> between = (fused ?? x).At(x.Device), from = (initial ?? x).At(x.Device);
+        (fused, initial) = (fused is null ? null : between.Matrix, initial is null ? null : from.Matrix);
+        double[] p = Uniform(c1.Count), q = Uniform(c2.Count);
+        if (options.Precision == GromovPrecision.Single) return SolveSingle(new GromovIterationInput<float>(c1, c2), options, fused, initial, p, q, progress, cancellation);
+        using GromovIteration<double> iteration = new(new GromovIterationInput<double>(c1, c2), options, fused, initial, p, q);
+        return iteration.Run(progress ?? SilentProgress.Instance, cancellation);
+    }
+
+    /// <summary>The products then cost n m d operations in place of n m (n + m).</summary>
+    private static bool UsesPoints(DomainCostResult c1, DomainCostResult c2, GromovOptions options) => c1.Points is { } x && c2.Points is { } y
+        && UsesPoints((x.Rows, x.Columns), (y.Rows, y.Columns), options);
+
+    internal static bool UsesPoints((int Rows, int Columns) x, (int Rows, int Columns) y, GromovOptions options) =>
+        options.Loss == GromovLoss.Square && 4L * (Math.Min(x.Columns, y.Columns) + 2) < (long)x.Rows + y.Rows && Math.Max(x.Columns, y.Columns) <= MostCoordinates;
+
+    private static GromovResult SolveSingle(GromovIterationInput<float> input, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, double[] p, double[] q,
+        IProgressReporter? progress, CancellationToken cancellation)
+    {
         using Matrix<float>? singleFused = fused is null ? null : MatrixElements.Convert<double, float>(fused.View);
         using Matrix<float>? singleInitial = initial is null ? null : MatrixElements.Convert<double, float>(initial.View);
-        using GromovIteration<float> singleIteration = new(single1, single2, options, singleFused, singleInitial, p, q);
-        return singleIteration.Run(progress ?? SilentProgress.Instance, cancellation);
+        using GromovIteration<float> iteration = new(input, options, singleFused, singleInitial, p, q);
+        return iteration.Run(progress ?? SilentProgress.Instance, cancellation);
+    }
+
+    private static void CheckBetween(int n, int m, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial)
+    {
+        if (fused is not null) InputChecks.RequireShapeFinite(fused, n, m, "fused cost");
+        if (fused is null && options.Alpha != 1) throw new UsageException("alpha has no meaning without a fused cost.");
+        if (initial is not null) InputChecks.RequireCoupling(initial, n, m, "initial coupling");
     }
 
     internal static double[] Uniform(int count)

@@ -19,16 +19,16 @@ internal static class EpsilonCheck
 
     /// <summary>Tries a suspiciously small epsilon; others cost nothing here.</summary>
     /// <exception cref="ConvergenceException">It gives no coupling.</exception>
-    public static void Try(Matrix<double> c1, Matrix<double> c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
+    public static void Try(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
     {
-        if (!(options.Epsilon > 0) || options.Epsilon >= SuspiciousShare * Largest(c1) * Largest(c2)) return;
+        if (!(options.Epsilon > 0) || options.Epsilon >= SuspiciousShare * c1.LargestMagnitude * c2.LargestMagnitude) return;
         double error = MarginalError(c1, c2, options, fused, initial, cancellation);
         if (!(error <= NoCoupling)) throw Failure(error, c1, c2, options, fused, initial, cancellation);
     }
 
     /// <summary>Runs a search and refuses a result that is no coupling.</summary>
     /// <exception cref="ConvergenceException">It is not.</exception>
-    public static GromovResult Require(Func<GromovResult> search, Matrix<double> c1, Matrix<double> c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial,
+    public static GromovResult Require(Func<GromovResult> search, DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial,
         CancellationToken cancellation)
     {
         GromovResult result;
@@ -46,7 +46,7 @@ internal static class EpsilonCheck
         throw Failure(error, c1, c2, options, fused, initial, cancellation);
     }
 
-    private static ConvergenceException Failure(double error, Matrix<double> c1, Matrix<double> c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial,
+    private static ConvergenceException Failure(double error, DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial,
         CancellationToken cancellation)
     {
         string how = double.IsFinite(error) ? Text($"the masses are missed by {error:g3} in L1") : "the iteration became non-finite";
@@ -57,9 +57,9 @@ internal static class EpsilonCheck
     }
 
     /// <summary>The smallest power of ten above epsilon whose first iteration meets the masses, found by bisection; null when none up to the costs' own size does.</summary>
-    private static double? SmallestUseful(Matrix<double> c1, Matrix<double> c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
+    private static double? SmallestUseful(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
     {
-        double size = Math.Max(Largest(c1) * Largest(c2), fused is null ? 0 : Largest(fused));
+        double size = Math.Max(c1.LargestMagnitude * c2.LargestMagnitude, fused is null ? 0 : MatrixElements.Summarise(fused.View).LargestMagnitude);
         int low = (int)Math.Floor(Math.Log10(Math.Max(options.Epsilon, Smallest * size))), high = (int)Math.Ceiling(Math.Log10(size)) + 1;
         if (high <= low || !Useful(high)) return null;
         while (high - low > 1)
@@ -75,7 +75,7 @@ internal static class EpsilonCheck
     }
 
     /// <summary>L1 violation of the masses after one outer iteration; infinite when it became non-finite.</summary>
-    private static double MarginalError(Matrix<double> c1, Matrix<double> c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
+    private static double MarginalError(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
     {
         try
         {
@@ -87,8 +87,6 @@ internal static class EpsilonCheck
             return double.PositiveInfinity;
         }
     }
-
-    private static double Largest(Matrix<double> cost) => MatrixElements.Summarise(cost.View).LargestMagnitude;
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

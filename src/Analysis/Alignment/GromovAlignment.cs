@@ -28,17 +28,17 @@ public static class GromovAlignment
         progress.Report("building costs", 0, 2);
         using DomainCostResult c1 = DomainCosts.Build(first, options.FirstCost, "first domain", cancellation);
         using DomainCostResult c2 = DomainCosts.Build(second, options.SecondCost, "second domain", cancellation);
-        MemoryPlan memory = MemoryPlan.ForDense(first.Rows, second.Rows, options.Gromov.Precision, fused is not null, options.Gromov.ExactProducts);
+        MemoryPlan memory = MemoryPlan.For(options, (first.Rows, first.Columns), (second.Rows, second.Columns), fused is not null);
         progress.Report("building costs", 2, 2, $"the solve will hold {memory}");
 
-        EpsilonCheck.Try(c1.Cost, c2.Cost, options.Gromov, fused, initial, cancellation);
-        AlignmentSearch search = new(c1.Cost, c2.Cost, options, fused, initial, firstLabels, secondLabels, progress, cancellation);
-        GromovResult result = EpsilonCheck.Require(search.Run, c1.Cost, c2.Cost, options.Gromov, fused, initial, cancellation);
+        EpsilonCheck.Try(c1, c2, options.Gromov, fused, initial, cancellation);
+        AlignmentSearch search = new(c1, c2, options, fused, initial, firstLabels, secondLabels, progress, cancellation);
+        GromovResult result = EpsilonCheck.Require(search.Run, c1, c2, options.Gromov, fused, initial, cancellation);
         bool points = options.SecondCost.Cost != DomainCost.Precomputed;
         using Matrix<double>? target = points ? Target(second, options.SecondCost) : null;
         using Matrix<double>? projected = target is null ? null : MatchAccuracy.BarycentricProjection(result.Coupling, target);
         LabelTransferResult? labels = firstLabels is null || secondLabels is null ? null : LabelTransfer.Evaluate(result.Coupling, firstLabels, secondLabels, options.Seed);
-        FosctTm? foscttm = options.TruthIsIdentity ? Foscttm(result.Coupling, projected, target, c2.Cost) : null;
+        FosctTm? foscttm = options.TruthIsIdentity ? Foscttm(result.Coupling, projected, target, c2) : null;
         double partners = MeanPartners(result.Coupling);
         return new AlignmentResult
         {
@@ -84,11 +84,11 @@ public static class GromovAlignment
     }
 
     /// <summary>FOSCTTM after projection into the second domain; where that has no coordinates, projections are compared through its cost.</summary>
-    internal static FosctTm Foscttm(Matrix<double> coupling, Matrix<double>? projected, Matrix<double>? target, Matrix<double> cost)
+    internal static FosctTm Foscttm(Matrix<double> coupling, Matrix<double>? projected, Matrix<double>? target, DomainCostResult cost)
     {
         if (projected is not null) return MatchAccuracy.Foscttm(projected, target!);
-        using Matrix<double> byCost = MatchAccuracy.BarycentricProjection(coupling, cost);
-        return MatchAccuracy.Foscttm(byCost, cost);
+        using Matrix<double> byCost = MatchAccuracy.BarycentricProjection(coupling, cost.Cost);
+        return MatchAccuracy.Foscttm(byCost, cost.Cost);
     }
 
     private static Matrix<double> Target(Matrix<double> second, DomainCostOptions options) =>

@@ -6,6 +6,24 @@ using BioSup.Runtime;
 
 namespace BioSup.Analysis.Alignment;
 
+/// <summary>What is aligned: two costs, or points whose squared distances they are.</summary>
+internal sealed class GromovIterationInput<T> where T : unmanaged, IFloatingPointIeee754<T>
+{
+    private readonly DomainCostResult? _first, _second;
+
+    public GromovIterationInput(Matrix<T> first, Matrix<T> second) => Costs = (first, second);
+
+    public GromovIterationInput(DomainCostResult first, DomainCostResult second) => (_first, _second) = (first, second);
+
+    public (Matrix<T> First, Matrix<T> Second)? Costs { get; }
+
+    public ComputeDevice Device => Costs?.First.Device ?? _first!.Points!.Device;
+
+    public GromovOperands<T> Prepare(GromovLoss loss, DeviceSpan<double> p, DeviceSpan<double> q) => Costs is { } costs
+        ? GromovProduct.Prepare(loss, costs.First.View, costs.Second.View, p, q)
+        : GromovProduct.PreparePoints<T>(_first!.Points!.View, _first.Divisor, _second!.Points!.View, _second.Divisor, p, q);
+}
+
 /// <summary>
 /// The outer iteration with its memory. In double precision the tensor product follows the coupling by the product of its change, computed in single
 /// precision: the rounding is relative to the change, so it vanishes as the iteration converges, and full products at intervals bound the sum.
@@ -32,19 +50,20 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     private int _innerNotConverged;
     private double _lastInnerError;
 
-    public GromovIteration(Matrix<T> c1, Matrix<T> c2, GromovOptions options, Matrix<T>? fused, Matrix<T>? initial, double[] p, double[] q)
+    public GromovIteration(GromovIterationInput<T> input, GromovOptions options, Matrix<T>? fused, Matrix<T>? initial, double[] p, double[] q)
     {
-        (_device, _options, _fused, _n, _m) = (c1.Device, options, fused, c1.Rows, c2.Rows);
+        (_device, _options, _fused, _n, _m) = (input.Device, options, fused, p.Length, q.Length);
         _inner = options.EffectiveInner;
         _masses = (p, q);
         _p = Own(_device.Allocate<double>(_n));
         _q = Own(_device.Allocate<double>(_m));
         _p.CopyFrom(p);
         _q.CopyFrom(q);
-        _operands = Own(GromovProduct.Prepare(options.Loss, c1.View, c2.View, _p.View, _q.View));
-        if (typeof(T) == typeof(double) && !options.ExactProducts)
+        _operands = Own(input.Prepare(options.Loss, _p.View, _q.View));
+        // Products of thin factors are cheap as they are.
+        if (typeof(T) == typeof(double) && !options.ExactProducts && input.Costs is { } costs)
         {
-            _singleOperands = Own(PrepareSingle(c1, c2));
+            _singleOperands = Own(PrepareSingle(costs.First, costs.Second));
             _change = Own(_device.AllocateMatrix<float>(_n, _m));
             _changeProduct = Own(_device.AllocateMatrix<float>(_n, _m));
         }

@@ -8,6 +8,31 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
 {
     public long TotalBytes => Items.Sum(item => item.Bytes);
 
+    /// <summary>Plan of an alignment of two domains of this many points and coordinates.</summary>
+    public static MemoryPlan For(AlignmentOptions options, (int Rows, int Columns) first, (int Rows, int Columns) second, bool fused)
+    {
+        bool points = options.FirstCost.KeepsPoints && options.SecondCost.KeepsPoints && options.Starts == 1 && options.Decoys == 0
+            && EntropicGromovWasserstein.UsesPoints(first, second, options.Gromov);
+        return points ? ForPoints(first, second, options.Gromov.Precision, fused) : ForDense(first.Rows, second.Rows, options.Gromov.Precision, fused, options.Gromov.ExactProducts);
+    }
+
+    /// <summary>Plan of a solve whose costs are squared distances of points and are never formed.</summary>
+    private static MemoryPlan ForPoints((int Rows, int Columns) first, (int Rows, int Columns) second, GromovPrecision precision, bool fused)
+    {
+        long element = precision == GromovPrecision.Double ? 8 : 4, nm = (long)first.Rows * second.Rows;
+        long factors = first.Rows * (first.Columns + 2L) + second.Rows * (second.Columns + 2L);
+        List<(string, long)> items =
+        [
+            ("points and factors", factors * (8 + 3 * element)),
+            ("coupling", nm * (8 + element)),
+            ("tensor product", nm * element),
+            ("linear cost", nm * element),
+            ("Sinkhorn kernel and support", nm * element + nm * 8 / 32 + nm / 8),
+        ];
+        if (fused) items.Add(("fused cost", nm * 8));
+        return new MemoryPlan(items);
+    }
+
     /// <summary>Plan of a dense solve of n by m points.</summary>
     public static MemoryPlan ForDense(int n, int m, GromovPrecision precision, bool fused = false, bool exactProducts = false)
     {

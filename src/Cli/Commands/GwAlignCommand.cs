@@ -28,7 +28,7 @@ internal static class GwAlignCommand
         (string[]? labelsX, string[]? labelsY) = GwCommand.ReadLabels(parsed.GetValue(GwAlignOptions.LabelsX), parsed.GetValue(GwAlignOptions.LabelsY));
         using Matrix<double>? fused = parsed.GetValue(GwAlignOptions.Fused) is { } m ? MatrixReader.ReadDouble(context.Device, m) : null;
         using Matrix<double>? initial = parsed.GetValue(GwAlignOptions.Init) is { } g ? MatrixReader.ReadDouble(context.Device, g) : null;
-        context.Say($"memory           {MemoryPlan.ForDense(x.Rows, y.Rows, options.Gromov.Precision, fused is not null)}");
+        context.Say($"memory           {MemoryPlan.For(options, (x.Rows, x.Columns), (y.Rows, y.Columns), fused is not null)}");
 
         using AlignmentResult result = GromovAlignment.Align(x, y, options, labelsX, labelsY, fused, initial, context.Progress, context.Cancellation);
 

@@ -25,7 +25,8 @@ public static unsafe partial class GromovProduct
 
     private static void ReferenceProduct<T>(GromovOperands<T> operands, MatrixView<T> coupling, MatrixView<T> product) where T : unmanaged, IFloatingPointIeee754<T>
     {
-        int n = operands.Left.Rows, m = operands.Right.Rows;
+        int n = operands.Rows, m = operands.Columns;
+        PointFactors<T>? points = operands.Points;
         double[] half = new double[(long)n * m];
         for (int pass = 0; pass < (operands.Symmetric ? 1 : 2); pass++)
         {
@@ -35,19 +36,27 @@ public static unsafe partial class GromovProduct
                 {
                     double sum = 0;
                     for (int k = 0; k < n; k++)
-                        sum += (transposed ? At(operands.Left, k, i) : At(operands.Left, i, k)) * double.CreateTruncating(coupling.Pointer[k * coupling.Stride + l]);
+                        sum += (points is not null ? Of(points.Left, points.LeftOther, i, k) : transposed ? At(operands.Left, k, i) : At(operands.Left, i, k)) * double.CreateTruncating(coupling.Pointer[k * coupling.Stride + l]);
                     half[(long)i * m + l] = sum;
                 }
             for (int i = 0; i < n; i++)
                 for (int j = 0; j < m; j++)
                 {
                     double sum = 0;
-                    for (int l = 0; l < m; l++) sum += half[(long)i * m + l] * (transposed ? At(operands.Right, l, j) : At(operands.Right, j, l));
+                    for (int l = 0; l < m; l++) sum += half[(long)i * m + l] * (points is not null ? 2 * Of(points.Right, points.RightOther, j, l) : transposed ? At(operands.Right, l, j) : At(operands.Right, j, l));
                     T* target = product.Pointer + i * product.Stride + j;
                     if (operands.Symmetric) *target = T.CreateTruncating(sum);
                     else *target = T.CreateTruncating(0.5 * sum + (transposed ? double.CreateTruncating(*target) : 0));
                 }
         }
+    }
+
+    /// <summary>An element of a cost from its factors.</summary>
+    private static double Of<T>(Matrix<T> first, Matrix<T> second, int i, int k) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        double sum = 0;
+        for (int c = 0; c < first.Columns; c++) sum += At(first, i, c) * At(second, k, c);
+        return sum;
     }
 
     private static double At<T>(Matrix<T> matrix, int i, int j) where T : unmanaged, IFloatingPointIeee754<T> =>

@@ -31,7 +31,7 @@ public static unsafe partial class GromovProduct
         return new GromovOperands<T>(left, right, rowTerm, columnTerm, symmetric);
     }
 
-    /// <summary>product = h1 T h2ᵀ (averaged with h1ᵀ T h2 when a cost is not symmetric), [n, m]; two matrix products, four when not symmetric.</summary>
+    /// <summary>product = h1 T h2ᵀ (averaged with h1ᵀ T h2 when a cost is not symmetric), [n, m]; two matrix products, four when not symmetric or of thin factors.</summary>
     public static void Multiply<T>(GromovOperands<T> operands, MatrixView<T> coupling, MatrixView<T> product) where T : unmanaged, IFloatingPointIeee754<T>
     {
         CheckShape(operands, coupling, nameof(coupling));
@@ -39,6 +39,11 @@ public static unsafe partial class GromovProduct
         if (product.Device.IsHost && KernelDispatch.Select(nameof(GromovProduct)) == KernelVariant.Reference)
         {
             ReferenceProduct(operands, coupling, product);
+            return;
+        }
+        if (operands.Points is { } points)
+        {
+            MultiplyPoints(points, coupling, product);
             return;
         }
         MatrixView<T> scratch = operands.Scratch.View;
@@ -201,8 +206,8 @@ public static unsafe partial class GromovProduct
 
     private static void CheckShape<T>(GromovOperands<T> operands, MatrixView<T> matrix, string name) where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (matrix.Rows != operands.Left.Rows || matrix.Columns != operands.Right.Rows)
-            throw new ArgumentException($"{name} is {matrix.Rows} x {matrix.Columns}; expected {operands.Left.Rows} x {operands.Right.Rows}.", name);
+        if (matrix.Rows != operands.Rows || matrix.Columns != operands.Columns)
+            throw new ArgumentException($"{name} is {matrix.Rows} x {matrix.Columns}; expected {operands.Rows} x {operands.Columns}.", name);
     }
 
     private static CpuDevice RequireCpu(ComputeDevice device) =>

@@ -184,7 +184,7 @@ public sealed class EntropicGromovWassersteinTests
         using Matrix<double> x = Clouds.Normal(device, 60, 3, 15);
         using DomainCostResult c = DomainCosts.Build(x, s_euclid);
         double[] p = EntropicGromovWasserstein.Uniform(60);
-        using GromovIteration<double> iteration = new(c.Cost, c.Cost, new GromovOptions { Epsilon = 1e-2 }, null, null, p, p);
+        using GromovIteration<double> iteration = new(new GromovIterationInput<double>(c.Cost, c.Cost), new GromovOptions { Epsilon = 1e-2 }, null, null, p, p);
         for (int k = 0; k < 9; k++) iteration.Step(k);
         long before = GC.GetAllocatedBytesForCurrentThread();
         iteration.Step(9);

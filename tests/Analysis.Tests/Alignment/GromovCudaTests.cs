@@ -66,6 +66,27 @@ public sealed class GromovCudaTests
         }
     }
 
+    /// <summary>Neither the host nor the device forms the costs, and both have the result of a solve that does.</summary>
+    [Fact]
+    public void Squared_distances_need_no_matrix_of_costs()
+    {
+        using CudaDevice gpu = Open();
+        using CpuDevice host = new(2);
+        using Matrix<double> x = Clouds.Clusters(host, 40, 3, seed: 1).X, y = Clouds.Clusters(host, 50, 2, seed: 2).X, xThere = x.CopyAt(gpu), yThere = y.CopyAt(gpu);
+        using DomainCostResult c1 = DomainCosts.Build(x, Options("sqeuclidean", 0)), c2 = DomainCosts.Build(y, Options("sqeuclidean", 0));
+        using DomainCostResult d1 = DomainCosts.Build(xThere, Options("sqeuclidean", 0)), d2 = DomainCosts.Build(yThere, Options("sqeuclidean", 0));
+        GromovOptions options = new() { Epsilon = 1e-2, Tolerance = 1e-7, MaxIterations = 60 };
+        using GromovResult dense = EntropicGromovWasserstein.Solve(c1.Cost, c2.Cost, options with { ExactProducts = true });
+        foreach ((DomainCostResult first, DomainCostResult second) in new[] { (c1, c2), (d1, d2) })
+        {
+            using GromovResult found = EntropicGromovWasserstein.Solve(first, second, options);
+            Assert.Equal((dense.Converged, dense.Iterations), (found.Converged, found.Iterations));
+            Assert.Equal(dense.Loss, found.Loss, 1e-9);
+            Near(dense.Coupling, found.Coupling, 1e-7);
+            for (int k = 0; k < dense.ErrorTrace.Count; k++) Assert.Equal(dense.ErrorTrace[k], found.ErrorTrace[k], 1e-3 * dense.ErrorTrace[k] + 1e-8);
+        }
+    }
+
     /// <summary>Costs, products and coupling in single precision: couplings agree to their rounding.</summary>
     [Fact]
     public void Single_precision_is_near_the_double_result()

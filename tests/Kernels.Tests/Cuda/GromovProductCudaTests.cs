@@ -93,6 +93,41 @@ public sealed class GromovProductCudaTests(CudaDeviceFixture fixture)
         Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
     }
 
+    [Theory]
+    [InlineData(1, 1, 1, 1)]
+    [InlineData(33, 70, 3, 5)]
+    [InlineData(65, 20, 9, 4)]
+    public void Points_in_place_of_costs_give_the_hosts_products(int n, int m, int d1, int d2)
+    {
+        CudaDevice device = fixture.Require();
+        using CpuDevice host = new(1);
+        (double[] product, double[] row, double[] column) = Points<double>(host, n, m, d1, d2);
+        (double[] Product, double[] Row, double[] Column) found = Points<double>(device, n, m, d1, d2);
+        (double[] Product, double[] Row, double[] Column) single = Points<float>(device, n, m, d1, d2);
+        (double[] Product, double[] Row, double[] Column) plain = Points<float>(host, n, m, d1, d2);
+        Near(product, found.Product, 1e-14);
+        Assert.Equal(row, found.Row);
+        Assert.Equal(column, found.Column);
+        ErrorRule rule = new();
+        rule.Add<double>(product, plain.Product, single.Product, "product");
+        rule.Verify($"{n} x {m}");
+    }
+
+    private static (double[] Product, double[] Row, double[] Column) Points<T>(ComputeDevice device, int n, int m, int d1, int d2) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        using CpuDevice host = new(1);
+        using Matrix<double> xHost = TestMatrices.Normal<double>(host, n, d1, 7), yHost = TestMatrices.Normal<double>(host, m, d2, 8);
+        using Matrix<double> x = Matrix<double>.From(device, n, d1, xHost.ToHost()), y = Matrix<double>.From(device, m, d2, yHost.ToHost());
+        using DeviceBuffer<double> p = device.Allocate<double>(n), q = device.Allocate<double>(m);
+        p.CopyFrom([.. Enumerable.Range(1, n).Select(i => i * 2.0 / n / (n + 1))]);
+        q.CopyFrom([.. Enumerable.Range(1, m).Select(j => j * 2.0 / m / (m + 1))]);
+        using GromovOperands<T> operands = GromovProduct.PreparePoints<T>(x.View, 2, y.View, 5, p.View, q.View);
+        using Matrix<T> coupling = device.AllocateMatrix<T>(n, m), product = device.AllocateMatrix<T>(n, m);
+        MatrixElements.OuterProduct(p.View, q.View, coupling.View);
+        GromovProduct.Multiply(operands, coupling.View, product.View);
+        return ([.. product.ToHost().Select(v => double.CreateTruncating(v))], operands.RowTerm.ToHost(), operands.ColumnTerm.ToHost());
+    }
+
     private static void Near(double[] expected, double[] actual, double tolerance)
     {
         double scale = expected.Max(Math.Abs);

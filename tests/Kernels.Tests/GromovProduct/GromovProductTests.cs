@@ -90,6 +90,42 @@ public sealed class GromovProductTests
         Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
     }
 
+    /// <summary>Either domain has fewer coordinates; the coupling meets its masses only roughly, and the points lie far from the origin.</summary>
+    [Theory]
+    [InlineData(1, 1, 1, 1)]
+    [InlineData(23, 31, 3, 7)]
+    [InlineData(40, 17, 6, 2)]
+    public void Squared_distances_of_points_give_what_their_costs_give(int n, int m, int d1, int d2)
+    {
+        using CpuDevice device = new(2);
+        using Setup s = new(device, n, m, symmetric: true, seed: 6);
+        using Matrix<double> x = TestMatrices.Normal<double>(device, n, d1, 7), y = TestMatrices.Normal<double>(device, m, d2, 8);
+        foreach (ref double value in x.Buffer.View.Host) value += 100;
+        using Matrix<double> c1 = device.AllocateMatrix<double>(n, n), c2 = device.AllocateMatrix<double>(m, m), product = device.AllocateMatrix<double>(n, m), expected = device.AllocateMatrix<double>(n, m);
+        PairwiseDistance.ComputeSelf(DistanceMetric.SquaredEuclidean, x.View, c1.View, DistanceForm.Direct);
+        PairwiseDistance.ComputeSelf(DistanceMetric.SquaredEuclidean, y.View, c2.View, DistanceForm.Direct);
+        MatrixElements.Divide(c1.View, 3);
+        MatrixElements.Divide(c2.View, 0.5);
+        using GromovOperands<double> dense = GromovProduct.Prepare(GromovLoss.Square, c1.View, c2.View, s.P.View, s.Q.View);
+        using (KernelDispatch.Force(KernelVariant.Reference)) GromovProduct.Multiply(dense, s.Coupling.View, expected.View);
+        double largest = Math.Max(1e-300, expected.Buffer.View.Host.ToArray().Max(Math.Abs));
+        foreach (KernelVariant variant in KernelDispatch.All)
+        {
+            using KernelDispatch.ForcedVariant scope = KernelDispatch.Force(variant);
+            using GromovOperands<double> points = GromovProduct.PreparePoints<double>(x.View, 3, y.View, 0.5, s.P.View, s.Q.View);
+            GromovProduct.Multiply(points, s.Coupling.View, product.View);
+            // Factors hold squared norms, up to a few times as large as the distances: their rounding is all that differs.
+            for (int i = 0; i < n; i++)
+                for (int j = 0; j < m; j++) Assert.Equal(expected.Row(i)[j], product.Row(i)[j], 2e-14 * Math.Max(largest, 1e-3));
+            for (int i = 0; i < n; i++) Assert.Equal(dense.RowTerm.View.Host[i], points.RowTerm.View.Host[i], 2e-14 * dense.RowTerm.View.Host.ToArray().Max() + 1e-24);
+            for (int j = 0; j < m; j++) Assert.Equal(dense.ColumnTerm.View.Host[j], points.ColumnTerm.View.Host[j], 2e-14 * dense.ColumnTerm.View.Host.ToArray().Max() + 1e-24);
+            Assert.Equal(GromovProduct.Objective(dense, expected.View, s.Coupling.View), GromovProduct.Objective(points, product.View, s.Coupling.View), 1e-13 * Math.Max(1, largest));
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            GromovProduct.Multiply(points, s.Coupling.View, product.View);
+            if (variant != KernelVariant.Reference) Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        }
+    }
+
     [Fact]
     public void Wrong_shapes_are_refused()
     {
