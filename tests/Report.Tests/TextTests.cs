@@ -59,6 +59,7 @@ public sealed class TextTests
         });
         Assert.Equal(["0", "0.2", "0.4", "0.6", "0.8", "1.0"], AxisTicks.Linear(0, 1, 5).Select(t => t.Label));
         Assert.Equal(["10⁻⁶", "10⁻⁴", "10⁻²"], AxisTicks.Log(-6, -1.5, 4).Where(t => t.Label.Length > 0).Select(t => t.Label));
+        Assert.Equal(["0.65", "0.70", "0.75", "0.80", "0.85"], AxisTicks.Log(Math.Log10(0.64), Math.Log10(0.88), 4).Select(t => t.Label));
         Assert.Equal(["1", "2", "5", "10", "20", "50"], AxisTicks.Log(0, 1.9, 4).Where(t => t.Label.Length > 0).Select(t => t.Label));
     }
 

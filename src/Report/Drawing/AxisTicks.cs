@@ -23,11 +23,21 @@ internal static class AxisTicks
         return ticks;
     }
 
-    /// <summary>Ticks on an axis that shows log10 of a value; positions are exponents. Short ranges get 1-2-5 labels between the decades.</summary>
+    /// <summary>
+    /// Ticks on an axis that shows log10 of a value; positions are exponents. Short ranges get 1-2-5 labels between the decades, and ranges
+    /// that hold fewer than two of those the round values of a linear axis.
+    /// </summary>
     public static AxisTick[] Log(double lowExponent, double highExponent, int target)
     {
         if (!(highExponent > lowExponent)) return [new(lowExponent, Power(lowExponent))];
         double span = highExponent - lowExponent;
+        AxisTick[] ticks = Decades(lowExponent, highExponent, span, target);
+        if (span > 1 || ticks.Count(t => t.Label.Length > 0) >= 2) return ticks;
+        return [.. Linear(Math.Pow(10, lowExponent), Math.Pow(10, highExponent), target).Select(t => t with { Position = Math.Log10(t.Position) })];
+    }
+
+    private static AxisTick[] Decades(double lowExponent, double highExponent, double span, int target)
+    {
         int stride = Math.Max(1, (int)Math.Ceiling(span / Math.Max(1, target)));
         bool powers = lowExponent < -2.3 || highExponent > 4.05;
         List<AxisTick> ticks = [];

@@ -64,7 +64,8 @@ public abstract class ChartFigure : Figure
         }
         if (low > high) return (0, 1);
         double span = high - low;
-        if (!(span > Math.Abs(high) * 1e-12)) span = Math.Max(Math.Abs(high) * 0.2, 1e-9);
+        // Equal values get an axis of their own size; zeros, which have none, one to either side.
+        if (!(span > Math.Abs(high) * 1e-12)) span = high == 0 ? 2 : Math.Abs(high) * 0.2;
         double middle = (low + high) / 2, half = Math.Max((high - low) / 2, span / 2) + margin * span;
         return (middle - half, middle + half);
     }
