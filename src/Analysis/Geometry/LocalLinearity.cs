@@ -1,3 +1,4 @@
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Geometry;
@@ -41,17 +42,15 @@ public static class LocalLinearity
         if (values.Length != n) throw new DataException("value", null, $"there are {values.Length} values for {n} rows.");
         double global = RankStatistics.PopulationDeviation(values);
         if (!(global > 0)) throw new DataException("value", null, "all values are equal (or not finite): nothing can vary over the representation.");
-        double[] own = values.ToArray(), ratios = new double[n];
-        BlockLoop.Run(neighbours.Device, (n + 255) / 256, block =>
-        {
-            for (int i = block * 256; i < Math.Min(n, (block + 1) * 256); i++) ratios[i] = LocalDeviation(neighbours.Of(i, k), own) / global;
-        });
-        double mean = RankStatistics.Mean(ratios);
-        MoranResult moran = MoransI.Measure(neighbours, own, k);
+        double average = RankStatistics.Mean(values);
+        double[] own = Array.ConvertAll(values.ToArray(), value => value - average), ratios = new double[n];
+        (double[] deviations, double[] products) = neighbours.SumsOver(own, 1, k, ratios);
+        for (int i = 0; i < n; i++) ratios[i] /= global;
+        MoranResult moran = MoransI.Describe(neighbours, products[0] / (k * HostVectors.Dot(own, own)), k);
         double? ratioP = null;
         if (permutations > 0)
         {
-            (int ratioBelow, int moranAbove) = CountNull(neighbours, own, k, permutations, seed, mean * global, moran.I, cancellation);
+            (int ratioBelow, int moranAbove) = CountNull(neighbours, own, k, permutations, seed, deviations[0], products[0], cancellation);
             ratioP = (ratioBelow + 1.0) / (permutations + 1);
             moran = moran with { PermutationP = (moranAbove + 1.0) / (permutations + 1) };
         }
@@ -60,7 +59,7 @@ public static class LocalLinearity
             K = k,
             N = n,
             Ratios = ratios,
-            MeanRatio = mean,
+            MeanRatio = RankStatistics.Mean(ratios),
             MedianRatio = RankStatistics.Median(ratios),
             GlobalStd = global,
             Wilcoxon = RankStatistics.SignedRankLess(Array.ConvertAll(ratios, r => r - 1)),
@@ -69,34 +68,29 @@ public static class LocalLinearity
         };
     }
 
+    /// <summary>How many permutations have neighbours at most as different, and products at least as large, as the values as they are. Permutations are further columns.</summary>
     private static (int RatioBelow, int MoranAbove) CountNull(NeighbourTable neighbours, double[] values, int k, int permutations, ulong seed,
-        double meanDeviation, double moran, CancellationToken cancellation)
+        double observedDeviation, double observedProduct, CancellationToken cancellation)
     {
-        int n = values.Length;
-        bool[] ratioBelow = new bool[permutations], moranAbove = new bool[permutations];
+        int n = values.Length, ratioBelow = 0, moranAbove = 0;
+        double square = HostVectors.Dot(values, values);
         // An exact tie with the observed value counts as extreme; rounding must not turn it into a miss.
-        double slackDeviation = 1e-12 * meanDeviation, slackMoran = 1e-12 * Math.Max(Math.Abs(moran), 1e-3);
-        BlockLoop.Run(neighbours.Device, permutations, p =>
+        double mostDeviation = observedDeviation * (1 + 1e-12), leastProduct = observedProduct - 1e-12 * Math.Max(Math.Abs(observedProduct), 1e-3 * k * square);
+        for (int start = 0; start < permutations; start += NeighbourTable.ColumnsAtOnce)
         {
-            if (cancellation.IsCancellationRequested) return;
-            double[] permuted = (double[])values.Clone();
-            CounterRandom random = new(seed, 0x5045524D00000000UL | (uint)p);
-            random.Shuffle<double>(permuted);
-            double sum = 0;
-            for (int i = 0; i < n; i++) sum += LocalDeviation(neighbours.Of(i, k), permuted);
-            ratioBelow[p] = sum / n <= meanDeviation + slackDeviation;
-            moranAbove[p] = MoransI.Statistic(neighbours, permuted, k) >= moran - slackMoran;
-        });
-        cancellation.ThrowIfCancellationRequested();
-        return (ratioBelow.Count(b => b), moranAbove.Count(b => b));
-    }
-
-    private static double LocalDeviation(ReadOnlySpan<int> rows, double[] values)
-    {
-        double mean = 0, sum = 0;
-        foreach (int row in rows) mean += values[row];
-        mean /= rows.Length;
-        foreach (int row in rows) sum += (values[row] - mean) * (values[row] - mean);
-        return Math.Sqrt(sum / rows.Length);
+            cancellation.ThrowIfCancellationRequested();
+            int count = Math.Min(NeighbourTable.ColumnsAtOnce, permutations - start);
+            double[] columns = new double[n * count];
+            BlockLoop.Run(neighbours.Device, count, p =>
+            {
+                double[] permuted = (double[])values.Clone();
+                new CounterRandom(seed, 0x5045524D00000000UL | (uint)(start + p)).Shuffle<double>(permuted);
+                for (int i = 0; i < n; i++) columns[i * count + p] = permuted[i];
+            });
+            (double[] deviations, double[] products) = neighbours.SumsOver(columns, count, k);
+            ratioBelow += deviations.Count(d => d <= mostDeviation);
+            moranAbove += products.Count(product => product >= leastProduct);
+        }
+        return (ratioBelow, moranAbove);
     }
 }

@@ -1,3 +1,5 @@
+using BioSup.Kernels;
+
 namespace BioSup.Analysis.Geometry;
 
 /// <summary>Spatial autocorrelation of a value on a kNN graph.</summary>
@@ -14,27 +16,22 @@ public sealed record MoranResult(double I, double Expected, double Variance, dou
 /// <summary>Moran's I on the directed graph that joins every row to its k nearest rows with weight 1.</summary>
 public static class MoransI
 {
+    /// <summary>I = (n / (n k)) Σ_i Σ_j∈NN(i) z_i z_j / Σ z², with z the values less their mean.</summary>
     public static MoranResult Measure(NeighbourTable neighbours, double[] values, int k)
     {
-        double n = values.Length, s0 = n * k, i = Statistic(neighbours, values, k), expected = -1 / (n - 1);
-        (double s1, double s2) = WeightSums(neighbours, k);
-        double variance = (n * n * s1 - n * s2 + 3 * s0 * s0) / ((n * n - 1) * s0 * s0) - expected * expected;
-        double z = (i - expected) / Math.Sqrt(variance), paper = (i - expected) / Math.Sqrt((1 - expected * expected) / (n - 1));
-        return new MoranResult(i, expected, variance, z, NormalTail.Upper(z), NormalTail.Log10Upper(z), paper);
+        double mean = RankStatistics.Mean(values);
+        double[] centred = Array.ConvertAll(values, value => value - mean);
+        return Describe(neighbours, neighbours.SumsOver(centred, 1, k).Products[0] / (k * HostVectors.Dot(centred, centred)), k);
     }
 
-    /// <summary>I = (n / (n k)) Σ_i Σ_j∈NN(i) z_i z_j / Σ z².</summary>
-    internal static double Statistic(NeighbourTable neighbours, double[] values, int k)
+    /// <summary>What a statistic of this graph means.</summary>
+    internal static MoranResult Describe(NeighbourTable neighbours, double statistic, int k)
     {
-        double mean = RankStatistics.Mean(values), cross = 0, square = 0;
-        for (int i = 0; i < values.Length; i++)
-        {
-            double own = values[i] - mean, lag = 0;
-            foreach (int j in neighbours.Of(i, k)) lag += values[j] - mean;
-            cross += own * lag;
-            square += own * own;
-        }
-        return cross / (k * square);
+        double n = neighbours.Rows, s0 = n * k, expected = -1 / (n - 1);
+        (double s1, double s2) = WeightSums(neighbours, k);
+        double variance = (n * n * s1 - n * s2 + 3 * s0 * s0) / ((n * n - 1) * s0 * s0) - expected * expected;
+        double z = (statistic - expected) / Math.Sqrt(variance), paper = (statistic - expected) / Math.Sqrt((1 - expected * expected) / (n - 1));
+        return new MoranResult(statistic, expected, variance, z, NormalTail.Upper(z), NormalTail.Log10Upper(z), paper);
     }
 
     /// <summary>S1 = ½ Σ (w_ij + w_ji)², S2 = Σ (row sum + column sum)².</summary>
