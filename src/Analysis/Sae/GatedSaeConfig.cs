@@ -71,6 +71,9 @@ public sealed record GatedSaeConfig
     /// <summary>Writes the measured rate into train_log.csv, whose bytes then differ from run to run.</summary>
     public bool LogRate { get; init; }
 
+    /// <summary>How a GPU forms the products of training; parameters, sums and everything else are in single precision all the same.</summary>
+    public GemmPrecision GpuPrecision { get; init; } = GemmPrecision.Single;
+
     /// <summary>The repaired objective: λ per token, one decoder bias in the auxiliary loss, fixed centring.</summary>
     public static GatedSaeConfig Default { get; } = new();
 

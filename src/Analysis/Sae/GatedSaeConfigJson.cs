@@ -36,6 +36,7 @@ internal sealed class GatedSaeConfigJson
     public int? LogEvery { get; set; }
     public int? CheckpointEvery { get; set; }
     public bool? LogRate { get; set; }
+    public string? GpuPrecision { get; set; }
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true,
@@ -141,6 +142,7 @@ public static class GatedSaeConfigFile
             LogEvery = j.LogEvery ?? p.LogEvery,
             CheckpointEvery = j.CheckpointEvery ?? p.CheckpointEvery,
             LogRate = j.LogRate ?? p.LogRate,
+            GpuPrecision = Choose("gpu_precision", j.GpuPrecision, p.GpuPrecision, ("single", GemmPrecision.Single), ("bf16", GemmPrecision.BFloat16)),
         };
         resolved.Validate(source);
         return resolved;
@@ -188,5 +190,7 @@ public static class GatedSaeConfigFile
         LogEvery = c.LogEvery,
         CheckpointEvery = c.CheckpointEvery,
         LogRate = c.LogRate,
+        // Left out where it changes nothing, as in configurations from before there was a choice.
+        GpuPrecision = c.GpuPrecision == GemmPrecision.BFloat16 ? "bf16" : null,
     };
 }

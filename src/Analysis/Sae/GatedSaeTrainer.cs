@@ -136,7 +136,7 @@ public static class GatedSaeTrainer
             _gradients = new GatedSaeArrays(device, model.InputWidth, model.Latents, model.Tied);
             _first = new GatedSaeArrays(device, model.InputWidth, model.Latents, model.Tied);
             _second = new GatedSaeArrays(device, model.InputWidth, model.Latents, model.Tied);
-            _workspace = new GatedSaeWorkspace(device, model.InputWidth, model.Latents, model.Tied, config.AuxLatents);
+            _workspace = new GatedSaeWorkspace(device, model.InputWidth, model.Latents, model.Tied, config.AuxLatents) { Precision = config.GpuPrecision };
             _usage = new float[model.Latents];
             _log = new SaeTrainingLog(options.OutputFolder, config.LogRate);
         }

@@ -66,6 +66,20 @@ public sealed class GatedSaeCudaTests : IDisposable
         foreach ((float a, float b) in Host(want.Model.Usage).Zip(Host(got.Model.Usage))) Assert.Equal(a, b, 1e-3);
     }
 
+    /// <summary>Operands of 8 significant bits: losses to a percent, and parameters that are still in single precision.</summary>
+    [Fact]
+    public void Training_in_bf16_stays_near_the_host()
+    {
+        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 100, 16);
+        GatedSaeConfig config = GatedSaeConfigFile.Parse("""{ "d_sae": 64, "batch": 50, "lr": 0.002, "sparsity_warmup_steps": 3, "log_every": 1, "gpu_precision": "bf16" }""", "test");
+        Assert.Equal(config, GatedSaeConfigFile.Parse(GatedSaeConfigFile.Write(config), "test"));
+        GatedSaeTrainingOptions options = new() { Config = config, Steps = 12, Seed = 5 };
+        using GatedSaeTrainingResult want = GatedSaeTrainer.Train(_host, tokens, options), got = GatedSaeTrainer.Train(Device, tokens, options);
+        foreach ((SaeLogRow a, SaeLogRow b) in want.Curves.Zip(got.Curves)) Assert.Equal(a.Loss, b.Loss, 0.01 * a.Loss);
+        Assert.NotEqual(want.Last!.Loss, got.Last!.Loss, 1e-6 * want.Last.Loss);
+        Assert.Contains(Host(got.Model.Arrays.Decoder.Buffer), v => (BitConverter.SingleToUInt32Bits(v) & 0xFFFF) != 0);
+    }
+
     [Theory]
     [InlineData(TokenOrder.Shuffled, true, TokenCentring.Fixed)]
     [InlineData(TokenOrder.Fixed, false, TokenCentring.Batch)]
