@@ -12,6 +12,7 @@ public static class Suites
         new("gemm-other", "transposed, double-precision and thin matrix products against OpenBLAS", GemmSuite.RunOther),
         new("distance", "pairwise distances and nearest neighbours against scikit-learn", DistanceSuite.Run),
         new("gw", "entropic Gromov-Wasserstein on SNARE-seq against POT", GwSuite.Run),
+        new("gw-points", "alignment by squared distances with and without forming the costs", GwPointsSuite.Run),
         new("sae", "training step of the gated autoencoder against eager PyTorch", SaeSuite.Run),
     }.ToDictionary(suite => suite.Name);
 }

@@ -23,16 +23,31 @@ public static class MatchAccuracy
     {
         if (coupling.Columns != y.Rows) throw new DataException("coupling", null, $"the coupling has {coupling.Columns} columns; the second domain has {y.Rows} points.");
         using Relocated<double> weights = coupling.At(y.Device);
-        using DeviceBuffer<double> mass = y.Device.Allocate<double>(coupling.Rows);
-        Kernels.Reductions.RowSums(weights.Matrix.View, mass.View);
-        double[] masses = new double[coupling.Rows];
-        mass.CopyTo(masses);
-        int empty = Array.FindIndex(masses, m => !(m > 0));
-        if (empty >= 0) throw new DataException("coupling", $"row {empty}", "the row carries no mass, so it has no projection.");
         Matrix<double> projected = y.Device.AllocateMatrix<double>(coupling.Rows, y.Columns);
-        Kernels.Gemm.Multiply(Kernels.Transpose.No, Kernels.Transpose.No, 1.0, weights.Matrix.View, y.View, 0.0, projected.View);
-        Kernels.MatrixElements.DivideRows(projected.View, mass.View);
+        Kernels.BarycentricProjection.Project(weights.Matrix.View, y.View, projected.View);
         return projected;
+    }
+
+    /// <summary>The same for features that lie in host memory, as the genes of an expression matrix: blocks of columns travel to the device, which never holds all of them.</summary>
+    /// <param name="coupling">[n, m], in any memory.</param>
+    /// <param name="y">[m, d], in host memory.</param>
+    /// <param name="device">Does the work.</param>
+    /// <param name="cancellation">Stops between blocks.</param>
+    /// <returns>[n, d], in host memory.</returns>
+    public static Matrix<double> BarycentricProjection(Matrix<double> coupling, Matrix<double> y, ComputeDevice device, CancellationToken cancellation = default)
+    {
+        if (coupling.Columns != y.Rows) throw new DataException("coupling", null, $"the coupling has {coupling.Columns} columns; the second domain has {y.Rows} points.");
+        using Relocated<double> weights = coupling.At(device);
+        Matrix<double> projected = y.Device.AllocateMatrix<double>(coupling.Rows, y.Columns);
+        Kernels.BarycentricProjection.Stream(weights.Matrix.View, y.View, projected.View, cancellation: cancellation);
+        return projected;
+    }
+
+    /// <summary>FOSCTTM of two sets in common coordinates [n, d], in any memory; the device measures the distances.</summary>
+    public static FosctTm Foscttm(Matrix<double> first, Matrix<double> second, ComputeDevice device)
+    {
+        using Relocated<double> one = first.At(device), other = second.At(device);
+        return Foscttm(one.Matrix, other.Matrix);
     }
 
     /// <summary>FOSCTTM of two sets in common coordinates [n, d], row i of one being row i of the other; Euclidean distance, ties count as not closer.</summary>

@@ -24,12 +24,12 @@ internal static class GwEvaluateCommand
         (string[]? labelsX, string[]? labelsY) = GwCommand.ReadLabels(parsed.GetValue(s_labelsX), parsed.GetValue(s_labelsY));
         if (!identity && labelsX is null) throw new UsageException("There is nothing to score against: give --labels-x and --labels-y, or --truth identity.");
         string locator = parsed.GetValue(s_coupling)!;
-        // Every score but the projection looks at the coupling row by row.
+        // Scores look at the coupling row by row; the projection streams y, which may be a whole expression matrix, through the device.
         using Matrix<double> coupling = MatrixReader.ReadDouble(context.Host, locator);
         RequireMasses(coupling, locator);
-        using Matrix<double>? y = parsed.GetValue(s_y) is { } points ? MatrixReader.ReadDouble(context.Device, points) : null;
+        using Matrix<double>? y = parsed.GetValue(s_y) is { } points ? MatrixReader.ReadDouble(context.Host, points) : null;
         LabelTransferResult? labels = labelsX is null ? null : LabelTransfer.Evaluate(coupling, labelsX, labelsY!, context.Seed);
-        FosctTm? foscttm = !identity ? null : y is null ? MatchAccuracy.ByMass(coupling, locator) : Projected(coupling, y);
+        FosctTm? foscttm = !identity ? null : y is null ? MatchAccuracy.ByMass(coupling, locator) : Projected(coupling, y, context);
         double partners = GromovAlignment.MeanPartners(coupling);
 
         if (labels is not null)
@@ -63,10 +63,10 @@ internal static class GwEvaluateCommand
         if (!any) throw new DataException(locator, null, "every mass is zero; nothing is coupled");
     }
 
-    private static FosctTm Projected(Matrix<double> coupling, Matrix<double> y)
+    private static FosctTm Projected(Matrix<double> coupling, Matrix<double> y, CommandContext context)
     {
-        using Matrix<double> projected = MatchAccuracy.BarycentricProjection(coupling, y);
-        return MatchAccuracy.Foscttm(projected, y);
+        using Matrix<double> projected = MatchAccuracy.BarycentricProjection(coupling, y, context.Device, context.Cancellation);
+        return MatchAccuracy.Foscttm(projected, y, context.Device);
     }
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

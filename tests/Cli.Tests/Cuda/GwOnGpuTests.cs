@@ -61,7 +61,7 @@ public sealed class GwOnGpuTests : IDisposable
         string program = Path.Combine(AppContext.BaseDirectory, "biosup");
         Assert.SkipUnless(File.Exists(program), $"{program} is not there");
         ProcessStartInfo start = new(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment["BIOSUP_CACHE_DIR"] = Path.Combine(CudaEmulator.Folder, "kernels-of-commands");
+        start.Environment["BIOSUP_CACHE_DIR"] = CudaEmulator.KernelFolder;
         using Process process = Process.Start(start)!;
         Task<string> error = process.StandardError.ReadToEndAsync();
         string output = process.StandardOutput.ReadToEnd();
