@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using BioSup.Runtime;
 using BioSup.Shapes;
 
@@ -10,6 +11,13 @@ internal static class TestDevice
 
     public static void Require() => Assert.SkipUnless(s_problem.Value.Length == 0, s_problem.Value);
 
+    /// <summary>The device, and the stand-in for cuBLASLt or the library itself.</summary>
+    public static void RequireCublasLt()
+    {
+        Require();
+        Assert.SkipUnless(Environment.GetEnvironmentVariable(BiosupEnvironment.CublasLtPathName) is not null, "the stand-in for cuBLASLt is built with a C compiler, which is not there");
+    }
+
     private static string Prepare()
     {
         if (!CudaEmulator.TryUse(out string reason)) return reason;
@@ -17,7 +25,29 @@ internal static class TestDevice
         // What an earlier build of the emulator compiled would pass for machine code of this one.
         if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
         Environment.SetEnvironmentVariable(BiosupEnvironment.CacheFolderName, folder);
+        if (!CudaEmulator.IsHardware && BuildCublasLt() is { } library) Environment.SetEnvironmentVariable(BiosupEnvironment.CublasLtPathName, library);
         return "";
+    }
+
+    /// <summary>The stand-in for cuBLASLt, or null where no clang builds it: whoever looks for the library then finds none.</summary>
+    private static string? BuildCublasLt()
+    {
+        string source = Path.Combine(RepositoryRoot.Path, "tests", "Benchmarks.Tests", "StandIns", "cublasLt.c"), library = Path.Combine(CudaEmulator.Folder, "libcublasLt.so.12");
+        if (File.Exists(library) && File.GetLastWriteTimeUtc(library) > File.GetLastWriteTimeUtc(source)) return library;
+        foreach (string clang in new[] { "clang-19", "clang", "cc" })
+        {
+            try
+            {
+                using Process? process = Process.Start(new ProcessStartInfo(clang, ["-shared", "-fPIC", "-fvisibility=hidden", "-O1", "-o", library, source]));
+                process?.WaitForExit();
+                if (process?.ExitCode == 0) return library;
+            }
+            catch (System.ComponentModel.Win32Exception)
+            {
+                // The next one.
+            }
+        }
+        return null;
     }
 }
 

@@ -108,6 +108,10 @@ internal static class GpuPack
         File.Copy(HostResolver(runtime), Path.Combine(bin, "libhostfxr.so"));
         foreach (string name in s_nativeLibraries) File.Copy(Path.Combine(folders[0], "runtimes", "linux-x64", "native", name), Path.Combine(bin, name));
 
+        // Without a list of its files beside it a program asks the present folder what it is, and goes wrong in a folder that holds a program of the same name.
+        string dependencies = Dependencies(Directory.EnumerateFiles(bin).Select(f => Path.GetFileName(f)));
+        foreach ((string _, string program) in s_programs) File.WriteAllText(Path.Combine(bin, program + ".deps.json"), dependencies);
+
         // Tests look for the repository above themselves, and read the headers of the kernels there.
         File.Copy(Path.Combine(root, "BioSup.Native.sln"), Path.Combine(stage, "BioSup.Native.sln"));
         CopyTree(Path.Combine(root, "cuda", "include"), Path.Combine(stage, "cuda", "include"), "*.cuh");
@@ -144,6 +148,25 @@ internal static class GpuPack
         JsonObject options = root["runtimeOptions"]!.AsObject();
         options.Remove("framework");
         options["includedFrameworks"] = new JsonArray(new JsonObject { ["name"] = "Microsoft.NETCore.App", ["version"] = Environment.Version.ToString() });
+        return root.ToJsonString(new JsonSerializerOptions { WriteIndented = true });
+    }
+
+    /// <summary>The list that the host of .NET reads: every assembly and native library of the folder.</summary>
+    internal static string Dependencies(IEnumerable<string> files)
+    {
+        const string target = ".NETCoreApp,Version=v10.0/linux-x64", library = "BioSup.Native.Pack/1.0.0";
+        JsonObject managed = [], native = [];
+        foreach (string file in files.Order(StringComparer.Ordinal))
+        {
+            if (file.EndsWith(".dll", StringComparison.Ordinal)) managed[file] = new JsonObject();
+            else if (file.EndsWith(".so", StringComparison.Ordinal)) native[file] = new JsonObject();
+        }
+        JsonObject root = new()
+        {
+            ["runtimeTarget"] = new JsonObject { ["name"] = target, ["signature"] = "" },
+            ["targets"] = new JsonObject { [target] = new JsonObject { [library] = new JsonObject { ["runtime"] = managed, ["native"] = native } } },
+            ["libraries"] = new JsonObject { [library] = new JsonObject { ["type"] = "project", ["serviceable"] = false, ["sha512"] = "" } },
+        };
         return root.ToJsonString(new JsonSerializerOptions { WriteIndented = true });
     }
 
