@@ -101,7 +101,7 @@ def device_figures(args):
     contender = "torch.compile bf16" if args.compile else "torch eager bf16"
     n, d = bench.size(65536, 64), bench.size(512, 16)
     for d_sae, l0 in bench.size(((1024, 32), (2048, 32), (4096, 32), (8192, 8), (8192, 32)), ((64, 8),)):
-        name = f"step {n}x{d}->{d_sae} L0={l0}"
+        name = f"step {n}x{d}->{d_sae} L0={l0} bf16"
         if args.compile and not hasattr(torch, "compile"):
             bench.missing(name, contender, f"PyTorch {torch.__version__} has no torch.compile")
             continue

@@ -135,6 +135,11 @@ internal sealed class DeviceBench : IDisposable
         {
             return Record(body(owned));
         }
+        catch (DeviceException e) when (e is JitException || e.Message.StartsWith("CUDA failed", StringComparison.Ordinal))
+        {
+            // Not a refusal: a kernel does not compile, or the device stopped in the middle of it.
+            Record(new Figure { Suite = suite, Name = name, Contender = contender, Status = FigureStatus.Failed, Reason = FirstLine(e.Message) });
+        }
         catch (Exception e) when (e is DeviceException or UsageException or NotSupportedException)
         {
             Record(new Figure { Suite = suite, Name = name, Contender = contender, Status = FigureStatus.NotAvailable, Reason = FirstLine(e.Message) });

@@ -12,15 +12,17 @@ internal static class SaeSuite
     {
         int tokens = bench.Size(65_536, 64), d = bench.Size(512, 16);
         foreach (int latents in bench.Tiny ? [32] : new[] { 1024, 2048, 4096, 8192 })
-            foreach (int l0 in bench.Tiny ? [4] : latents == 8192 ? new[] { 8, 32 } : [32]) Step(bench, tokens, d, latents, l0);
+            foreach (int l0 in bench.Tiny ? [4] : latents == 8192 ? new[] { 8, 32 } : [32])
+                foreach (GemmPrecision precision in new[] { GemmPrecision.BFloat16, GemmPrecision.Single }) Step(bench, tokens, d, latents, l0, precision);
     }
 
-    private static void Step(DeviceBench bench, int n, int d, int latents, int l0)
+    private static void Step(DeviceBench bench, int n, int d, int latents, int l0, GemmPrecision precision)
     {
         TrainingStep step = new();
-        bench.Measure(Suite, $"step {n}x{d}->{latents} L0={l0}", Floor(n, d, latents, l0), owned =>
+        bool narrow = precision == GemmPrecision.BFloat16;
+        bench.Measure(Suite, $"step {n}x{d}->{latents} L0={l0} {(narrow ? "bf16" : "fp32")}", Floor(n, d, latents, l0, narrow), owned =>
         {
-            step.Prepare(bench.Gpu, n, d, latents, l0, owned);
+            step.Prepare(bench.Gpu, n, d, latents, l0, precision, owned);
             return step.Run;
         }, f => f with { Note = FormattableString.Invariant($"{n / f.Ms * 1e-3:F2} Mtokens/s, active latents per token {step.L0:F1}") });
     }
@@ -29,19 +31,19 @@ internal static class SaeSuite
     internal static string Fingerprint(CudaDevice gpu, bool tiny, List<IDisposable> owned)
     {
         TrainingStep step = new();
-        step.Prepare(gpu, tiny ? 48 : 4096, tiny ? 16 : 512, tiny ? 32 : 2048, tiny ? 4 : 16, owned);
+        step.Prepare(gpu, tiny ? 48 : 4096, tiny ? 16 : 512, tiny ? 32 : 2048, tiny ? 4 : 16, GemmPrecision.BFloat16, owned);
         step.Run();
         step.Run();
         return Fingerprints.Hash(step.Parameters.Magnitude) + Fingerprints.Hash(step.Parameters.Decoder) + Fingerprints.Hash(step.Parameters.GateBias);
     }
 
     /// <summary>
-    /// The exact step with sparse decoding: three dense products in bf16 (encoder, residual times decoder, gradient of the encoder), and the rows of the decoder
+    /// The exact step with sparse decoding: three dense products in bf16, or of three tf32 products each (encoder, residual times decoder, gradient of the encoder), and the rows of the decoder
     /// gathered for every active pair twice, for the reconstruction and for its gradient.
     /// </summary>
-    private static Roofline Floor(double n, double d, double latents, double l0) => new(
-        [new Load(Unit.Bf16, 3 * 2 * n * d * latents)],
-        [new Load(Unit.Gather, 2 * n * l0 * 2 * d)]);
+    private static Roofline Floor(double n, double d, double latents, double l0, bool narrow) => new(
+        [narrow ? new Load(Unit.Bf16, 3 * 2 * n * d * latents) : new Load(Unit.Tf32, 3 * 3 * 2 * n * d * latents)],
+        [new Load(Unit.Gather, 2 * n * l0 * (narrow ? 2 : 4) * d)]) { Operations = 3 * 2 * n * d * latents };
 
     private static float[] UnitRows(int n, int d, ref CounterRandom random)
     {
@@ -73,9 +75,9 @@ internal static class SaeSuite
         public Arrays Parameters { get; private set; } = null!;
         public double L0 => _statistics.L0;
 
-        public void Prepare(CudaDevice gpu, int n, int d, int latents, double l0, List<IDisposable> owned)
+        public void Prepare(CudaDevice gpu, int n, int d, int latents, double l0, GemmPrecision precision, List<IDisposable> owned)
         {
-            _workspace = new GatedSaeWorkspace(gpu, d, latents, tied: true);
+            _workspace = new GatedSaeWorkspace(gpu, d, latents, tied: true) { Precision = precision };
             owned.Add(_workspace);
             CounterRandom random = new(1);
             _tokens = gpu.Output<float>(n, d, owned);
