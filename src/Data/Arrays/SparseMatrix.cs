@@ -82,8 +82,7 @@ public sealed class SparseMatrix : IAnnElement
 
     internal Matrix<T> ToDense<T>(ComputeDevice device) where T : unmanaged, INumberBase<T>
     {
-        using CpuDevice? staging = device.IsHost ? null : new CpuDevice(1);
-        Matrix<T> dense = (staging ?? device).AllocateMatrix<T>(Rows, Columns);
+        Matrix<T> dense = device.Host.AllocateMatrix<T>(Rows, Columns);
         T[] values = Values.Values as T[] ?? new T[Values.Length];
         if (Values.Values is not T[]) ElementDecoder.Convert(Values, values);
         MatrixView<T> view = dense.View;
@@ -94,13 +93,8 @@ public sealed class SparseMatrix : IAnnElement
                 if (Layout == SparseLayout.Csr) view.Row(major)[minor] += values[k];
                 else view.Row(minor)[major] += values[k];
             }
-        if (staging is null) return dense;
-        using (dense)
-        {
-            Matrix<T> copy = device.AllocateMatrix<T>(Rows, Columns);
-            copy.Buffer.CopyFrom(dense.Buffer.View.Host);
-            return copy;
-        }
+        if (device.IsHost) return dense;
+        using (dense) return dense.CopyOn(device);
     }
 
     private SparseMatrix Recompress()

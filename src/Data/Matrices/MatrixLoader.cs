@@ -28,11 +28,8 @@ internal static unsafe class MatrixLoader
     {
         if (!device.IsHost)
         {
-            using CpuDevice host = new(1);
-            using Matrix<T> staged = Load<T>(host, stream, layout, rows, columns);
-            Matrix<T> copy = device.AllocateMatrix<T>(rows, columns);
-            copy.Buffer.CopyFrom(staged.Buffer.View.Host);
-            return copy;
+            using Matrix<T> staged = Load<T>(device.Host, stream, layout, rows, columns);
+            return staged.CopyOn(device);
         }
         Matrix<T> matrix = device.AllocateMatrix<T>(rows, columns);
         try

@@ -17,12 +17,12 @@ public static class MatrixReader
     /// <param name="locator">FILE, FILE:MEMBER or a folder of token shards.</param>
     /// <param name="requireFinite">NaN and infinity are errors that name row and column.</param>
     public static Matrix<float> ReadSingle(ComputeDevice device, string locator, bool requireFinite = true) =>
-        Checked(Read<float>(device, Locator.Parse(locator)), locator, requireFinite);
+        OnDevice(device, Checked(Read<float>(device.Host, Locator.Parse(locator)), locator, requireFinite));
 
     /// <summary>Reads as float64. A large C-order float64 .npy on a host device is memory-mapped: its memory must only be read.</summary>
     /// <inheritdoc cref="ReadSingle"/>
     public static Matrix<double> ReadDouble(ComputeDevice device, string locator, bool requireFinite = true) =>
-        Checked(Read<double>(device, Locator.Parse(locator)), locator, requireFinite);
+        OnDevice(device, Checked(Read<double>(device.Host, Locator.Parse(locator)), locator, requireFinite));
 
     /// <summary>Rows and columns, from headers alone where the format has them; a .csv is read.</summary>
     /// <exception cref="DataException">There is no such matrix.</exception>
@@ -51,7 +51,14 @@ public static class MatrixReader
         }
     }
 
-    private static Matrix<T> Read<T>(ComputeDevice device, Locator locator) where T : unmanaged, IFloatingPointIeee754<T>
+    /// <summary>A file is decoded and looked at in host memory, whatever device its values are for.</summary>
+    private static Matrix<T> OnDevice<T>(ComputeDevice device, Matrix<T> matrix) where T : unmanaged
+    {
+        if (device.IsHost) return matrix;
+        using (matrix) return matrix.CopyOn(device);
+    }
+
+    private static Matrix<T> Read<T>(CpuDevice device, Locator locator) where T : unmanaged, IFloatingPointIeee754<T>
     {
         switch (locator.Kind)
         {
@@ -80,35 +87,34 @@ public static class MatrixReader
         }
     }
 
-    private static Matrix<T> ReadNpy<T>(ComputeDevice device, string path) where T : unmanaged, INumberBase<T> => SourceGuard.Read(path, "npy", () =>
+    private static Matrix<T> ReadNpy<T>(CpuDevice device, string path) where T : unmanaged, INumberBase<T> => SourceGuard.Read(path, "npy", () =>
     {
         using FileStream stream = SourceGuard.Open(path);
         NpyHeader header = NpyHeader.Read(stream, path);
         if (header.Storage != NpyStorage.Numeric) throw new DataException(path, null, "holds text; numbers were expected");
         (int rows, int columns) = MatrixLoader.MatrixShape(header.ShapeArray, path);
         NpyDecoder.RequireBytes(header, stream.Length - header.DataOffset, path, null);
-        if (device.IsHost && NpyFile.CanMap<T>(header) && header.Count * header.ItemSize >= MapThresholdBytes) return NpyFile.MapChecked<T>(device, path, header);
+        if (NpyFile.CanMap<T>(header) && header.Count * header.ItemSize >= MapThresholdBytes) return NpyFile.MapChecked<T>(device, path, header);
         return MatrixLoader.Load<T>(device, stream, new MatrixLoader.Layout(header.Type, header.BigEndian, header.FortranOrder), rows, columns);
     });
 
-    private static Matrix<T> ReadShards<T>(ComputeDevice device, string folder) where T : unmanaged, IFloatingPointIeee754<T>
+    private static Matrix<T> ReadShards<T>(CpuDevice device, string folder) where T : unmanaged, IFloatingPointIeee754<T>
     {
         using TokenShards shards = TokenShards.Open(folder, requireFinite: false);
         if (typeof(T) == typeof(float)) return (Matrix<T>)(object)shards.ReadAll(device);
-        using CpuDevice host = new(1);
-        using Matrix<float> tokens = shards.ReadAll(host);
+        using Matrix<float> tokens = shards.ReadAll(device);
         T[] wide = new T[(long)tokens.Rows * tokens.Columns];
         for (int i = 0; i < tokens.Rows; i++)
             for (int j = 0; j < tokens.Columns; j++) wide[(long)i * tokens.Columns + j] = T.CreateTruncating(tokens.Row(i)[j]);
         return Matrix<T>.From(device, tokens.Rows, tokens.Columns, wide);
     }
 
-    private static Matrix<T> FromColumn<T>(ComputeDevice device, Column column) where T : unmanaged, INumberBase<T> =>
+    private static Matrix<T> FromColumn<T>(CpuDevice device, Column column) where T : unmanaged, INumberBase<T> =>
         MatrixLoader.FromArray<T>(device, NdArray.Vector(column.Numbers), column.Name);
 
     private static Matrix<T> Checked<T>(Matrix<T> matrix, string locator, bool requireFinite) where T : unmanaged
     {
-        if (!requireFinite || !matrix.Device.IsHost) return matrix;
+        if (!requireFinite) return matrix;
         try
         {
             if (matrix is Matrix<float> single) FiniteCheck.Require(single.View, locator);

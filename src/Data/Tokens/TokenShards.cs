@@ -80,8 +80,7 @@ public sealed class TokenShards : ITokenSource
     public Matrix<float> ReadAll(ComputeDevice device)
     {
         if (Rows > int.MaxValue) throw new DataException(Folder, null, $"{Rows} tokens do not fit into one matrix; stream them");
-        using CpuDevice? staging = device.IsHost ? null : new CpuDevice(1);
-        Matrix<float> matrix = (staging ?? device).AllocateMatrix<float>((int)Rows, Columns);
+        Matrix<float> matrix = device.Host.AllocateMatrix<float>((int)Rows, Columns);
         try
         {
             Read(0, matrix.View);
@@ -91,13 +90,8 @@ public sealed class TokenShards : ITokenSource
             matrix.Dispose();
             throw;
         }
-        if (staging is null) return matrix;
-        using (matrix)
-        {
-            Matrix<float> copy = device.AllocateMatrix<float>(matrix.Rows, matrix.Columns);
-            copy.Buffer.CopyFrom(matrix.Buffer.View.Host);
-            return copy;
-        }
+        if (device.IsHost) return matrix;
+        using (matrix) return matrix.CopyOn(device);
     }
 
     /// <summary>Reads every shard and compares its checksum.</summary>

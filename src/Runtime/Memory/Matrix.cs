@@ -37,15 +37,19 @@ public sealed unsafe class Matrix<T> : IDisposable where T : unmanaged
     }
 
     /// <summary>The values where the host can read them: this very matrix if its memory is the host's, else a copy in that of <paramref name="host"/>.</summary>
-    public Matrix<T> ReadableOn(CpuDevice host)
+    public Matrix<T> ReadableOn(CpuDevice host) => Device is CpuDevice ? this : CopyOn(host);
+
+    /// <summary>A copy in the memory of a device; one of the two places is the host's. Travels in blocks of rows, so that any size does.</summary>
+    public Matrix<T> CopyOn(ComputeDevice device)
     {
-        if (Device is CpuDevice) return this;
-        Matrix<T> copy = host.AllocateMatrix<T>(Rows, Columns);
+        Matrix<T> copy = device.AllocateMatrix<T>(Rows, Columns);
         int rows = Math.Max(1, (1 << 22) / Math.Max(1, Columns));
         for (int first = 0; first < Rows; first += rows)
         {
             int count = Math.Min(rows, Rows - first);
-            View.RowBlock(first, count).CopyTo(new Span<T>(copy.Buffer.Pointer + (long)first * Columns, count * Columns));
+            long start = (long)first * Columns;
+            if (device.IsHost) View.RowBlock(first, count).CopyTo(new Span<T>(copy.Buffer.Pointer + start, count * Columns));
+            else copy.View.RowBlock(first, count).CopyFrom(Buffer.View.Slice(start, (long)count * Columns).Host);
         }
         return copy;
     }
