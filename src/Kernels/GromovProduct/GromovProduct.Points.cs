@@ -23,6 +23,7 @@ public static unsafe partial class GromovProduct
     {
         if (p.Length != x.Rows || q.Length != y.Rows) throw new ArgumentException($"The masses have {p.Length} and {q.Length} elements; there are {x.Rows} and {y.Rows} points.", nameof(p));
         if (!(xDivisor > 0) || !(yDivisor > 0)) throw new ArgumentOutOfRangeException(nameof(xDivisor), "Distances are divided by a positive number.");
+        if (x.Device is CudaDevice gpu) DeviceKernels.Report(gpu, nameof(GromovProduct), $"points, factors {x.Rows}x{x.Columns + 2} and {y.Rows}x{y.Columns + 2}");
         (Matrix<T> left, Matrix<T> leftOther, DeviceBuffer<double> rowTerm) = Factors<T>(x, xDivisor, p);
         (Matrix<T> right, Matrix<T> rightOther, DeviceBuffer<double> columnTerm) = Factors<T>(y, yDivisor, q);
         return new GromovOperands<T>(new PointFactors<T>(left, leftOther, right, rightOther), rowTerm, columnTerm);

@@ -24,6 +24,7 @@ public static unsafe partial class GromovProduct
         CudaDevice? gpu = c1.Device as CudaDevice;
         if (gpu is null) RequireCpu(c1.Device);
         bool symmetric = IsSymmetric(c1) && IsSymmetric(c2);
+        if (gpu is not null) DeviceKernels.Report(gpu, nameof(GromovProduct), $"costs {c1.Rows}x{c1.Rows} and {c2.Rows}x{c2.Rows}, {(symmetric ? "symmetric, two products" : "not symmetric, four products")}");
         Matrix<T> left = c1.Device.AllocateMatrix<T>(c1.Rows, c1.Rows), right = c1.Device.AllocateMatrix<T>(c2.Rows, c2.Rows);
         DeviceBuffer<double> rowTerm = c1.Device.Allocate<double>(c1.Rows), columnTerm = c1.Device.Allocate<double>(c2.Rows);
         FillTerm(gpu, loss, first: true, c1, p, symmetric, rowTerm.View, left.View);

@@ -106,6 +106,24 @@ public sealed class GromovCudaTests
     }
 
     [Fact]
+    public void A_warm_outer_step_allocates_nothing_on_the_host()
+    {
+        using CudaDevice gpu = Open();
+        using CpuDevice host = new(1);
+        (Matrix<double> c1, Matrix<double> c2, Matrix<double> between) = Problem(host);
+        using (c1) using (c2) using (between)
+        {
+            using Matrix<double> d1 = c1.CopyAt(gpu), d2 = c2.CopyAt(gpu);
+            double[] p = EntropicGromovWasserstein.Uniform(40), q = EntropicGromovWasserstein.Uniform(50);
+            using GromovIteration<double> iteration = new(new GromovIterationInput<double>(d1, d2), new GromovOptions { Epsilon = 5e-3 }, null, null, p, q);
+            for (int k = 0; k < 8; k++) iteration.Step(k);
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            iteration.Step(8);
+            Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        }
+    }
+
+    [Fact]
     public void Not_a_number_is_refused_with_its_place()
     {
         using CudaDevice gpu = Open();
