@@ -14,6 +14,9 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
     /// <summary>Tokens of one partial sum where products and what follows them are one kernel: at least so many.</summary>
     private const int ProductTile = 64;
 
+    /// <summary>Shared memory of the selection for each auxiliary latent: a list of each of four warps and the joined one.</summary>
+    public const int SelectBytes = 5 * sizeof(ulong);
+
     // Pre-activations of a tile: 16 MiB, so that they, their gradient and that of the weights fit into the 50 MB of cache of a large device.
     private const long TileElements = 4 << 20;
     private const int MaxTileTokens = 4096;
@@ -30,6 +33,8 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
     public GatedSaeCudaState(CudaDevice device, int width, int latents, bool tied, int auxLatents, int tileTokens)
     {
         (Device, Width, Latents) = (device, width, latents);
+        RequireShared(device, SelectBytes * (long)auxLatents, $"{auxLatents} auxiliary latents");
+        RequireShared(device, auxLatents > 0 ? sizeof(float) * (long)width : 0, $"tokens of {width} dimensions");
         Stride = RoundUp(latents, Side);
         TileTokens = tileTokens > 0 ? RoundUp(tileTokens, Side) : (int)Math.Clamp(TileElements / Stride / Side * Side, Chunk, MaxTileTokens);
         Words = Stride / Side;
@@ -161,6 +166,12 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
     {
         foreach (IDisposable owned in _owned) owned.Dispose();
         _owned.Clear();
+    }
+
+    private static void RequireShared(CudaDevice device, long bytes, string what)
+    {
+        if (bytes > device.Info.SharedBytesPerBlock - 1024)
+            throw new DeviceException($"{what} need {bytes} bytes of shared memory in a block and {device.Info.Name} has {device.Info.SharedBytesPerBlock}; use fewer, or --device cpu.");
     }
 
     private static int RoundUp(int value, int multiple) => checked((value + multiple - 1) / multiple * multiple);

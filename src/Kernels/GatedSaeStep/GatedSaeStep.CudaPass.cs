@@ -75,7 +75,7 @@ public static unsafe partial class GatedSaeStep
 
         private readonly void Auxiliary()
         {
-            State.Kernels.Select.Launch(Stream, new LaunchShape(Count, SelectWarps * 32, (SelectWarps + 1) * Kept * sizeof(ulong)), _tile, Kept, State.AuxIndex, State.AuxValue, State.AuxCount);
+            State.Kernels.Select.Launch(Stream, new LaunchShape(Count, SelectWarps * 32, GatedSaeCudaState.SelectBytes * Kept), _tile, Kept, State.AuxIndex, State.AuxValue, State.AuxCount);
             State.Kernels.Auxiliary.Launch(Stream, new LaunchShape(Count, RowThreads, State.Width * sizeof(float)), State.AuxIndex, State.AuxValue, State.AuxCount, Kept,
                 Parameters.Decoder.Address, Parameters.Decoder.Stride, AuxBias, State.Error, (long)State.Width, State.Width, AuxScale, State.AuxGradient, State.AuxChosen, State.Words, State.TokenSums);
         }

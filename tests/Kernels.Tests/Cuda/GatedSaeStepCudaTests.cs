@@ -114,6 +114,14 @@ public sealed class GatedSaeStepCudaTests(CudaDeviceFixture fixture)
     }
 
     [Fact]
+    public void More_auxiliary_latents_than_shared_memory_holds_are_refused()
+    {
+        CudaDevice device = fixture.Require();
+        DeviceException e = Assert.Throws<DeviceException>(() => new GatedSaeWorkspace(device, 2, 10_000, true, 10_000));
+        Assert.Contains("10000 auxiliary latents need", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void The_same_batch_gives_the_same_bytes()
     {
         CudaDevice device = fixture.Require();
