@@ -126,12 +126,21 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
     /// <summary>For tests: products and what follows them in one kernel with tiles of 64 or 128, or never (-1), whatever the shape; 0 goes by the shape.</summary>
     public int ForcedTile { get; set; }
 
-    /// <summary>How the products with d_sae columns are formed for so many tokens, and whether one kernel does it together with what follows.</summary>
+    /// <summary>
+    /// How the products with d_sae columns are formed for so many tokens, and whether one kernel does it together with what follows. Where products
+    /// run on warpgroups they are faster alone by more than a second pass over the tile costs.
+    /// </summary>
     public bool Fused(int tokens, GemmPrecision precision, out GemmConfig config)
     {
         config = GemmConfig.For(tokens, Latents, Width, true, precision);
-        if (ForcedTile > 0) config = config with { Form = precision == GemmPrecision.BFloat16 ? GemmForm.BFloat16 : GemmForm.TensorFloat3, Tile = ForcedTile, Parts = 1 };
-        return ForcedTile >= 0 && config.Form != GemmForm.Ordinary && config.Parts == 1;
+        if (ForcedTile > 0)
+        {
+            config = config with { Form = precision == GemmPrecision.BFloat16 ? GemmForm.BFloat16 : GemmForm.TensorFloat3, Tile = ForcedTile, Parts = 1 };
+            return true;
+        }
+        bool wide = Width % 4 == 0 && Latents % 4 == 0;
+        if (wide) config = config.OnWarpgroups(Device.Info.Capability, tokens, Latents, Width);
+        return ForcedTile == 0 && config.Form != GemmForm.Ordinary && config.Parts == 1 && !config.Warpgroups;
     }
 
     public ReadOnlySpan<int> HostUsage => _hostUsage.Span;
