@@ -2,7 +2,8 @@
 # Compiles every kernel to PTX with clang-19 and no toolkit:  cuda/ptx-gate.sh [FILE.cu ...]
 # Catches what the emulator cannot: host-only constructs, PTX that does not exist, arrays that do not stay in registers.
 # One line per kernel: name, architecture, virtual registers. A kernel with local memory (a ".local" depot) fails unless
-# cuda/ptx-gate.allow lists it with a reason. Files named *_sm90a.cu are compiled for sm_90a, others for sm_80 and sm_90a.
+# cuda/ptx-gate.allow lists it with a reason. One that calls a function beside wgmma fails: the assembler would let each
+# product end before the next begins. Files named *_sm90a.cu are compiled for sm_90a, others for sm_80 and sm_90a.
 # Constants: a line "// ptx-gate: NAME=VALUE ..." in a file adds a compilation with them to the one without.
 # The last line is "N passed, N failed, N skipped" (compilations); the exit code is 0 where nothing failed.
 set -uo pipefail
@@ -19,17 +20,19 @@ allowed() { # allowed ENTRY ARCH: the reason, or failure
     awk -v entry="$1" -v arch="$2" '!/^#/ && $1 == entry && ($2 == arch || $2 == "*") && NF > 2 { $1 = $2 = ""; print; found = 1; exit } END { exit !found }' "$here/ptx-gate.allow"
 }
 
-# One line per entry point of a PTX file: name, virtual registers, bytes of the local depot.
+# One line per entry point of a PTX file: name, virtual registers, calls beside wgmma, bytes of the local depot.
 entries() {
     awk '
-        /^\.visible \.entry/ { name = $3; sub(/\(.*/, "", name); registers = 0; bytes = 0 }
+        /^\.visible \.entry/ { name = $3; sub(/\(.*/, "", name); registers = calls = wgmma = bytes = 0 }
         name && /\.local .*__local_depot/ { bytes = $0; sub(/.*\[/, "", bytes); sub(/\].*/, "", bytes) }
         name && /^\t\.reg/ { count = $0; sub(/.*</, "", count); sub(/>.*/, "", count); registers += count - 1 }
-        name && /^}/ { print name, registers, bytes; name = "" }' "$1"
+        name && /^\t*(@%p[0-9]+ )?call/ { calls++ }
+        name && /wgmma\.mma_async/ { wgmma = 1 }
+        name && /^}/ { print name, registers, wgmma * calls, bytes; name = "" }' "$1"
 }
 
 compile() { # compile FILE ARCH CONSTANTS
-    local file=$1 arch=$2 constants=$3 ptx=$work/out.ptx entry registers bytes reason good=1 any=0
+    local file=$1 arch=$2 constants=$3 ptx=$work/out.ptx entry registers calls bytes reason good=1 any=0
     local label=${file#"$here"/kernels/}${constants:+ ($constants)}
     local defines=($constants)
     if ! "$clang" "${flags[@]}" --cuda-gpu-arch="$arch" "${defines[@]/#/-D}" "$file" -o "$ptx" 2>"$work/log"; then
@@ -38,8 +41,12 @@ compile() { # compile FILE ARCH CONSTANTS
         failed=$((failed + 1))
         return
     fi
-    while read -r entry registers bytes; do
+    while read -r entry registers calls bytes; do
         any=1
+        if ((calls > 0)); then
+            echo "FAILED $entry $arch: $calls calls beside wgmma${constants:+ ($constants)}"
+            good=0
+        fi
         if ((bytes == 0)); then
             echo "$entry $arch $registers registers${constants:+ ($constants)}"
         elif reason=$(allowed "$entry" "$arch"); then

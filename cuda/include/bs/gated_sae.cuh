@@ -59,7 +59,7 @@ __device__ __forceinline__ int sae_words(int items) {
     return ceil_divide(items, sae_side);
 }
 
-__device__ __forceinline__ bool finite(double x) {
+__device__ __forceinline__ bool sae_finite(double x) {
     return fabs(x) < infinity_double();
 }
 

@@ -6,8 +6,8 @@ namespace bs {
 
 // One element as the ordinary units compute it: what infinities, NaN and numbers next to the largest one need, whose
 // parts or products are not finite where the element is.
-__device__ __noinline__ float plain_product(const float* a, long long step_a, const float* b, long long step_b,
-                                            int count) {
+__device__ __forceinline__ float plain_product(const float* a, long long step_a, const float* b, long long step_b,
+                                               int count) {
     float sum = 0.0f;
     for (int p = 0; p < count; p++)
         sum = fmaf(a[p * step_a], b[p * step_b], sum);
@@ -48,11 +48,22 @@ struct GemmTarget {
         return t;
     }
 
-    template <bool repair> __device__ __forceinline__ void put(int row, int column, float product) const {
+    // True where the element is not finite and may be all the same: it has to be put again. That is left for a loop
+    // over the few such elements: a call or a loop for every element would cost the kernel registers, and a call beside
+    // wgmma its overlap.
+    template <bool repair> __device__ __forceinline__ bool put(int row, int column, float product) const {
         if (row >= m || column >= n)
-            return;
+            return false;
         if (repair && !isfinite(product))
-            product = plain_product(a + row * line_a, step_a, b + column * line_b, step_b, levels);
+            return true;
+        store(row, column, product);
+        return false;
+    }
+    __device__ __forceinline__ void put_again(int row, int column) const {
+        store(row, column, plain_product(a + row * line_a, step_a, b + column * line_b, step_b, levels));
+    }
+
+    __device__ __forceinline__ void store(int row, int column, float product) const {
         float* to = c + row * stride_c + column;
         *to = beta == 0.0f ? alpha * product : fmaf(beta, *to, alpha * product);
     }

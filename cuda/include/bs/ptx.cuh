@@ -54,10 +54,7 @@ __device__ __forceinline__ unsigned shared_address(const void* p) {
 // zero.
 __device__ __forceinline__ void cp_async_16(void* shared, const void* global, int valid = 16) {
 #if defined(BS_EMULATE)
-    const auto* from = static_cast<const unsigned char*>(global);
-    auto* to = static_cast<unsigned char*>(shared);
-    for (int i = 0; i < 16; i++)
-        to[i] = i < valid ? from[i] : 0;
+    bs_emu::cp_async(shared, global, 16, static_cast<unsigned>(valid));
 #else
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global), "r"(valid)
                  : "memory");
@@ -67,7 +64,7 @@ __device__ __forceinline__ void cp_async_16(void* shared, const void* global, in
 // Copies 4 bytes, or writes zeros where `take` is false.
 __device__ __forceinline__ void cp_async_4(void* shared, const void* global, bool take = true) {
 #if defined(BS_EMULATE)
-    *static_cast<unsigned*>(shared) = take ? *static_cast<const unsigned*>(global) : 0u;
+    bs_emu::cp_async(shared, global, 4, take ? 4 : 0);
 #else
     asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(shared_address(shared)), "l"(global),
                  "r"(take ? 4 : 0)
@@ -78,12 +75,16 @@ __device__ __forceinline__ void cp_async_4(void* shared, const void* global, boo
 // Ends a group of this thread's copies; cp_async_wait<n> waits until at most the n newest groups are under way. Other
 // threads see the data after a __syncthreads() that follows the wait.
 __device__ __forceinline__ void cp_async_commit() {
-#if !defined(BS_EMULATE)
+#if defined(BS_EMULATE)
+    bs_emu::cp_async_commit();
+#else
     asm volatile("cp.async.commit_group;" ::: "memory");
 #endif
 }
 template <int pending> __device__ __forceinline__ void cp_async_wait() {
-#if !defined(BS_EMULATE)
+#if defined(BS_EMULATE)
+    bs_emu::cp_async_wait(pending);
+#else
     asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 #endif
 }

@@ -35,7 +35,7 @@ constexpr int stage_floats = Rows::floats + Columns::floats;
 constexpr int tile_pitch = BS_TILE + 8;
 
 // One element as the ordinary units compute it: where its parts or products are not finite although it may be.
-__device__ __noinline__ float plain_product(const float* x, const float* w, long long step, int count) {
+__device__ __forceinline__ float plain_product(const float* x, const float* w, long long step, int count) {
     float sum = 0.0f;
     for (int p = 0; p < count; p++)
         sum = fmaf(x[p], w[p * step], sum);
@@ -70,22 +70,29 @@ __device__ __forceinline__ void product_tile(float* memory, const float* x, long
     cp_async_wait<0>();
     __syncthreads();
     const int g = lane_rank() / 4, t = lane_rank() % 4;
+    auto row = [=](int i) { return warp_row + 16 * i + g; };
+    auto column = [=](int j) { return warp_column + 8 * j + 2 * t; };
+    unsigned long long again = 0;
 #pragma unroll
     for (int i = 0; i < down / 16; i++) {
 #pragma unroll
         for (int j = 0; j < across / 8; j++) {
 #pragma unroll
             for (int e = 0; e < 4; e++) {
-                const int row = warp_row + 16 * i + g + 8 * (e / 2), column = warp_column + 8 * j + 2 * t + e % 2;
-                float product = sum[i][j][e];
-                if (BS_FORM == BS_FORM_TF32X3 && !isfinite(product) && first_row + row < rows &&
-                    first_column + column < columns)
-                    product = plain_product(x + (first_row + row) * x_stride,
-                                            w + (first_column + column) * (BS_STAGE == 1 ? w_stride : 1),
-                                            BS_STAGE == 1 ? 1 : w_stride, depth);
-                memory[row * tile_pitch + column] = product;
+                memory[(row(i) + 8 * (e / 2)) * tile_pitch + column(j) + e % 2] = sum[i][j][e];
+                if (BS_FORM == BS_FORM_TF32X3 && !isfinite(sum[i][j][e]))
+                    again |= 1ull << (across / 2 * i + 4 * j + e);
             }
         }
+    }
+    // These are few: a loop over them, where one in every element would cost the kernel registers.
+    for (; again != 0; again &= again - 1) {
+        const int bit = __ffsll(static_cast<long long>(again)) - 1, e = bit % 4;
+        const int r = row(bit / (across / 2)) + 8 * (e / 2), c = column(bit % (across / 2) / 4) + e % 2;
+        if (first_row + r < rows && first_column + c < columns)
+            memory[r * tile_pitch + c] =
+                plain_product(x + (first_row + r) * x_stride, w + (first_column + c) * (BS_STAGE == 1 ? w_stride : 1),
+                              BS_STAGE == 1 ? 1 : w_stride, depth);
     }
     __syncthreads();
 }
@@ -173,7 +180,8 @@ extern "C" __global__ void __launch_bounds__(bs::threads)
         float sum_magnitude = 0, sum_gate = 0;
         for (int i = 0; mine && i < sae_side && t0 + i < tile.tokens; i++) {
             const long long at = (t0 + i) * tile.stride + j;
-            const float along = scale * memory[(down * sae_side + i) * tile_pitch + own];
+            // Rounded before anything is added, as where the product comes from memory.
+            const float along = __fmul_rn(scale, memory[(down * sae_side + i) * tile_pitch + own]);
             const float2 to = sae_straight_through(tile, t0 + i, j, along, penalty, bandwidth, auxiliary);
             q[at] = gate ? to.x : to.x + to.y;
             if (gate)

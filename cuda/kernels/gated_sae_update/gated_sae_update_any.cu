@@ -115,7 +115,8 @@ extern "C" __global__ void __launch_bounds__(1024)
     *clip = static_cast<float>(factor < 1.0 ? factor : 1.0);
     SaeStatistics& s = *statistics;
     s.norm = norm;
-    const bool sound = finite(norm) && finite(s.squared_error) && finite(s.sparsity) && finite(s.auxiliary);
+    const bool sound =
+        sae_finite(norm) && sae_finite(s.squared_error) && sae_finite(s.sparsity) && sae_finite(s.auxiliary);
     if (!sound && s.diverged < 0)
         s.diverged = coefficients->step;
 }

@@ -89,14 +89,21 @@ extern "C" __global__ void __launch_bounds__(bs::threads)
     const int g = static_cast<int>(threadIdx.x) % 32 / 4, t = static_cast<int>(threadIdx.x) % 4;
     const bs::GemmTarget target = bs::GemmTarget::of(m, n, begin, end, alpha, beta, c, stride_c, a, stride_a,
                                                      BS_TRANSPOSE_A, b, stride_b, BS_TRANSPOSE_B);
+    auto row = [=](int i) { return first_row + warp_row + 16 * i + g; };
+    auto column = [=](int j) { return first_column + warp_column + 8 * j + 2 * t; };
+    unsigned long long again = 0;
 #pragma unroll
     for (int i = 0; i < down / 16; i++) {
 #pragma unroll
         for (int j = 0; j < across / 8; j++) {
 #pragma unroll
             for (int e = 0; e < 4; e++)
-                target.put<BS_FORM == BS_FORM_TF32X3>(first_row + warp_row + 16 * i + g + 8 * (e / 2),
-                                                      first_column + warp_column + 8 * j + 2 * t + e % 2, sum[i][j][e]);
+                if (target.put < BS_FORM == BS_FORM_TF32X3 > (row(i) + 8 * (e / 2), column(j) + e % 2, sum[i][j][e]))
+                    again |= 1ull << (across / 2 * i + 4 * j + e);
         }
+    }
+    for (; again != 0; again &= again - 1) {
+        const int bit = __ffsll(static_cast<long long>(again)) - 1, e = bit % 4;
+        target.put_again(row(bit / (across / 2)) + 8 * (e / 2), column(bit % (across / 2) / 4) + e % 2);
     }
 }

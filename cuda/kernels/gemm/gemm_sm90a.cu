@@ -153,7 +153,7 @@ extern "C" __global__ void __launch_bounds__(bs::consumers + 32)
     }
 
     const int group = static_cast<int>(threadIdx.x) / 128;
-    float sum[64] = {}, d[64];
+    float sum[64] = {}, d[64] = {}; // of no slab at first
     for (int slab = 0; slab < slabs; slab++) {
         const int s = slab % bs::stages;
         const unsigned char* from = ring + s * bs::stage_bytes;
@@ -161,12 +161,11 @@ extern "C" __global__ void __launch_bounds__(bs::consumers + 32)
         bs::mbarrier_wait(full + s, slab / bs::stages % 2);
         bs::make_operands<!BS_TRANSPOSE_A>(buffer, from);
         bs::make_operands<BS_TRANSPOSE_B>(buffer + bs::operands * bs::operand_bytes, from + bs::boxes * bs::box_bytes);
-        if (slab > 0) {
-            bs::wgmma_wait<0>(d);
+        // Without a condition, so that the assembler sees every group end before the next begins.
+        bs::wgmma_wait<0>(d);
 #pragma unroll
-            for (int i = 0; i < 64; i++)
-                sum[i] += d[i];
-        }
+        for (int i = 0; i < 64; i++)
+            sum[i] += d[i];
         bs::fence_proxy_async();
         // All have made their part, and all have finished with the operands that the next slab will replace.
         bs::named_barrier_sync(1, bs::consumers);
@@ -180,7 +179,13 @@ extern "C" __global__ void __launch_bounds__(bs::consumers + 32)
                                                      BS_TRANSPOSE_A, b, stride_b, BS_TRANSPOSE_B);
     const int g = static_cast<int>(threadIdx.x) % 32 / 4, t = static_cast<int>(threadIdx.x) % 4;
     const int row = first_row + static_cast<int>(threadIdx.x) / 32 * 16 + g, column = first_column + 2 * t;
+    unsigned long long again = 0;
 #pragma unroll
     for (int i = 0; i < 64; i++)
-        target.put<bs::split_elements>(row + i / 2 % 2 * 8, column + i / 4 * 8 + i % 2, sum[i] + d[i]);
+        if (target.put<bs::split_elements>(row + i / 2 % 2 * 8, column + i / 4 * 8 + i % 2, sum[i] + d[i]))
+            again |= 1ull << i;
+    for (; again != 0; again &= again - 1) {
+        const int i = __ffsll(static_cast<long long>(again)) - 1;
+        target.put_again(row + i / 2 % 2 * 8, column + i / 4 * 8 + i % 2);
+    }
 }

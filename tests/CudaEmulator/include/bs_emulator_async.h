@@ -1,5 +1,6 @@
-// Asynchronous work of a block: copies of boxes that end at mbarriers, products of warpgroups that end at waits. Both
-// are done at the last moment, when someone waits for them: what is read without a wait is old, or NaN.
+// Asynchronous work of a block: a thread's own copies (cp.async) and products of warpgroups, which end at waits, and
+// copies of boxes, which end at mbarriers. All are done at the last moment, when someone waits for them: what is read
+// without a wait is old, or all ones (NaN, -1).
 #pragma once
 
 namespace bs_emu {
@@ -21,6 +22,17 @@ struct WgmmaProduct {
     unsigned group;
 };
 
+struct OwnCopy {
+    const char* from;
+    char* to;
+    unsigned bytes, valid, group;
+};
+
+struct ThreadCopies {
+    OwnCopy* copies;
+    unsigned count, capacity, group;
+};
+
 struct ThreadProducts {
     WgmmaProduct* products;
     unsigned count, capacity, group;
@@ -30,6 +42,7 @@ struct AsyncState {
     void (*end)(void*); // called when the block is over
     BulkCopy* copies;
     ThreadProducts threads[1024];
+    ThreadCopies own[1024];
 };
 
 BS_EMU_NO_SANITIZE inline void end_async(void* p) {
@@ -41,6 +54,8 @@ BS_EMU_NO_SANITIZE inline void end_async(void* p) {
     }
     for (auto& thread : state->threads)
         __builtin_free(thread.products);
+    for (auto& thread : state->own)
+        __builtin_free(thread.copies);
     __builtin_free(state);
 }
 
@@ -51,6 +66,41 @@ BS_EMU_NO_SANITIZE inline AsyncState* async_state() {
         static_cast<AsyncState*>(*slot)->end = end_async;
     }
     return static_cast<AsyncState*>(*slot);
+}
+
+// ---- a thread's own copies: 4, 8 or 16 bytes, of which those that are not valid become zero
+// --------------------------------
+
+BS_EMU_NO_SANITIZE inline void cp_async(void* to, const void* from, unsigned bytes, unsigned valid) {
+    if (!is_shared(to) || shared_offset(to) % bytes != 0)
+        bs_emu_runtime->fail(716, "cp.async to what is not shared memory at a multiple of the bytes copied");
+    if (reinterpret_cast<word>(from) % bytes != 0 || valid > bytes)
+        bs_emu_runtime->fail(716, "cp.async from what is not at a multiple of the bytes copied");
+    bs_emu_runtime->check(to, bytes, Access::Write);
+    __builtin_memset(to, 0xFF, bytes);
+    auto& own = async_state()->own[self()->linear];
+    if (own.count == own.capacity) {
+        own.capacity = own.capacity ? 2 * own.capacity : 64;
+        own.copies = static_cast<OwnCopy*>(__builtin_realloc(own.copies, own.capacity * sizeof(OwnCopy)));
+    }
+    own.copies[own.count++] = {static_cast<const char*>(from), static_cast<char*>(to), bytes, valid, own.group};
+}
+BS_EMU_NO_SANITIZE inline void cp_async_commit() {
+    async_state()->own[self()->linear].group++;
+}
+BS_EMU_NO_SANITIZE inline void cp_async_wait(unsigned pending) {
+    auto& own = async_state()->own[self()->linear];
+    unsigned done = 0;
+    for (; done < own.count && own.copies[done].group + pending < own.group; done++) {
+        const auto& copy = own.copies[done];
+        bs_emu_runtime->check(copy.from, copy.valid, Access::Read);
+        bs_emu_runtime->check(copy.to, copy.bytes, Access::Write);
+        __builtin_memcpy(copy.to, copy.from, copy.valid);
+        __builtin_memset(copy.to + copy.valid, 0, copy.bytes - copy.valid);
+    }
+    for (unsigned i = done; i < own.count; i++)
+        own.copies[i - done] = own.copies[i];
+    own.count -= done;
 }
 
 // ---- mbarriers: arrivals that a phase needs and still lacks, bytes that it waits for, parity of the phase

@@ -36,6 +36,24 @@ extern "C" __global__ void misaligned_shared(float* output) {
     output[threadIdx.x] = 0.0f;
 }
 
+extern "C" __global__ void misaligned_copy(const float* input, float* output) {
+    __shared__ __align__(16) float tile[128];
+    bs_emu::cp_async(tile + 4 * threadIdx.x, input + threadIdx.x, 16, 16);
+    bs_emu::cp_async_commit();
+    bs_emu::cp_async_wait(0);
+    output[threadIdx.x] = tile[4 * threadIdx.x];
+}
+
+extern "C" __global__ void unwaited_copy(const float* input, float* output) {
+    __shared__ __align__(16) float tile[128];
+    bs_emu::cp_async(tile + 4 * threadIdx.x, input + 4 * threadIdx.x, 16, 16);
+    bs_emu::cp_async_commit();
+    __syncthreads();
+    const float early = tile[(4 * threadIdx.x + 4) % 128];
+    bs_emu::cp_async_wait(0);
+    output[threadIdx.x] = early;
+}
+
 extern "C" __global__ void uninitialised(float* output) {
     __shared__ float tile[64];
     if (threadIdx.x != 5)

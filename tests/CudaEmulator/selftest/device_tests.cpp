@@ -177,6 +177,21 @@ void clusters_share_memory() {
         CHECK(values[static_cast<std::size_t>(b)] == b / 4 * 4 + (b + 3) % 4);
 }
 
+void own_copies_end_at_waits() {
+    std::vector<int> numbers(128);
+    for (int i = 0; i < 128; i++)
+        numbers[static_cast<std::size_t>(i)] = 100 + i;
+    Buffer<int> from(numbers), out(32 * 6);
+    GOOD(launch(kernel("own_copies"), {}, {32}, 0, nullptr, from.address(), out.address()));
+    const auto values = out.read();
+    for (int t = 0; t < 32; t++) {
+        const int wanted[] = {-1, 100 + 4 * t, 101 + 4 * t, 0, -1, 100 + t};
+        for (int k = 0; k < 6; k++)
+            check(values[static_cast<std::size_t>(t * 6 + k)] == wanted[k],
+                  "copy " + std::to_string(k) + " of thread " + std::to_string(t));
+    }
+}
+
 void threads_may_leave() {
     Buffer<int> out(40);
     GOOD(launch(kernel("leave_early"), {}, {256}, 0, nullptr, out.address()));
@@ -212,6 +227,7 @@ std::vector<Test> device_tests() {
             {"spinning threads let others run", spinning_threads_let_others_run},
             {"warps and warpgroups exchange", exchanges_reach_all},
             {"clusters share memory", clusters_share_memory},
+            {"a thread's copies end at its waits", own_copies_end_at_waits},
             {"threads may leave early", threads_may_leave},
             {"arithmetic is CUDA's", arithmetic_is_cudas}};
 }

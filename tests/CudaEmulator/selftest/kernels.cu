@@ -178,6 +178,27 @@ extern "C" __global__ void cluster_ring(int* out) {
         out[blockIdx.x] = box;
 }
 
+// What a thread sees of its two groups of copies before any wait, after the first and after the second.
+extern "C" __global__ void own_copies(const int* from, int* out) {
+    __shared__ __align__(16) int four[32 * 4];
+    __shared__ int one[32];
+    const unsigned t = threadIdx.x;
+    four[4 * t] = one[t] = 7;
+    bs_emu::cp_async(four + 4 * t, from + 4 * t, 16, 8);
+    bs_emu::cp_async_commit();
+    bs_emu::cp_async(one + t, from + t, 4, 4);
+    bs_emu::cp_async_commit();
+    int* row = out + 6 * t;
+    row[0] = four[4 * t];
+    bs_emu::cp_async_wait(1);
+    row[1] = four[4 * t];
+    row[2] = four[4 * t + 1];
+    row[3] = four[4 * t + 2];
+    row[4] = one[t];
+    bs_emu::cp_async_wait(0);
+    row[5] = one[t];
+}
+
 extern "C" __global__ void leave_early(int* out) {
     if (threadIdx.x >= 40)
         return;

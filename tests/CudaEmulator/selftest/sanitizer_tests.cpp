@@ -66,6 +66,8 @@ void misaligned() {
           {"misaligned access at 0x", "bugs.cu:", "wants a multiple of 16", "parameter 'input'", "thread (1,0,0)"}, {1},
           {32}, 0, input.address(), output.address());
     finds("misaligned_word", code, {"wants a multiple of 4", "parameter 'bytes'"}, {1}, {32}, 0, output.address());
+    finds("misaligned_copy", code, {"cp.async from what is not at a multiple of the bytes copied", "thread (1,0,0)"},
+          {1}, {32}, 0, input.address(), output.address());
     finds("misaligned_shared", code, {"wants a multiple of 8", "dynamic shared memory at offset 12"}, {1}, {32}, 1024,
           output.address());
 }
@@ -82,6 +84,9 @@ void races() {
     for (const char* name : {"missing_barrier", "missing_second_barrier", "same_cell"})
         finds(name, code, {"race on shared memory", "static shared memory", "with no barrier in between"}, {1}, {64}, 0,
               output.address());
+    Buffer<float> input(128, 1.0f);
+    finds("unwaited_copy", code, {"race on shared memory", "static shared memory"}, {1}, {32}, 0, input.address(),
+          output.address());
     finds("missing_warp_barrier", code, {"race on shared memory", "with no barrier in between"}, {1}, {32}, 0,
           output.address());
 }
