@@ -290,12 +290,15 @@ section_peers() {
 
 section_demo() {
     local size=small status
+    rm -rf "$scratch/demo"
     if ((tiny)); then
         size=tiny
         "$(program biosup)" demo --help | grep -q 'tiny' || { check demo skipped "this program has no demo of size tiny"; return; }
     fi
-    limited "$(program biosup)" demo --size "$size" --device "cuda:$device" --out "$work/demo" >"$work/demo.log" 2>&1
+    limited "$(program biosup)" demo --size "$size" --device "cuda:$device" --out "$scratch/demo" >"$work/demo.log" 2>&1
     status=$?
+    # The report holds its figures; pictures and arrays stay behind.
+    [[ ! -f $scratch/demo/report.html ]] || cp "$scratch/demo/report.html" "$work/demo-report.html"
     case $status in
         0) check demo passed "$(tail -n 1 "$work/demo.log")" ;;
         4 | 124 | 137) check demo skipped "$(reason_of "$status" "$work/demo.log")" ;;

@@ -134,6 +134,22 @@ public sealed class RunGpuTests(PackFixture pack) : IClassFixture<PackFixture>, 
     }
 
     [Fact]
+    public void The_compiler_of_a_python_wheel_is_found()
+    {
+        TestDevice.Require();
+        Assert.SkipWhen(CudaEmulator.IsHardware, "the wheel is made of the emulated compiler");
+        string packages = Path.Combine(_folder, "site-packages"), wheel = Directory.CreateDirectory(Path.Combine(packages, "nvidia", "cuda_nvrtc", "lib")).FullName;
+        File.Copy(Path.Combine(CudaEmulator.Folder, "libnvrtc.so.12"), Path.Combine(wheel, "libnvrtc.so.12"));
+        Directory.CreateDirectory(Path.Combine(_folder, "bin"));
+        string python = Path.Combine(_folder, "bin", "python3");
+        // Knows no module and one folder of packages.
+        WriteProgram(python, $"[[ $2 == *sys.path* ]] || exit 1\necho '{packages}'\n");
+        (int code, string output) = Run(new() { [BiosupEnvironment.NvrtcPathName] = null }, "--python", python, "environment");
+        Assert.True(code == 0, output);
+        Assert.Contains($"({Path.Combine(wheel, "libnvrtc.so.12")})", File.ReadAllLines(Path.Combine(Output, "environment.txt")).Single(l => l.StartsWith("NVRTC: ", StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public void Peers_write_figures_in_the_same_format()
     {
         TestDevice.Require();
@@ -154,19 +170,18 @@ public sealed class RunGpuTests(PackFixture pack) : IClassFixture<PackFixture>, 
     private string Tools(int errors)
     {
         string bin = Directory.CreateDirectory(Path.Combine(_folder, "bin")).FullName, calls = Path.Combine(_folder, "calls");
-        Write("compute-sanitizer", $"echo \"$*\" >> '{calls}'\n[[ $1 != --version ]] || exit 0\necho '========= ERROR SUMMARY: {errors} errors'\nexit {(errors > 0 ? 99 : 0)}\n");
-        Write("ncu", $"echo \"$*\" >> '{calls}'\n[[ $1 != --version ]] || exit 0\necho '\"ID\",\"Kernel Name\",\"Metric Name\",\"Metric Unit\",\"Metric Value\"'\necho '\"0\",\"k()\",\"time\",\"us\",\"1\"'\n");
+        WriteProgram(Path.Combine(bin, "compute-sanitizer"), $"echo \"$*\" >> '{calls}'\n[[ $1 != --version ]] || exit 0\necho '========= ERROR SUMMARY: {errors} errors'\nexit {(errors > 0 ? 99 : 0)}\n");
+        WriteProgram(Path.Combine(bin, "ncu"), $"echo \"$*\" >> '{calls}'\n[[ $1 != --version ]] || exit 0\necho '\"ID\",\"Kernel Name\",\"Metric Name\",\"Metric Unit\",\"Metric Value\"'\necho '\"0\",\"k()\",\"time\",\"us\",\"1\"'\n");
         return calls;
-
-        void Write(string name, string body)
-        {
-            string path = Path.Combine(bin, name);
-            File.WriteAllText(path, "#!/bin/bash\n" + body);
-            if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        }
     }
 
-    private (int Code, string Output) Run(Dictionary<string, string> variables, params string[] arguments)
+    private static void WriteProgram(string path, string body)
+    {
+        File.WriteAllText(path, "#!/bin/bash\n" + body);
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+    }
+
+    private (int Code, string Output) Run(Dictionary<string, string?> variables, params string[] arguments)
     {
         ProcessStartInfo start = new("bash", [Path.Combine(pack.Pack, "run-gpu.sh"), "--out", Output, "--scratch", pack.Scratch, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["PATH"] = Path.Combine(_folder, "bin") + ":" + Environment.GetEnvironmentVariable("PATH");
@@ -174,7 +189,7 @@ public sealed class RunGpuTests(PackFixture pack) : IClassFixture<PackFixture>, 
         // The pack has a runtime of its own and must not need another.
         start.Environment["DOTNET_ROOT"] = Path.Combine(_folder, "no-runtime-here");
         start.Environment.Remove(BiosupEnvironment.CacheFolderName);
-        foreach ((string name, string value) in variables) start.Environment[name] = value;
+        foreach ((string name, string? value) in variables) start.Environment[name] = value;
         using Process process = Process.Start(start)!;
         Task<string> errors = process.StandardError.ReadToEndAsync();
         string output = process.StandardOutput.ReadToEnd();
