@@ -93,15 +93,14 @@ unpack_programs() {
     rm -rf "$programs" && mkdir -p "$programs" && tar -xzf "$here/programs.tar.gz" --no-same-owner -C "$programs" && cksum <"$here/programs.tar.gz" >"$programs/complete"
 }
 
+# The one that was named, else the first with PyTorch, else the first.
 find_python() {
     local candidate
-    for candidate in ${python:+"$python"} python3 /usr/bin/python3; do
+    [[ -n $python ]] && return
+    for candidate in python3 /usr/bin/python3; do
         command -v "$candidate" >/dev/null && "$candidate" -c 'import torch' 2>/dev/null && { python=$candidate; return; }
     done
-    for candidate in ${python:+"$python"} python3 /usr/bin/python3; do
-        command -v "$candidate" >/dev/null && { python=$candidate; return; }
-    done
-    python=""
+    python=$(command -v python3 || true)
 }
 
 # Wheels of NVIDIA are found through BIOSUP_SITE_PACKAGES: the first folder of packages that holds NVRTC.
