@@ -33,6 +33,9 @@ internal sealed class LoaderSurroundings
 
     private static (nint, string) OpenNative(string name)
     {
+        // A machine without a GPU is the ordinary case: it is not told by an exception, which would cost every command a tenth of a second.
+        if (NativeLibrary.TryLoad(name, out nint handle)) return (handle, "");
+        if (!name.Contains('/')) return (0, "not known to the system's loader");
         try
         {
             return (NativeLibrary.Load(name), "");
