@@ -32,7 +32,7 @@ internal static class TestDevice
     /// <summary>The stand-in for cuBLASLt, or null where no clang builds it: whoever looks for the library then finds none.</summary>
     private static string? BuildCublasLt()
     {
-        string source = Path.Combine(RepositoryRoot.Path, "tests", "Benchmarks.Tests", "StandIns", "cublasLt.c"), library = Path.Combine(CudaEmulator.Folder, "libcublasLt.so.12");
+        string source = Path.Combine(RepositoryRoot.Path, "tests", "Benchmarks.Tests", "StandIns", "cublasLt.c"), library = Path.Combine(Directory.CreateDirectory(Path.Combine(CudaEmulator.Folder, "stand-ins")).FullName, "libcublasLt.so.12");
         if (File.Exists(library) && File.GetLastWriteTimeUtc(library) > File.GetLastWriteTimeUtc(source)) return library;
         foreach (string clang in new[] { "clang-19", "clang", "cc" })
         {

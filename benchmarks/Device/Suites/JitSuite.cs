@@ -112,12 +112,17 @@ internal static class JitSuite
         Matrix<float> a = gpu.Random(n, d, 1, owned), b = gpu.Random(d, n, 2, owned), c = gpu.Output<float>(n, n, owned), x = gpu.Random(wide, d, 3, owned), near = gpu.Output<float>(wide, 8, owned);
         Matrix<int> who = gpu.Output<int>(wide, 8, owned);
         DeviceBuffer<float> logs = gpu.Array<float>(n, owned);
+        int tokens = bench.Size(16_384, 48), latents = bench.Size(8192, 32), iterations = bench.Size(20, 1);
+        Action step = SaeSuite.Ready(gpu, tokens, d, latents, bench.Size(32, 4), owned);
+        Action<int> sinkhorn = SinkhornSuite.Prepare(gpu, n, SinkhornPasses.Automatic, owned);
         return new Dictionary<string, Action>
         {
             [$"gemm {n}x{n}x{d}"] = () => Gemm.Multiply(Transpose.No, Transpose.No, 1, a.View, b.View, 0, c.View),
             [$"distances {n}x{n}x{d}"] = () => PairwiseDistance.ComputeSelf(DistanceMetric.SquaredEuclidean, a.View, c.View),
             [$"neighbours n={wide} d={d}"] = () => KNearestNeighbours.SearchSelf(DistanceMetric.Euclidean, x.View, who.View, near.View),
             [$"softmax {n}x{n}"] = () => Softmax.Rows(c.View, c.View),
+            [$"SAE step {tokens}x{d}->{latents}"] = step,
+            [$"Sinkhorn {n}x{n}, {iterations} iterations"] = () => sinkhorn(iterations),
             [$"log-sum-exp of columns {n}x{n}"] = () => Softmax.LogSumExpColumns(c.View, logs.View),
         };
     }

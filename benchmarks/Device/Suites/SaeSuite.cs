@@ -27,6 +27,14 @@ internal static class SaeSuite
         }, f => f with { Note = FormattableString.Invariant($"{n / f.Ms * 1e-3:F2} Mtokens/s, active latents per token {step.L0:F1}") });
     }
 
+    /// <summary>A step in bf16 that is ready to run.</summary>
+    internal static Action Ready(CudaDevice gpu, int n, int d, int latents, int l0, List<IDisposable> owned)
+    {
+        TrainingStep step = new();
+        step.Prepare(gpu, n, d, latents, l0, GemmPrecision.BFloat16, owned);
+        return step.Run;
+    }
+
     /// <summary>Hash of the parameters after two steps on fixed tokens.</summary>
     internal static string Fingerprint(CudaDevice gpu, bool tiny, List<IDisposable> owned)
     {

@@ -34,7 +34,8 @@ internal static class SinkhornSuite
         });
     }
 
-    private static Action<int> Prepare(CudaDevice gpu, int n, SinkhornPasses passes, List<IDisposable> owned)
+    /// <summary>A solve of so many iterations from zero potentials.</summary>
+    internal static Action<int> Prepare(CudaDevice gpu, int n, SinkhornPasses passes, List<IDisposable> owned)
     {
         Matrix<float> cost = gpu.Random(n, n, 1, owned);
         DeviceBuffer<double> a = Uniform(gpu, n, owned), b = Uniform(gpu, n, owned), f = gpu.Array<double>(n, owned), g = gpu.Array<double>(n, owned);
