@@ -165,7 +165,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
         GromovProduct.Multiply(_operands, _coupling.View, _product.View);
         double loss = GromovProduct.Objective(_operands, _product.View, _coupling.View);
         double between = _fused is null ? 0 : GromovProduct.InnerProduct(_fused.View, _coupling.View);
-        Matrix<double> coupling = CouplingOnHost();
+        Matrix<double> coupling = MatrixElements.Convert<T, double>(_coupling.View).MoveToHost();
         CouplingSums sums = CouplingSums.Of(coupling, between, _masses.P, _masses.Q);
         double total = _options.Alpha * loss + (1 - _options.Alpha) * sums.Between;
         double potEpsilon = _options.Convention == EpsilonConvention.Pot ? _options.Epsilon : 2 * _options.Epsilon;
@@ -190,13 +190,6 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
             Warnings = ResultWarnings.For(_options, converged, iterations, _innerNotConverged, _lastInnerError, loss, sums),
         };
         return result;
-    }
-
-    /// <summary>What the caller gets and looks at row by row.</summary>
-    private Matrix<double> CouplingOnHost()
-    {
-        using Matrix<double> wide = MatrixElements.Convert<T, double>(_coupling.View);
-        return wide.CopyOnHost();
     }
 
     private GromovOperands<float> PrepareSingle(Matrix<T> c1, Matrix<T> c2)

@@ -29,6 +29,13 @@ internal static unsafe class Relocation
     /// <summary>A copy in memory that the host can read.</summary>
     public static Matrix<T> CopyOnHost<T>(this Matrix<T> matrix) where T : unmanaged => matrix.CopyAt(HostOf(matrix.Device));
 
+    /// <summary>The matrix itself where the host can read it, else a copy in its place.</summary>
+    public static Matrix<T> MoveToHost<T>(this Matrix<T> matrix) where T : unmanaged
+    {
+        if (matrix.Device.IsHost) return matrix;
+        using (matrix) return matrix.CopyOnHost();
+    }
+
     /// <summary>Memory that the host can read: the device's own where it is such.</summary>
     public static ComputeDevice HostOf(ComputeDevice device) => device.IsHost ? device : s_host.Value;
 
