@@ -123,24 +123,20 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
     /// <summary>Coefficients of calls that bring none of their own.</summary>
     public DevicePointer Coefficients => _coefficients.View.Address;
 
-    /// <summary>For tests: products and what follows them in one kernel with tiles of 64 or 128, or never (-1), whatever the shape; 0 goes by the shape.</summary>
-    public int ForcedTile { get; set; }
+    /// <summary>For tests: products and what follows them in one kernel of this configuration, or never (Tile 0), whatever the shape; null goes by the shape.</summary>
+    public GemmConfig? Forced { get; set; }
 
-    /// <summary>
-    /// How the products with d_sae columns are formed for so many tokens, and whether one kernel does it together with what follows. Where products
-    /// run on warpgroups they are faster alone by more than a second pass over the tile costs.
-    /// </summary>
-    public bool Fused(int tokens, GemmPrecision precision, out GemmConfig config)
+    /// <summary>How the products with d_sae columns are formed for so many tokens, and whether one kernel does it together with what follows.</summary>
+    /// <param name="tokens">Tokens of the tile.</param>
+    /// <param name="precision">Of dense products.</param>
+    /// <param name="wide">Whether rows of all matrices start at multiples of 16 bytes.</param>
+    /// <param name="config">Units, tile, and whether on warpgroups.</param>
+    public bool Fused(int tokens, GemmPrecision precision, bool wide, out GemmConfig config)
     {
         config = GemmConfig.For(tokens, Latents, Width, true, precision);
-        if (ForcedTile > 0)
-        {
-            config = config with { Form = precision == GemmPrecision.BFloat16 ? GemmForm.BFloat16 : GemmForm.TensorFloat3, Tile = ForcedTile, Parts = 1 };
-            return true;
-        }
-        bool wide = Width % 4 == 0 && Latents % 4 == 0;
         if (wide) config = config.OnWarpgroups(Device.Info.Capability, tokens, Latents, Width);
-        return ForcedTile == 0 && config.Form != GemmForm.Ordinary && config.Parts == 1 && !config.Warpgroups;
+        if (Forced is { Tile: > 0 } forced) config = forced;
+        return Forced is not { Tile: 0 } && config.Form != GemmForm.Ordinary && config.Parts == 1;
     }
 
     public ReadOnlySpan<int> HostUsage => _hostUsage.Span;
@@ -167,8 +163,8 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
     /// <summary>What is printed when a person asks for configurations.</summary>
     public GatedSaeCudaConfig Describe(int tokens, GatedSaeWorkspace workspace)
     {
-        bool fused = Fused(Math.Min(tokens, TileTokens), workspace.Precision, out GemmConfig product);
-        return new(TileTokens, Latents, Width, workspace.Decoding, GatedSaeWorkspace.DenseShare, product.Form, product.Tile, fused);
+        bool fused = Fused(Math.Min(tokens, TileTokens), workspace.Precision, Width % 4 == 0 && Latents % 4 == 0, out GemmConfig product);
+        return new(TileTokens, Latents, Width, workspace.Decoding, GatedSaeWorkspace.DenseShare, product, fused);
     }
 
     public void Dispose()
@@ -206,19 +202,18 @@ internal sealed unsafe class GatedSaeCudaState : IDisposable
 /// <param name="InputWidth">d_in.</param>
 /// <param name="Decoding">Of this batch.</param>
 /// <param name="DenseAbove">Share of active pairs above which the next is dense.</param>
-/// <param name="Product">Units that form the products with d_sae columns.</param>
-/// <param name="ProductTile">Rows and columns of a block of them.</param>
+/// <param name="Product">How the products with d_sae columns are formed.</param>
 /// <param name="Fused">One kernel forms such a product and does what follows it.</param>
-internal readonly record struct GatedSaeCudaConfig(int TileTokens, int Latents, int InputWidth, GatedSaeDecoding Decoding, double DenseAbove, GemmForm Product, int ProductTile, bool Fused);
+internal readonly record struct GatedSaeCudaConfig(int TileTokens, int Latents, int InputWidth, GatedSaeDecoding Decoding, double DenseAbove, GemmConfig Product, bool Fused);
 
 /// <summary>Kernels of the step and the update on one device.</summary>
 internal sealed class GatedSaeKernels(CudaDevice device)
 {
     private const string Forward = "cuda/kernels/gated_sae_step/gated_sae_forward_any.cu", Aux = "cuda/kernels/gated_sae_step/gated_sae_auxiliary_any.cu",
         Backward = "cuda/kernels/gated_sae_step/gated_sae_backward_any.cu", Update = "cuda/kernels/gated_sae_update/gated_sae_update_any.cu",
-        Products = "cuda/kernels/gated_sae_step/gated_sae_product_sm80.cu";
+        Products = "cuda/kernels/gated_sae_step/gated_sae_product_sm80.cu", WarpgroupProducts = "cuda/kernels/gated_sae_step/gated_sae_product_sm90a.cu";
 
-    private readonly CudaKernel?[,,] _products = new CudaKernel?[2, 2, 2];
+    private readonly CudaKernel?[,,] _products = new CudaKernel?[2, 2, 3];
 
     public CudaKernel Norms { get; } = Get(device, Forward, "bs_gated_sae_norms_f32");
     public CudaKernel Classify { get; } = Get(device, Forward, "bs_gated_sae_classify_f32");
@@ -243,9 +238,13 @@ internal sealed class GatedSaeKernels(CudaDevice device)
     /// <summary>A product and what follows it: stage 0 encodes, stage 1 forms the gradient of the pre-activations.</summary>
     public CudaKernel Product(int stage, GemmConfig config)
     {
-        ref CudaKernel? kernel = ref _products[stage, config.Form == GemmForm.BFloat16 ? 1 : 0, config.Tile == 128 ? 1 : 0];
-        return kernel ??= DeviceKernels.Get(device, new JitRequest(Products, $"BS_STAGE={stage} BS_FORM={(config.Form == GemmForm.BFloat16 ? 1 : 0)} BS_TILE={config.Tile}"),
-            stage == 0 ? "bs_gated_sae_encode_f32" : "bs_gated_sae_gradient_f32");
+        bool bf16 = config.Form == GemmForm.BFloat16;
+        ref CudaKernel? kernel = ref _products[stage, bf16 ? 1 : 0, config.Warpgroups ? 2 : config.Tile == 128 ? 1 : 0];
+        if (kernel is not null) return kernel;
+        string constants = $"BS_STAGE={stage} BS_FORM={(bf16 ? 1 : 0)}", entry = stage == 0 ? "bs_gated_sae_encode_" : "bs_gated_sae_gradient_";
+        return kernel = config.Warpgroups
+            ? DeviceKernels.Get(device, new JitRequest(WarpgroupProducts, constants), entry + "wgmma")
+            : DeviceKernels.Get(device, new JitRequest(Products, $"{constants} BS_TILE={config.Tile}"), entry + "f32");
     }
 
     private static CudaKernel Get(CudaDevice device, string source, string entry) => DeviceKernels.Get(device, new JitRequest(source), entry);

@@ -31,7 +31,8 @@ public static unsafe partial class GatedSaeStep
 
         public void Run()
         {
-            _fused = State.Fused(Count, Precision, out _product);
+            bool wide = Wide(Tokens) + Wide(Error) + Wide(Parameters.Decoder) + Wide(Parameters.Tied ? Parameters.Magnitude : Parameters.Gate) == 4;
+            _fused = State.Fused(Count, Precision, wide, out _product);
             if (_fused) EncodeFused();
             else
             {
@@ -50,7 +51,14 @@ public static unsafe partial class GatedSaeStep
             _tile = Describe(State, Count, Parameters);
             MatrixView<float> weights = Parameters.Tied ? Parameters.Magnitude : Parameters.Gate;
             if (!Parameters.Tied) Product(Transpose.No, Transpose.No, 1, Tokens, Parameters.Magnitude, 0, Tile(State, State.Magnitude, Count), Precision);
-            State.Kernels.Product(0, _product).Launch(Stream, ProductShape(transposed: false), Tokens.Address, Tokens.Stride, Wide(Tokens), weights.Address, weights.Stride, Wide(weights), State.Width,
+            CudaKernel kernel = State.Kernels.Product(0, _product);
+            if (_product.Warpgroups)
+            {
+                kernel.Launch(Stream, WarpgroupShape, Lines(Tokens), TensorMap.Create(weights, TensorElement.Float32, BoxLevels, BoxLines), Tokens.Address, Tokens.Stride, weights.Address, weights.Stride,
+                    State.Width, _tile, State.Gate, Parameters.Tied ? 1 : 0, State.ByToken, State.Words, State.ByLatent, State.TokenWords, State.LatentPartials);
+                return;
+            }
+            kernel.Launch(Stream, ProductShape(transposed: false), Tokens.Address, Tokens.Stride, Wide(Tokens), weights.Address, weights.Stride, Wide(weights), State.Width,
                 _tile, State.Gate, Parameters.Tied ? 1 : 0, State.ByToken, State.Words, State.ByLatent, State.TokenWords, State.LatentPartials);
         }
 
@@ -87,7 +95,11 @@ public static unsafe partial class GatedSaeStep
             if (_fused)
             {
                 MatrixView<float> error = Error, decoder = Parameters.Decoder;
-                State.Kernels.Product(1, _product).Launch(Stream, ProductShape(transposed: true), error.Address, error.Stride, Wide(error), decoder.Address, decoder.Stride, Wide(decoder), State.Width, ResidualScale,
+                CudaKernel kernel = State.Kernels.Product(1, _product);
+                if (_product.Warpgroups)
+                    kernel.Launch(Stream, WarpgroupShape, Lines(error), Lines(decoder), error.Address, error.Stride, decoder.Address, decoder.Stride, State.Width, ResidualScale,
+                        _tile, State.Work, gate, State.Norms, Coefficients, Bandwidth, auxiliary, State.LatentPartials);
+                else kernel.Launch(Stream, ProductShape(transposed: true), error.Address, error.Stride, Wide(error), decoder.Address, decoder.Stride, Wide(decoder), State.Width, ResidualScale,
                     _tile, State.Work, gate, State.Norms, Coefficients, Bandwidth, auxiliary, State.LatentPartials);
             }
             else
@@ -98,6 +110,14 @@ public static unsafe partial class GatedSaeStep
             Product(Transpose.Yes, Transpose.No, 1, Tokens, Work, Onto, Gradients.Magnitude, Precision);
             if (!Parameters.Tied) Product(Transpose.Yes, Transpose.No, 1, Tokens, Tile(State, State.Gate, Count), Onto, Gradients.Gate, Precision);
         }
+
+        // Boxes of the copy engine: 128 lines by 32 levels, as in Gemm.
+        private const int BoxLines = 128, BoxLevels = 32, WarpgroupThreads = 288;
+
+        private readonly LaunchShape WarpgroupShape => new(
+            new Extent((int)GemmConfig.Tiles(Count, _product.Tile), (int)GemmConfig.Tiles(State.Latents, _product.Tile)), WarpgroupThreads, _product.WarpgroupSharedBytes);
+
+        private static TensorMap Lines(MatrixView<float> matrix) => TensorMap.Create(matrix, TensorElement.Float32, BoxLines, BoxLevels, TensorSwizzle.Bytes128);
 
         private readonly LaunchShape ProductShape(bool transposed)
         {

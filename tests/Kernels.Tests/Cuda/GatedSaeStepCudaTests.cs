@@ -55,7 +55,22 @@ public sealed class GatedSaeStepCudaTests(CudaDeviceFixture fixture)
         using CpuDevice host = new(1);
         using SaeCase model = new(host, n, d, latents, tied, gateBias, magnitudeBias, seed: 3);
         using CudaSaeCase copy = new(device, model, tileTokens);
-        copy.Workspace.Cuda!.ForcedTile = tile;
+        copy.Workspace.Cuda!.Forced = new GemmConfig(GemmForm.TensorFloat3, tile, 1, d);
+        Compare(model, copy, new GatedSaeObjective { SparsityCoefficient = 0.2, AuxLatents = 5, AuxDoubleBias = true });
+    }
+
+    /// <summary>The same on the warpgroups of compute capability 9.0.</summary>
+    [Theory]
+    [InlineData(140, 68, 132, true, -0.045f, 0.05f)]
+    [InlineData(130, 36, 64, false, -0.02f, 0.005f)]
+    public void Fused_products_on_warpgroups_match_the_double_reference(int n, int d, int latents, bool tied, float gateBias, float magnitudeBias)
+    {
+        CudaDevice device = fixture.Require();
+        Assert.SkipUnless(device.Info.Capability == new ComputeCapability(9, 0), $"{device.Info.Name} has no warpgroups of compute capability 9.0");
+        using CpuDevice host = new(1);
+        using SaeCase model = new(host, n, d, latents, tied, gateBias, magnitudeBias, seed: 3);
+        using CudaSaeCase copy = new(device, model, 0);
+        copy.Workspace.Cuda!.Forced = new GemmConfig(GemmForm.TensorFloat3, 128, 1, d, Warpgroups: true);
         Compare(model, copy, new GatedSaeObjective { SparsityCoefficient = 0.2, AuxLatents = 5, AuxDoubleBias = true });
     }
 
@@ -69,8 +84,8 @@ public sealed class GatedSaeStepCudaTests(CudaDeviceFixture fixture)
         using CpuDevice host = new(1);
         using SaeCase model = new(host, 40, 64, 70, tied, -0.02f, 0.03f);
         using CudaSaeCase one = new(device, model, 0), two = new(device, model, 0);
-        Assert.True(one.Workspace.Cuda!.Fused(40, GemmPrecision.Single, out _));
-        two.Workspace.Cuda!.ForcedTile = -1;
+        Assert.True(one.Workspace.Cuda!.Fused(40, GemmPrecision.Single, false, out _));
+        two.Workspace.Cuda!.Forced = default(GemmConfig);
         one.Step(new GatedSaeObjective { SparsityCoefficient = 0.2 }, GatedSaeDecoding.Sparse);
         two.Step(new GatedSaeObjective { SparsityCoefficient = 0.2 }, GatedSaeDecoding.Sparse);
         foreach (((string name, float[] a), (_, float[] b)) in one.Gradients.Arrays().Zip(two.Gradients.Arrays()))
