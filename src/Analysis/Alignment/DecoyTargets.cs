@@ -16,7 +16,7 @@ internal static class DecoyTargets
     /// <returns>The decoy, in the memory of the cost.</returns>
     public static Matrix<double> ClusterPermuted(Matrix<double> source, ulong seed, int decoy)
     {
-        using Relocated<double> readable = source.OnHost();
+        using PlacedMatrix<double> readable = source.OnHost();
         Matrix<double> cost = readable.Matrix;
         CounterRandom random = new(seed, stream: 0x6465636FUL + (ulong)decoy);
         int n = cost.Rows, k = Math.Min(Groups, n);

@@ -19,7 +19,7 @@ internal static class DistanceCorrelation
     /// <returns>In [-1, 1]; 0 where a domain has no spread of distances.</returns>
     public static double Of(Matrix<double> c1, Matrix<double> c2, Matrix<double> coupling)
     {
-        using Relocated<double> weights = coupling.At(c1.Device), readable = coupling.OnHost();
+        using PlacedMatrix<double> weights = coupling.At(c1.Device), readable = coupling.OnHost();
         using Matrix<double> left = c1.Device.AllocateMatrix<double>(c1.Rows, c2.Rows), both = c1.Device.AllocateMatrix<double>(c1.Rows, c2.Rows);
         Gemm.Multiply(Transpose.No, Transpose.No, 1, c1.View, weights.Matrix.View, 0, left.View);
         Gemm.Multiply(Transpose.No, Transpose.Yes, 1, left.View, c2.View, 0, both.View);

@@ -180,7 +180,7 @@ public static class DomainCosts
     private static int CountDirectionless(Matrix<double> points, DistanceMetric metric)
     {
         if (metric is not (DistanceMetric.Cosine or DistanceMetric.Correlation)) return 0;
-        using Relocated<double> readable = points.OnHost();
+        using PlacedMatrix<double> readable = points.OnHost();
         int count = 0;
         for (int i = 0; i < points.Rows; i++)
         {

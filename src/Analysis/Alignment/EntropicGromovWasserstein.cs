@@ -35,7 +35,7 @@ public static class EntropicGromovWasserstein
         CheckBetween(c1.Rows, c2.Rows, options, fused, initial);
         p ??= Uniform(c1.Rows);
         q ??= Uniform(c2.Rows);
-        using Relocated<double> between = (fused ?? c1).At(c1.Device), from = (initial ?? c1).At(c1.Device);
+        using PlacedMatrix<double> between = (fused ?? c1).At(c1.Device), from = (initial ?? c1).At(c1.Device);
         (fused, initial) = (fused is null ? null : between.Matrix, initial is null ? null : from.Matrix);
         if (options.Precision == GromovPrecision.Double)
         {
@@ -55,7 +55,7 @@ public static class EntropicGromovWasserstein
         options.Validate();
         CheckBetween(c1.Count, c2.Count, options, fused, initial);
         Matrix<double> x = c1.Points!;
-        using Relocated<double> between = (fused ?? x).At(x.Device), from = (initial ?? x).At(x.Device);
+        using PlacedMatrix<double> between = (fused ?? x).At(x.Device), from = (initial ?? x).At(x.Device);
         (fused, initial) = (fused is null ? null : between.Matrix, initial is null ? null : from.Matrix);
         double[] p = Uniform(c1.Count), q = Uniform(c2.Count);
         if (options.Precision == GromovPrecision.Single) return SolveSingle(new GromovIterationInput<float>(c1, c2), options, fused, initial, p, q, progress, cancellation);

@@ -68,7 +68,7 @@ public static class GromovAlignment
     /// <summary>exp of the mean entropy of the rows, each normalised to 1.</summary>
     public static double MeanPartners(Matrix<double> coupling)
     {
-        using Relocated<double> readable = coupling.OnHost();
+        using PlacedMatrix<double> readable = coupling.OnHost();
         double entropy = 0;
         for (int i = 0; i < coupling.Rows; i++)
         {

@@ -11,7 +11,7 @@ internal static class InputChecks
     {
         if (matrix.Rows == 0 || matrix.Columns == 0) throw new DataException(name, null, $"the matrix is empty ({matrix.Rows} x {matrix.Columns}).");
         if (MatrixElements.Summarise(matrix.View).NotFinite == 0) return;
-        using Relocated<double> readable = matrix.OnHost();
+        using PlacedMatrix<double> readable = matrix.OnHost();
         for (int i = 0; i < matrix.Rows; i++)
         {
             ReadOnlySpan<double> row = readable.Matrix.Row(i);
@@ -44,7 +44,7 @@ internal static class InputChecks
 
     private static void RefuseNegative(Matrix<double> matrix, string name)
     {
-        using Relocated<double> readable = matrix.OnHost();
+        using PlacedMatrix<double> readable = matrix.OnHost();
         for (int i = 0; i < matrix.Rows; i++)
         {
             ReadOnlySpan<double> row = readable.Matrix.Row(i);

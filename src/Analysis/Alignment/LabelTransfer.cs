@@ -53,7 +53,7 @@ public static class LabelTransfer
     {
         if (first.Count != coupling.Rows) throw new DataException("labels of the first domain", null, $"{first.Count} labels were given for {coupling.Rows} rows of the coupling.");
         if (second.Count != coupling.Columns) throw new DataException("labels of the second domain", null, $"{second.Count} labels were given for {coupling.Columns} columns of the coupling.");
-        using Relocated<double> readable = coupling.OnHost();
+        using PlacedMatrix<double> readable = coupling.OnHost();
         string[] classes = [.. first.Concat(second).Distinct().Order(StringComparer.Ordinal)];
         int[] x = Encode(first, classes), y = Encode(second, classes);
         int k = classes.Length;
@@ -99,7 +99,7 @@ public static class LabelTransfer
         using Matrix<int> indices = target.Device.AllocateMatrix<int>(projected.Rows, neighbours);
         using Matrix<double> distances = target.Device.AllocateMatrix<double>(projected.Rows, neighbours);
         KNearestNeighbours.Search(DistanceMetric.Euclidean, projected.View, target.View, indices.View, distances.View);
-        using Relocated<int> found = indices.OnHost();
+        using PlacedMatrix<int> found = indices.OnHost();
         double[] votes = new double[classes.Length];
         for (int i = 0; i < projected.Rows; i++)
         {

@@ -22,7 +22,7 @@ public static class MatchAccuracy
     public static Matrix<double> BarycentricProjection(Matrix<double> coupling, Matrix<double> y)
     {
         if (coupling.Columns != y.Rows) throw new DataException("coupling", null, $"the coupling has {coupling.Columns} columns; the second domain has {y.Rows} points.");
-        using Relocated<double> weights = coupling.At(y.Device);
+        using PlacedMatrix<double> weights = coupling.At(y.Device);
         Matrix<double> projected = y.Device.AllocateMatrix<double>(coupling.Rows, y.Columns);
         Kernels.BarycentricProjection.Project(weights.Matrix.View, y.View, projected.View);
         return projected;
@@ -37,7 +37,7 @@ public static class MatchAccuracy
     public static Matrix<double> BarycentricProjection(Matrix<double> coupling, Matrix<double> y, ComputeDevice device, CancellationToken cancellation = default)
     {
         if (coupling.Columns != y.Rows) throw new DataException("coupling", null, $"the coupling has {coupling.Columns} columns; the second domain has {y.Rows} points.");
-        using Relocated<double> weights = coupling.At(device);
+        using PlacedMatrix<double> weights = coupling.At(device);
         Matrix<double> projected = y.Device.AllocateMatrix<double>(coupling.Rows, y.Columns);
         Kernels.BarycentricProjection.Stream(weights.Matrix.View, y.View, projected.View, cancellation: cancellation);
         return projected;
@@ -46,7 +46,7 @@ public static class MatchAccuracy
     /// <summary>FOSCTTM of two sets in common coordinates [n, d], in any memory; the device measures the distances.</summary>
     public static FosctTm Foscttm(Matrix<double> first, Matrix<double> second, ComputeDevice device)
     {
-        using Relocated<double> one = first.At(device), other = second.At(device);
+        using PlacedMatrix<double> one = first.At(device), other = second.At(device);
         return Foscttm(one.Matrix, other.Matrix);
     }
 
@@ -59,7 +59,7 @@ public static class MatchAccuracy
         if (n < 2) throw new DataException("truth", null, "FOSCTTM needs at least two cells.");
         using Matrix<double> distances = first.Device.AllocateMatrix<double>(n, n);
         Kernels.PairwiseDistance.Compute(Kernels.DistanceMetric.Euclidean, first.View, second.View, distances.View, Kernels.DistanceForm.Direct);
-        using Relocated<double> readable = distances.OnHost();
+        using PlacedMatrix<double> readable = distances.OnHost();
         double[] truth = new double[n];
         for (int i = 0; i < n; i++) truth[i] = readable.Matrix.Row(i)[i];
         int[] rowCloser = new int[n], columnCloser = new int[n];
@@ -83,7 +83,7 @@ public static class MatchAccuracy
     {
         int n = coupling.Rows;
         if (n != coupling.Columns || n < 2) throw new DataException(name, null, $"an identity correspondence needs a square coupling of at least two cells; this one is {n} x {coupling.Columns}.");
-        using Relocated<double> readable = coupling.OnHost();
+        using PlacedMatrix<double> readable = coupling.OnHost();
         int[] rowCloser = new int[n], columnCloser = new int[n];
         double[] truth = new double[n];
         for (int i = 0; i < n; i++) truth[i] = readable.Matrix.Row(i)[i];

@@ -15,8 +15,8 @@ internal static class NeighbourGraph
         using Matrix<int> indices = x.Device.AllocateMatrix<int>(n, others);
         using Matrix<double> distances = x.Device.AllocateMatrix<double>(n, others);
         KNearestNeighbours.SearchSelf(options.GraphMetric, x.View, indices.View, distances.View);
-        using Relocated<int> foundIndices = indices.OnHost();
-        using Relocated<double> foundDistances = distances.OnHost();
+        using PlacedMatrix<int> foundIndices = indices.OnHost();
+        using PlacedMatrix<double> foundDistances = distances.OnHost();
         return Symmetrise(x.Device, foundIndices.Matrix, foundDistances.Matrix);
     }
 

@@ -16,7 +16,7 @@ internal static class StartingCouplings
     public static Matrix<double> Mirrored(Matrix<double> c1, Matrix<double> c2, Matrix<double> found)
     {
         double[] x = Ranks(WidestDirection(c1)), y = Ranks(WidestDirection(c2));
-        using Relocated<double> readable = found.OnHost();
+        using PlacedMatrix<double> readable = found.OnHost();
         double covariance = 0, mass = 0;
         for (int i = 0; i < found.Rows; i++)
         {
@@ -48,7 +48,7 @@ internal static class StartingCouplings
     /// <summary>Entropic transport with cost sum_l (x_il - y_jl)², which is smooth in both domains.</summary>
     private static Matrix<double> FromFeatures(ComputeDevice device, int n, int m, int features, Func<int, int, double> x, Func<int, int, double> y)
     {
-        using Matrix<double> costs = Relocation.HostOf(device).AllocateMatrix<double>(n, m);
+        using Matrix<double> costs = device.Host.AllocateMatrix<double>(n, m);
         double sum = 0;
         for (int i = 0; i < n; i++)
         {
@@ -63,7 +63,7 @@ internal static class StartingCouplings
                 sum += row[j];
             }
         }
-        using Relocated<double> there = costs.At(device);
+        using PlacedMatrix<double> there = costs.At(device);
         MatrixView<double> cost = there.Matrix.View;
         double epsilon = 0.1 * Math.Max(sum / ((double)n * m), 1e-12);
         using DeviceBuffer<double> p = device.Allocate<double>(n), q = device.Allocate<double>(m), f = device.Allocate<double>(n), g = device.Allocate<double>(m), change = device.Allocate<double>(n);

@@ -9,12 +9,13 @@ public sealed class NeighbourTable : IDisposable
     /// <summary>Columns of values that <see cref="SumsOver"/> takes at once.</summary>
     internal const int ColumnsAtOnce = 64;
 
-    private readonly Matrix<int> _found, _readable;
+    private readonly Matrix<int> _found;
+    private readonly PlacedMatrix<int> _readable;
 
     private NeighbourTable(Matrix<int> found)
     {
         _found = found;
-        _readable = found.ReadableOn(found.Device.Host);
+        _readable = found.OnHost();
     }
 
     public int Rows => _found.Rows;
@@ -22,7 +23,7 @@ public sealed class NeighbourTable : IDisposable
     public ComputeDevice Device => _found.Device;
 
     /// <summary>The nearest <paramref name="k"/> rows of a row, nearest first.</summary>
-    public ReadOnlySpan<int> Of(int row, int k) => _readable.Row(row)[..k];
+    public ReadOnlySpan<int> Of(int row, int k) => _readable.Matrix.Row(row)[..k];
 
     /// <summary>Finds the neighbours, Euclidean by default; ties by lower row number.</summary>
     /// <exception cref="UsageException">There are not enough rows for k neighbours each.</exception>
@@ -56,7 +57,7 @@ public sealed class NeighbourTable : IDisposable
 
     public void Dispose()
     {
-        if (!ReferenceEquals(_readable, _found)) _readable.Dispose();
+        _readable.Dispose();
         _found.Dispose();
     }
 }

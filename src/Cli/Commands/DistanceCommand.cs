@@ -30,11 +30,11 @@ internal static class DistanceCommand
             long start = Stopwatch.GetTimestamp();
             if (right is null) PairwiseDistance.ComputeSelf(chosen, left.View, distances.View, form);
             else PairwiseDistance.Compute(chosen, left.View, right.View, distances.View, form);
+            context.Device.Synchronize();
             double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
             context.Cancellation.ThrowIfCancellationRequested();
-            using CpuDevice host = new(1);
-            using Matrix<float> readable = distances.ReadableOn(host);
-            MatrixWriter.Write(path, readable.View);
+            using PlacedMatrix<float> readable = distances.OnHost();
+            MatrixWriter.Write(path, readable.Matrix.View);
             context.Say($"{path}: {distances.Rows} x {distances.Columns} {DistanceMetrics.NameOf(chosen)} distances, {seconds:F3} s");
             return new JsonObject
             {

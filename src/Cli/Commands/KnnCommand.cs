@@ -30,15 +30,15 @@ internal static class KnnCommand
             using Matrix<float> distances = context.Device.AllocateMatrix<float>(points.Rows, count);
             long start = Stopwatch.GetTimestamp();
             KNearestNeighbours.SearchSelf(chosen, points.View, indices.View, distances.View);
+            context.Device.Synchronize();
             double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
             context.Cancellation.ThrowIfCancellationRequested();
-            using CpuDevice host = new(1);
-            using Matrix<int> foundIndices = indices.ReadableOn(host);
-            using Matrix<float> foundDistances = distances.ReadableOn(host);
+            using PlacedMatrix<int> foundIndices = indices.OnHost();
+            using PlacedMatrix<float> foundDistances = distances.OnHost();
             NpzFile.Write(path, archive =>
             {
-                archive.Add("indices", foundIndices.View);
-                archive.Add("distances", foundDistances.View);
+                archive.Add("indices", foundIndices.Matrix.View);
+                archive.Add("distances", foundDistances.Matrix.View);
             });
             context.Say($"{path}: {count} nearest neighbours of {points.Rows} rows ({DistanceMetrics.NameOf(chosen)}), {seconds:F3} s");
             return new JsonObject

@@ -34,7 +34,8 @@ internal static class SaeEncodeCommand
         using Matrix<float> encoded = pool
             ? SaeEncoder.EncodePooled(model, tokens, images!, context.Progress, context.Cancellation)
             : SaeEncoder.EncodeAll(model, tokens, context.Progress, context.Cancellation);
-        using Matrix<float> latents = encoded.ReadableOn(context.Host);
+        using PlacedMatrix<float> placed = encoded.OnHost();
+        Matrix<float> latents = placed.Matrix;
         string[]? ids = pool ? [.. ((TokenShards)tokens).ImageIds] : null;
         if (extension == ".npz")
         {

@@ -24,8 +24,8 @@ internal static class SaeStage
         using GatedSaeTrainingResult trained = GatedSaeTrainer.Train(context.Device, tokens, options);
         SaeEvaluation evaluation = SaeEvaluation.Run(trained.Model, tokens, progress: context.Progress, cancellation: context.Cancellation);
         using Matrix<float> pooled = SaeEncoder.EncodePooled(trained.Model, tokens, tokens.Index.RowsPerImage, context.Progress, context.Cancellation);
-        using Matrix<float> latents = pooled.ReadableOn(context.Host);
-        WriteLatents(folder, tokens, trained.Model, latents);
+        using PlacedMatrix<float> latents = pooled.OnHost();
+        WriteLatents(folder, tokens, trained.Model, latents.Matrix);
         // Last: the report reads the evaluation, and a stage without it is not finished.
         AtomicFile.WriteAllText(folder.SaeEvaluation, Describe(evaluation, trained).ToJsonString(JsonText.Readable) + "\n");
     }

@@ -94,7 +94,7 @@ public sealed class SparseMatrix : IAnnElement
                 else view.Row(minor)[major] += values[k];
             }
         if (device.IsHost) return dense;
-        using (dense) return dense.CopyOn(device);
+        using (dense) return dense.CopyAt(device);
     }
 
     private SparseMatrix Recompress()

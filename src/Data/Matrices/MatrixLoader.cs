@@ -29,7 +29,7 @@ internal static unsafe class MatrixLoader
         if (!device.IsHost)
         {
             using Matrix<T> staged = Load<T>(device.Host, stream, layout, rows, columns);
-            return staged.CopyOn(device);
+            return staged.CopyAt(device);
         }
         Matrix<T> matrix = device.AllocateMatrix<T>(rows, columns);
         try

@@ -55,7 +55,7 @@ public static class MatrixReader
     private static Matrix<T> OnDevice<T>(ComputeDevice device, Matrix<T> matrix) where T : unmanaged
     {
         if (device.IsHost) return matrix;
-        using (matrix) return matrix.CopyOn(device);
+        using (matrix) return matrix.CopyAt(device);
     }
 
     private static Matrix<T> Read<T>(CpuDevice device, Locator locator) where T : unmanaged, IFloatingPointIeee754<T>

@@ -91,7 +91,7 @@ public sealed class TokenShards : ITokenSource
             throw;
         }
         if (device.IsHost) return matrix;
-        using (matrix) return matrix.CopyOn(device);
+        using (matrix) return matrix.CopyAt(device);
     }
 
     /// <summary>Reads every shard and compares its checksum.</summary>

@@ -39,9 +39,11 @@ public sealed class SymmetricEigen : IDisposable
         if (matrix.Rows != matrix.Columns) throw new ArgumentException($"A {matrix.Rows} x {matrix.Columns} matrix has no eigenvectors.");
         if (!matrix.Device.IsHost)
         {
-            using Matrix<double> copy = matrix.ReadableOn(matrix.Device.Host);
+            using Matrix<double> copy = matrix.CopyOnHost();
             SymmetricEigen onHost = Decompose(copy, vectors);
-            if (vectors) onHost._vectors = MoveTo(matrix.Device, onHost.Vectors);
+            if (!vectors) return onHost;
+            using Matrix<double> found = onHost.Vectors;
+            onHost._vectors = found.CopyAt(matrix.Device);
             return onHost;
         }
         SymmetricEigen eigen = new(matrix, vectors);
@@ -53,11 +55,6 @@ public sealed class SymmetricEigen : IDisposable
     }
 
     public void Dispose() => _vectors?.Dispose();
-
-    private static Matrix<double> MoveTo(ComputeDevice device, Matrix<double> vectors)
-    {
-        using (vectors) return Matrix<double>.From(device, vectors.Rows, vectors.Columns, vectors.Buffer.View.Host);
-    }
 
     /// <summary>Reflector k keeps its vector in row k of <paramref name="a"/>, columns k + 1 onwards; its scale is returned.</summary>
     private double[] Tridiagonalise(Matrix<double> a)

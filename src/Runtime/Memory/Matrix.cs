@@ -36,20 +36,32 @@ public sealed unsafe class Matrix<T> : IDisposable where T : unmanaged
         return matrix;
     }
 
-    /// <summary>The values where the host can read them: this very matrix if its memory is the host's, else a copy in that of <paramref name="host"/>.</summary>
-    public Matrix<T> ReadableOn(CpuDevice host) => Device is CpuDevice ? this : CopyOn(host);
+    /// <summary>The values in the memory of a device: this very matrix where they lie there already, else a copy that goes with the result.</summary>
+    public PlacedMatrix<T> At(ComputeDevice device) => ReferenceEquals(Device, device) || (Device.IsHost && device.IsHost) ? new(this, false) : new(CopyAt(device), true);
 
-    /// <summary>A copy in the memory of a device; one of the two places is the host's. Travels in blocks of rows, so that any size does.</summary>
-    public Matrix<T> CopyOn(ComputeDevice device)
+    /// <summary>The values where the host can read them.</summary>
+    public PlacedMatrix<T> OnHost() => At(Device.Host);
+
+    /// <summary>A copy in memory that the host can read.</summary>
+    public Matrix<T> CopyOnHost() => CopyAt(Device.Host);
+
+    /// <summary>A copy in the memory of a device. It travels in blocks of rows, so that any size does.</summary>
+    public Matrix<T> CopyAt(ComputeDevice device)
     {
         Matrix<T> copy = device.AllocateMatrix<T>(Rows, Columns);
         int rows = Math.Max(1, (1 << 22) / Math.Max(1, Columns));
+        T[] between = Device.IsHost || device.IsHost ? [] : new T[Math.Min(rows, Rows) * Columns];
         for (int first = 0; first < Rows; first += rows)
         {
             int count = Math.Min(rows, Rows - first);
-            long start = (long)first * Columns;
-            if (device.IsHost) View.RowBlock(first, count).CopyTo(new Span<T>(copy.Buffer.Pointer + start, count * Columns));
-            else copy.View.RowBlock(first, count).CopyFrom(Buffer.View.Slice(start, (long)count * Columns).Host);
+            MatrixView<T> from = View.RowBlock(first, count), to = copy.View.RowBlock(first, count);
+            if (Device.IsHost) to.CopyFrom(new ReadOnlySpan<T>(from.Pointer, count * Columns));
+            else if (device.IsHost) from.CopyTo(new Span<T>(to.Pointer, count * Columns));
+            else
+            {
+                from.CopyTo(between);
+                to.CopyFrom(between.AsSpan(0, count * Columns));
+            }
         }
         return copy;
     }
@@ -57,10 +69,9 @@ public sealed unsafe class Matrix<T> : IDisposable where T : unmanaged
     /// <summary>Lets host code change the values: in place where the memory is the host's, else in a copy that goes back to the device.</summary>
     public void EditOnHost(Action<Matrix<T>> edit)
     {
-        Matrix<T> readable = ReadableOn(Device.Host);
-        edit(readable);
-        if (ReferenceEquals(readable, this)) return;
-        using (readable) View.CopyFrom(readable.Buffer.View.Host);
+        using PlacedMatrix<T> readable = OnHost();
+        edit(readable.Matrix);
+        if (!ReferenceEquals(readable.Matrix, this)) View.CopyFrom(readable.Matrix.Buffer.View.Host);
     }
 
     /// <summary>Every value, row after row.</summary>
@@ -72,6 +83,21 @@ public sealed unsafe class Matrix<T> : IDisposable where T : unmanaged
     }
 
     public void Dispose() => Buffer.Dispose();
+}
+
+/// <summary>A matrix in the memory in which it is needed: a given one, or a copy that goes with this object.</summary>
+public readonly struct PlacedMatrix<T> : IDisposable where T : unmanaged
+{
+    private readonly bool _isCopy;
+
+    internal PlacedMatrix(Matrix<T> matrix, bool isCopy) => (Matrix, _isCopy) = (matrix, isCopy);
+
+    public Matrix<T> Matrix { get; }
+
+    public void Dispose()
+    {
+        if (_isCopy) Matrix.Dispose();
+    }
 }
 
 /// <summary>Copies of a matrix in another element type, rounded to nearest where it is narrower. On a device without host memory the values travel through the host.</summary>
