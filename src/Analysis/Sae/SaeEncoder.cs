@@ -124,15 +124,13 @@ public static class SaeEncoder
     private sealed class HostCopy : IDisposable
     {
         private readonly Matrix<float> _matrix;
-        private readonly CpuDevice? _host;
         private readonly Matrix<float>? _copy;
 
         public HostCopy(Matrix<float> matrix)
         {
             _matrix = matrix;
             if (matrix.Device.IsHost) return;
-            _host = new CpuDevice(1);
-            _copy = _host.AllocateMatrix<float>(matrix.Rows, matrix.Columns);
+            _copy = matrix.Device.Host.AllocateMatrix<float>(matrix.Rows, matrix.Columns);
         }
 
         public MatrixView<float> Refresh(int rows)
@@ -143,10 +141,6 @@ public static class SaeEncoder
             return _copy.View.RowBlock(0, rows);
         }
 
-        public void Dispose()
-        {
-            _copy?.Dispose();
-            _host?.Dispose();
-        }
+        public void Dispose() => _copy?.Dispose();
     }
 }

@@ -23,7 +23,7 @@ public sealed unsafe class TokenTransfer : IDisposable
     internal TokenTransfer(ComputeDevice device, int rows, int width, int extra)
     {
         (_device, _rows, _width) = (device, rows, width);
-        _host = device.IsHost ? device : new CpuDevice(1);
+        _host = device.Host;
         _pipeline = device.CreateTransferPipeline<float>((long)rows * width + extra);
     }
 
@@ -41,11 +41,7 @@ public sealed unsafe class TokenTransfer : IDisposable
     /// <summary>Says that all work which reads the block has been given to the device.</summary>
     public void Release() => _pipeline.Release();
 
-    public void Dispose()
-    {
-        _pipeline.Dispose();
-        if (!ReferenceEquals(_host, _device)) _host.Dispose();
-    }
+    public void Dispose() => _pipeline.Dispose();
 
     /// <summary>The elements behind a full block, on the host.</summary>
     internal Span<float> Extra => _pipeline.Next()[(_rows * _width)..];

@@ -45,6 +45,13 @@ public sealed unsafe class Matrix<T> : IDisposable where T : unmanaged
     /// <summary>A copy in memory that the host can read.</summary>
     public Matrix<T> CopyOnHost() => CopyAt(Device.Host);
 
+    /// <summary>This very matrix where the host can read it, else a copy in its place.</summary>
+    public Matrix<T> MoveToHost()
+    {
+        if (Device.IsHost) return this;
+        using (this) return CopyOnHost();
+    }
+
     /// <summary>A copy in the memory of a device. It travels in blocks of rows, so that any size does.</summary>
     public Matrix<T> CopyAt(ComputeDevice device)
     {
