@@ -8,6 +8,7 @@ public static class BiosupEnvironment
     public const string LibcudaPathName = "BIOSUP_LIBCUDA_PATH";
     public const string NvrtcPathName = "BIOSUP_NVRTC_PATH";
     public const string CublasLtPathName = "BIOSUP_CUBLASLT_PATH";
+    public const string CublasLtName = "BIOSUP_CUBLASLT";
     public const string NvmlPathName = "BIOSUP_NVML_PATH";
     public const string SitePackagesName = "BIOSUP_SITE_PACKAGES";
     public const string CacheFolderName = "BIOSUP_CACHE_DIR";
@@ -31,6 +32,9 @@ public static class BiosupEnvironment
 
     /// <summary>True when a GPU kernel that is not in the cache is an error instead of a compilation.</summary>
     public static bool DisableJit => IsOn(DisableJitName);
+
+    /// <summary>False when the variable says 0: cuBLASLt is not used although it is there.</summary>
+    public static bool UseCublasLt => Environment.GetEnvironmentVariable(CublasLtName) != "0";
 
     /// <summary>True when kernels carry line numbers for profilers.</summary>
     public static bool LineInfo => IsOn(LineInfoName);

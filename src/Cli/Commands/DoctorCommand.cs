@@ -41,6 +41,11 @@ internal static class DoctorCommand
         };
     }
 
+    private static string DescribeCublasLt(string? version) =>
+        version is null ? $"not found: the engine's own products are used (set {BiosupEnvironment.CublasLtPathName} to name it)"
+        : BiosupEnvironment.UseCublasLt ? $"{version}, for products in double precision and bf16 and shallow ones in single precision"
+        : $"{version}, switched off by {BiosupEnvironment.CublasLtName}=0";
+
     private static JsonObject DescribeGpu(CommandContext context)
     {
         CudaReport report = CudaReport.Create();
@@ -50,7 +55,7 @@ internal static class DoctorCommand
             context.Say(string.Create(CultureInfo.InvariantCulture,
                 $"cuda:{device.Ordinal}           {device.Name}, compute capability {device.Capability}, {device.MemoryBytes / 1073741824.0:F0} GiB, {device.Multiprocessors} multiprocessors, {device.Uuid}"));
         context.Say($"NVRTC            {(report.Compiler is { } compiler ? $"{compiler} ({report.CompilerPath ?? "file unknown"})" : FirstLine(report.CompilerProblem!))}");
-        context.Say($"cuBLASLt         {report.CublasLt ?? $"not found: the engine's own products are used (set {BiosupEnvironment.CublasLtPathName} to name it)"}");
+        context.Say($"cuBLASLt         {DescribeCublasLt(report.CublasLt)}");
         context.Say($"kernel cache     {CubinCache.DefaultFolder ?? $"none: set {BiosupEnvironment.CacheFolderName}"}{(BiosupEnvironment.DisableJit ? $"  ({BiosupEnvironment.DisableJitName} is set: nothing is compiled)" : "")}");
         context.Say($"looked for{report.Trace.Print()}");
         return new JsonObject

@@ -14,6 +14,7 @@ public static unsafe partial class Gemm
     {
         if (p.IsEmpty) return;
         GemmConfig config = GemmConfig.For(p.Rows, p.Columns, p.Depth, typeof(T) == typeof(float), precision);
+        if (TryCublasLt(gpu, gpu.CublasLt, p, transposeA, transposeB, config.Form)) return;
         bool wide = (Wide(p.A, Stride(p.RowStrideA, p.DepthStrideA, transposeA)) & Wide(p.B, Stride(p.DepthStrideB, p.ColumnStrideB, transposeB))) != 0;
         Cuda(gpu, p, transposeA, transposeB, wide ? config.OnWarpgroups(gpu.Info.Capability, p.Rows, p.Columns, p.Depth) : config);
     }

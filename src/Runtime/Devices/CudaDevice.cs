@@ -35,6 +35,7 @@ public sealed unsafe class CudaDevice : ComputeDevice
 {
     private readonly CudaContextHandle _context;
     private readonly Lazy<PinnedRing> _staging;
+    private readonly Lazy<CublasLt?> _cublasLt;
     private readonly CpuDevice? _lentHost;
     private readonly Lazy<CpuDevice> _ownHost;
 
@@ -50,6 +51,7 @@ public sealed unsafe class CudaDevice : ComputeDevice
             Pool = new DevicePool(this, options.MemoryCap, options.ReleaseThreshold);
             _staging = new Lazy<PinnedRing>(() => new PinnedRing(this, options.StagingBytes, options.StagingSlots));
             Workspace = new DeviceWorkspace(this);
+            _cublasLt = new Lazy<CublasLt?>(() => Runtime.CublasLt.Find(this));
             Kernels = new KernelLibrary(this, new CubinCache(options.CacheFolder ?? CubinCache.DefaultFolder, options.Warn));
         }
         catch
@@ -92,6 +94,9 @@ public sealed unsafe class CudaDevice : ComputeDevice
     /// <summary>Compiled kernels of this device.</summary>
     public KernelLibrary Kernels { get; }
 
+    /// <summary>NVIDIA's matrix products, or null where the library is not found or switched off.</summary>
+    public CublasLt? CublasLt => _cublasLt.Value;
+
     /// <summary>Page-locked memory through which host arrays travel.</summary>
     internal PinnedRing Staging => _staging.Value;
 
@@ -130,6 +135,7 @@ public sealed unsafe class CudaDevice : ComputeDevice
         if (_context.IsDisposed) return;
         if (_staging.IsValueCreated) _staging.Value.Dispose();
         if (_ownHost.IsValueCreated) _ownHost.Value.Dispose();
+        if (_cublasLt.IsValueCreated) _cublasLt.Value?.Dispose();
         Kernels.Dispose();
         Workspace.Dispose();
         Stream.Dispose();

@@ -4,14 +4,14 @@ namespace BioSup.Runtime;
 public sealed unsafe partial class CudaKernel
 {
     /// <summary>Launches the kernel without arguments.</summary>
-    public void Launch(CudaStream stream, in LaunchShape shape) => LaunchWith(stream, shape, null);
+    public void Launch(CudaStream stream, in LaunchShape shape) => LaunchWith(stream, shape, null, []);
 
     /// <summary>Launches the kernel. The arguments are copied before the call returns.</summary>
     public void Launch<T1>(CudaStream stream, in LaunchShape shape, T1 a1)
         where T1 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -19,7 +19,7 @@ public sealed unsafe partial class CudaKernel
         where T1 : unmanaged where T2 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -27,7 +27,7 @@ public sealed unsafe partial class CudaKernel
         where T1 : unmanaged where T2 : unmanaged where T3 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -35,7 +35,7 @@ public sealed unsafe partial class CudaKernel
         where T1 : unmanaged where T2 : unmanaged where T3 : unmanaged where T4 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -43,7 +43,7 @@ public sealed unsafe partial class CudaKernel
         where T1 : unmanaged where T2 : unmanaged where T3 : unmanaged where T4 : unmanaged where T5 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4, &a5 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4), sizeof(T5) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -51,7 +51,7 @@ public sealed unsafe partial class CudaKernel
         where T1 : unmanaged where T2 : unmanaged where T3 : unmanaged where T4 : unmanaged where T5 : unmanaged where T6 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4, &a5, &a6 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4), sizeof(T5), sizeof(T6) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -60,7 +60,7 @@ public sealed unsafe partial class CudaKernel
         where T7 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4, &a5, &a6, &a7 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4), sizeof(T5), sizeof(T6), sizeof(T7) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -69,7 +69,7 @@ public sealed unsafe partial class CudaKernel
         where T7 : unmanaged where T8 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4), sizeof(T5), sizeof(T6), sizeof(T7), sizeof(T8) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -78,7 +78,7 @@ public sealed unsafe partial class CudaKernel
         where T7 : unmanaged where T8 : unmanaged where T9 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4), sizeof(T5), sizeof(T6), sizeof(T7), sizeof(T8), sizeof(T9) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -87,7 +87,7 @@ public sealed unsafe partial class CudaKernel
         where T7 : unmanaged where T8 : unmanaged where T9 : unmanaged where T10 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9, &a10 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4), sizeof(T5), sizeof(T6), sizeof(T7), sizeof(T8), sizeof(T9), sizeof(T10) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -96,7 +96,7 @@ public sealed unsafe partial class CudaKernel
         where T7 : unmanaged where T8 : unmanaged where T9 : unmanaged where T10 : unmanaged where T11 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9, &a10, &a11 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4), sizeof(T5), sizeof(T6), sizeof(T7), sizeof(T8), sizeof(T9), sizeof(T10), sizeof(T11) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -105,7 +105,7 @@ public sealed unsafe partial class CudaKernel
         where T7 : unmanaged where T8 : unmanaged where T9 : unmanaged where T10 : unmanaged where T11 : unmanaged where T12 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9, &a10, &a11, &a12 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4), sizeof(T5), sizeof(T6), sizeof(T7), sizeof(T8), sizeof(T9), sizeof(T10), sizeof(T11), sizeof(T12) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -115,7 +115,7 @@ public sealed unsafe partial class CudaKernel
         where T13 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9, &a10, &a11, &a12, &a13 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4), sizeof(T5), sizeof(T6), sizeof(T7), sizeof(T8), sizeof(T9), sizeof(T10), sizeof(T11), sizeof(T12), sizeof(T13) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -125,7 +125,7 @@ public sealed unsafe partial class CudaKernel
         where T13 : unmanaged where T14 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9, &a10, &a11, &a12, &a13, &a14 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4), sizeof(T5), sizeof(T6), sizeof(T7), sizeof(T8), sizeof(T9), sizeof(T10), sizeof(T11), sizeof(T12), sizeof(T13), sizeof(T14) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -135,7 +135,7 @@ public sealed unsafe partial class CudaKernel
         where T13 : unmanaged where T14 : unmanaged where T15 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9, &a10, &a11, &a12, &a13, &a14, &a15 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4), sizeof(T5), sizeof(T6), sizeof(T7), sizeof(T8), sizeof(T9), sizeof(T10), sizeof(T11), sizeof(T12), sizeof(T13), sizeof(T14), sizeof(T15) });
     }
 
     /// <inheritdoc cref="Launch{T1}"/>
@@ -145,6 +145,6 @@ public sealed unsafe partial class CudaKernel
         where T13 : unmanaged where T14 : unmanaged where T15 : unmanaged where T16 : unmanaged
     {
         void** arguments = stackalloc void*[] { &a1, &a2, &a3, &a4, &a5, &a6, &a7, &a8, &a9, &a10, &a11, &a12, &a13, &a14, &a15, &a16 };
-        LaunchWith(stream, shape, arguments);
+        LaunchWith(stream, shape, arguments, stackalloc int[] { sizeof(T1), sizeof(T2), sizeof(T3), sizeof(T4), sizeof(T5), sizeof(T6), sizeof(T7), sizeof(T8), sizeof(T9), sizeof(T10), sizeof(T11), sizeof(T12), sizeof(T13), sizeof(T14), sizeof(T15), sizeof(T16) });
     }
 }

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Text;
 using BioSup.Runtime.Interop;
 
@@ -14,6 +15,7 @@ public sealed unsafe partial class CudaKernel
     private readonly ModuleHandle _module;
     private readonly CUfunction _function;
     private int _sharedAllowed;
+    private bool _parametersChecked;
 
     internal CudaKernel(CudaDevice device, ModuleHandle module, string name)
     {
@@ -69,12 +71,13 @@ public sealed unsafe partial class CudaKernel
         return value;
     }
 
-    private void LaunchWith(CudaStream stream, in LaunchShape shape, void** arguments)
+    private void LaunchWith(CudaStream stream, in LaunchShape shape, void** arguments, ReadOnlySpan<int> sizes)
     {
         if (shape.Grid.Count == 0) return; // Nothing to do is no error for an operation on empty arrays; the driver would refuse it.
         if (shape.Block.Count > MaxThreads) throw new ArgumentException($"{Name} may have {MaxThreads} threads in a block, not {shape.Block}.", nameof(shape));
         ObjectDisposedException.ThrowIf(_module.IsDisposed, this);
         Device.Bind();
+        if (!_parametersChecked) CheckParameters(sizes);
         if (shape.SharedBytes > _sharedAllowed) AllowShared(shape.SharedBytes);
         CUresult code = shape.Cluster > 1 ? LaunchClusters(stream.Raw, shape, arguments) : nvcuda.cuLaunchKernel(_function,
             (uint)shape.Grid.X, (uint)shape.Grid.Y, (uint)shape.Grid.Z, (uint)shape.Block.X, (uint)shape.Block.Y, (uint)shape.Block.Z,
@@ -82,6 +85,28 @@ public sealed unsafe partial class CudaKernel
         GC.KeepAlive(stream);
         GC.KeepAlive(_module);
         if (code != CUresult.CUDA_SUCCESS) ThrowLaunch(code, shape);
+    }
+
+    /// <summary>
+    /// The driver reads as many bytes as each parameter has, whatever the launch hands over. Once per kernel the arguments are held against the
+    /// parameters, where the driver tells them (CUDA 12.4 and later).
+    /// </summary>
+    private void CheckParameters(ReadOnlySpan<int> sizes)
+    {
+        List<int> parameters = [];
+        try
+        {
+            nuint offset, bytes;
+            while (nvcuda.cuFuncGetParamInfo(_function, (nuint)parameters.Count, &offset, &bytes) == CUresult.CUDA_SUCCESS) parameters.Add((int)bytes);
+        }
+        catch (EntryPointNotFoundException)
+        {
+            _parametersChecked = true;
+            return;
+        }
+        _parametersChecked = sizes.SequenceEqual(CollectionsMarshal.AsSpan(parameters));
+        if (!_parametersChecked)
+            throw new ArgumentException($"{Name} has parameters of {string.Join(", ", parameters)} bytes and was launched with arguments of {string.Join(", ", sizes.ToArray())}.");
     }
 
     private CUresult LaunchClusters(CUstream stream, in LaunchShape shape, void** arguments)

@@ -72,6 +72,10 @@ internal static unsafe partial class nvcuda
     [LibraryImport(Library)]
     internal static partial CUresult cuModuleGetFunction(CUfunction* function, CUmodule module, byte* name);
 
+    /// <summary>Since CUDA 12.4.</summary>
+    [LibraryImport(Library)]
+    internal static partial CUresult cuFuncGetParamInfo(CUfunction function, nuint index, nuint* offset, nuint* bytes);
+
     [LibraryImport(Library)]
     internal static partial CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute, CUfunction function);
 

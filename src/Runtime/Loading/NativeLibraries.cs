@@ -28,6 +28,13 @@ internal static class NativeLibraries
         }
     }
 
+    /// <summary>Loads a file where the search has found nothing.</summary>
+    internal static void Use(LibraryName library, string path)
+    {
+        lock (s_gate)
+            if (s_handles.GetValueOrDefault(library.Name) == 0) s_handles[library.Name] = NativeLibrary.Load(path);
+    }
+
     // One resolver per assembly is all that the runtime allows, and it must be there before the first call: this room owns every binding.
 #pragma warning disable CA2255
     [ModuleInitializer]

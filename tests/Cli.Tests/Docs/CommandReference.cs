@@ -32,6 +32,7 @@ internal static class CommandReference
             | `BIOSUP_LINEINFO` | `1`: kernels carry line numbers for profilers |
             | `BIOSUP_GPU_MEMORY_LIMIT` | most device memory for this process: bytes, `4096M` or `32G` |
             | `BIOSUP_LIBCUDA_PATH`, `BIOSUP_NVRTC_PATH`, `BIOSUP_CUBLASLT_PATH`, `BIOSUP_NVML_PATH` | file of a library, instead of looking for it |
+            | `BIOSUP_CUBLASLT` | `0`: the engine's own matrix products although cuBLASLt is there |
             | `BIOSUP_SITE_PACKAGES` | Python `site-packages` folder in which NVIDIA's wheels are looked for |
 
             """);

@@ -188,6 +188,25 @@ int max_threads_of(const Function& function) {
 
 } // namespace bs_emu
 
+BS_EXPORT CUresult cuFuncGetParamInfo(CUfunction handle, std::size_t index, std::size_t* offset, std::size_t* bytes) {
+    BS_NEED_CONTEXT();
+    const auto* function = find_function(device, handle);
+    if (!function)
+        return CUDA_ERROR_INVALID_HANDLE;
+    if (!offset || index >= function->kernel->parameter_count)
+        return CUDA_ERROR_INVALID_VALUE;
+    std::size_t at = 0;
+    for (std::size_t i = 0; i <= index; i++) {
+        const auto& parameter = function->kernel->parameters[i];
+        at = (at + parameter.alignment - 1) / parameter.alignment * parameter.alignment;
+        *offset = at;
+        at += parameter.size;
+    }
+    if (bytes)
+        *bytes = function->kernel->parameters[index].size;
+    return CUDA_SUCCESS;
+}
+
 BS_EXPORT CUresult cuFuncGetAttribute(int* value, CUfunction_attribute attribute, CUfunction handle) {
     BS_NEED_CONTEXT();
     const auto* function = find_function(device, handle);

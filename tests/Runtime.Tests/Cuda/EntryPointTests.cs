@@ -12,13 +12,14 @@ public sealed partial class EntryPointTests
     [Theory]
     [InlineData("cu")]
     [InlineData("nvrtc")]
+    [InlineData("cublasLt")]
     public void The_emulator_exports_what_the_engine_binds_and_nothing_else(string library)
     {
         string sources = Path.Combine(RepositoryRoot.Path, "tests", "CudaEmulator", "src");
         Assert.SkipUnless(Directory.Exists(sources), "tests/CudaEmulator is not part of this checkout");
         string[] exported = [.. Directory.EnumerateFiles(sources, "*.cpp").SelectMany(f => Export().Matches(File.ReadAllText(f))).Select(m => m.Groups[1].Value)
-            .Where(n => n.StartsWith(library, StringComparison.Ordinal)).Order(StringComparer.Ordinal)];
-        Assert.Equal(Bound(library == "cu" ? typeof(nvcuda) : typeof(nvrtc)), exported);
+            .Where(n => n.StartsWith(library, StringComparison.Ordinal) && n.StartsWith("cublas", StringComparison.Ordinal) == (library == "cublasLt")).Order(StringComparer.Ordinal)];
+        Assert.Equal(Bound(library switch { "cu" => typeof(nvcuda), "nvrtc" => typeof(nvrtc), _ => typeof(cublasLt) }), exported);
     }
 
     [Fact]

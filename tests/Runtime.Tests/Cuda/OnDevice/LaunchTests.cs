@@ -50,6 +50,18 @@ public sealed class LaunchTests(DeviceFixture fixture)
     }
 
     [Fact]
+    public void Arguments_that_are_not_the_parameters_are_refused_with_both_lists()
+    {
+        CudaDevice device = fixture.Require();
+        using DeviceBuffer<float> x = device.Allocate<float>(4);
+        JitRequest own = TestKernels.Vector with { Defines = "BS_SCALE=5" };
+        CudaKernel kernel = device.Kernels.Get(TestKernels.Sources, own, "bs_add");
+        ArgumentException error = Assert.Throws<ArgumentException>(() => kernel.Launch(device.Stream, LaunchShape.For(4, 32), x.View.Address, x.View.Address, x.View.Address, 4));
+        Assert.Contains("parameters of 8, 8, 8, 8 bytes", error.Message);
+        Assert.Contains("arguments of 8, 8, 8, 4", error.Message);
+    }
+
+    [Fact]
     public void A_launch_allocates_nothing()
     {
         CudaDevice device = fixture.Require();
