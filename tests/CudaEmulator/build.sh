@@ -16,7 +16,7 @@ done
 [[ -n $clang ]] || { echo "build.sh: the emulator needs clang 14 or newer on PATH, or its name in CLANG" >&2; exit 1; }
 
 flags=(-x c++ -std=c++20 -O2 -g -fPIC -fvisibility=hidden -Wall -Wextra -Werror "-DBS_INCLUDE_DIR=\"$here/include\"")
-driver=(fiber block meeting sanitizer launch state errors driver memory stream graph module kernel_launch tensor_map)
+driver=(fiber block meeting sanitizer global_shadow launch state errors driver memory stream graph module kernel_launch tensor_map)
 nvrtc=(nvrtc compiler options kernel_scan process prelude shared_usage)
 cublas=(cublas_lt)
 

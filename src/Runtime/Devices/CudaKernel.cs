@@ -104,7 +104,8 @@ public sealed unsafe partial class CudaKernel
             _parametersChecked = true;
             return;
         }
-        _parametersChecked = sizes.SequenceEqual(CollectionsMarshal.AsSpan(parameters));
+        // A driver that names no parameter at all knows nothing.
+        _parametersChecked = parameters.Count == 0 || sizes.SequenceEqual(CollectionsMarshal.AsSpan(parameters));
         if (!_parametersChecked)
             throw new ArgumentException($"{Name} has parameters of {string.Join(", ", parameters)} bytes and was launched with arguments of {string.Join(", ", sizes.ToArray())}.");
     }

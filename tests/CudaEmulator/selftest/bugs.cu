@@ -130,6 +130,36 @@ extern "C" __global__ void used_after_free(const float* freed, float* output) {
     output[0] = freed[0];
 }
 
+extern "C" __global__ void read_before_written(const float* fresh, float* output) {
+    output[threadIdx.x] = fresh[threadIdx.x];
+}
+
+extern "C" __global__ void blocks_write_the_same(float* output) {
+    output[threadIdx.x] = static_cast<float>(blockIdx.x);
+}
+
+extern "C" __global__ void block_reads_its_neighbour(float* output) {
+    const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
+    output[i] = 1.0f;
+    output[i] += output[(i + blockDim.x) % (gridDim.x * blockDim.x)];
+}
+
+// The last block to end adds up what the others left: in order, by the counter.
+extern "C" __global__ void last_block_adds(float* partial, unsigned* counter, float* output) {
+    __shared__ unsigned ended;
+    if (threadIdx.x == 0) {
+        partial[blockIdx.x] = 1.0f;
+        __threadfence();
+        ended = atomicAdd(counter, 1u);
+        if (ended == gridDim.x - 1) {
+            float sum = 0.0f;
+            for (unsigned b = 0; b < gridDim.x; b++)
+                sum += partial[b];
+            output[0] = sum;
+        }
+    }
+}
+
 extern "C" __global__ void faultless(const float* input, float* output, Row row, int n) {
     __shared__ __align__(16) float tile[128];
     __shared__ int counter;

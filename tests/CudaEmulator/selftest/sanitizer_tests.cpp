@@ -2,6 +2,7 @@
 #include "selftest.h"
 
 #include <cstdio>
+#include <cstdlib>
 
 namespace {
 
@@ -91,6 +92,32 @@ void races() {
           output.address());
 }
 
+void global_memory() {
+    const auto code = CUDA_ERROR_LAUNCH_FAILED;
+    setenv("BIOSUP_EMULATOR_SANITIZE", "1", 1); // buffers made under it are watched
+    Buffer<float> output(128, 1.0f);
+    CUdeviceptr fresh = 0;
+    GOOD(cuMemAlloc_v2(&fresh, 256));
+    GOOD(cuMemsetD8Async(fresh, 0, 160, nullptr)); // the first 40 floats
+    finds("read_before_written", code,
+          {"uninitialised read of 4 bytes", "offset 160 of the buffer", "parameter 'fresh'", "thread (40,0,0)"}, {1},
+          {64}, 0, fresh, output.address());
+    finds("blocks_write_the_same", code, {"race on global memory: writes 4 bytes", "parameter 'output'"}, {2}, {64}, 0,
+          output.address());
+    finds("block_reads_its_neighbour", code, {"race on global memory", "in the same launch"}, {2}, {64}, 0,
+          output.address());
+    unsetenv("BIOSUP_EMULATOR_SANITIZE");
+}
+
+void blocks_that_count_themselves_pass() {
+    setenv("BIOSUP_EMULATOR_SANITIZE", "1", 1);
+    Buffer<float> partial(8, 0.0f), output(1, 0.0f);
+    Buffer<unsigned> counter(1, 0u);
+    GOOD(launch(bug("last_block_adds"), {8}, {32}, 0, nullptr, partial.address(), counter.address(), output.address()));
+    expect(cuCtxSynchronize(), CUDA_SUCCESS, "last_block_adds");
+    unsetenv("BIOSUP_EMULATOR_SANITIZE");
+}
+
 void divergent_barriers() {
     Buffer<float> output(64, 1.0f);
     const auto code = CUDA_ERROR_LAUNCH_FAILED;
@@ -126,6 +153,8 @@ std::vector<Test> sanitizer_tests() {
             {"the sanitizer finds misaligned accesses", misaligned},
             {"the sanitizer finds uninitialised reads", uninitialised},
             {"the sanitizer finds races", races},
+            {"the sanitizer finds races and uninitialised reads of global memory", global_memory},
+            {"the sanitizer passes blocks that count themselves", blocks_that_count_themselves_pass},
             {"the sanitizer finds divergent barriers", divergent_barriers},
             {"the sanitizer passes what is right", faultless_kernels_pass}};
 }

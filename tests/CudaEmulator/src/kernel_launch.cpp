@@ -43,6 +43,8 @@ CUresult run(const Plan& plan) {
         auto& device = Device::get();
         const std::lock_guard guard(device.lock);
         launch.allocations = device.live_ranges();
+        static unsigned launches = 0;
+        launch.number = ++launches;
     }
     bs_emu::run_launch(launch);
     if (launch.failed)

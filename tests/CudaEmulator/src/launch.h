@@ -3,6 +3,7 @@
 
 #include "../include/bs_emulator_abi.h"
 #include "cuda_abi.h"
+#include "global_shadow.h"
 
 #include <atomic>
 #include <memory>
@@ -33,6 +34,7 @@ struct AddressRange {
     char *begin, *end;
     unsigned number; // of the allocation, counted from 1
     const char* made_by;
+    GlobalShadow* shadow; // of device memory under the sanitizer, else null
 };
 
 struct Launch {
@@ -43,6 +45,7 @@ struct Launch {
     std::vector<char> parameters; // the arguments, one after the other, each aligned
     std::vector<void*> arguments;
     bool sanitize = false;
+    unsigned number = 0;                   // of the launch
     std::vector<AddressRange> allocations; // sorted, only filled when sanitizing
 
     std::atomic<unsigned long long> next_cluster{0};

@@ -239,6 +239,7 @@ BS_EXPORT CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, std::s
         return CUDA_SUCCESS;
     if (!from || !on_device(device, to, bytes))
         return CUDA_ERROR_INVALID_VALUE;
+    device.mark_written(pointer(to), bytes);
     const auto* source = static_cast<const char*>(from);
     if (!stream->capture && !on_device(device, reinterpret_cast<CUdeviceptr>(from), bytes)) {
         auto staged = std::make_shared<std::vector<char>>(source, source + bytes);
@@ -288,6 +289,7 @@ BS_EXPORT CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, std::s
         return CUDA_SUCCESS;
     if (!on_device(device, to, bytes) || !on_device(device, from, bytes))
         return CUDA_ERROR_INVALID_VALUE;
+    device.mark_written(pointer(to), bytes);
     return device.enqueue(stream, NodeKind::Copy, [to, from, bytes] {
         std::memmove(pointer(to), pointer(from), bytes);
         return CUDA_SUCCESS;
@@ -303,6 +305,7 @@ BS_EXPORT CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, std::siz
         return CUDA_SUCCESS;
     if (!on_device(device, to, count))
         return CUDA_ERROR_INVALID_VALUE;
+    device.mark_written(pointer(to), count);
     return device.enqueue(stream, NodeKind::Fill, [to, value, count] {
         std::memset(pointer(to), value, count);
         return CUDA_SUCCESS;
@@ -318,6 +321,7 @@ BS_EXPORT CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, std::size_t 
         return CUDA_SUCCESS;
     if (to % 4 != 0 || count > SIZE_MAX / 4 || !on_device(device, to, count * 4))
         return CUDA_ERROR_INVALID_VALUE;
+    device.mark_written(pointer(to), count * 4);
     return device.enqueue(stream, NodeKind::Fill, [to, value, count] {
         std::fill_n(reinterpret_cast<unsigned*>(to), count, value);
         return CUDA_SUCCESS;

@@ -20,6 +20,7 @@ void Sanitizer::begin_block(Launch& launch, BlockRunner& runner, char* static_be
     _time = 1;
     _last = nullptr;
     _uninitialised.clear();
+    _synchronises = false;
     _cells.assign(static_size + dynamic_size, Cell{});
     _acquired.assign(threads, 1);
     _warp_acquired.assign(threads, 1);
@@ -117,6 +118,8 @@ void Sanitizer::check(const Thread* thread, const char* address, size bytes, Acc
                           static_cast<const void*>(address), describe(address).c_str());
             _runner->fail(CUDA_ERROR_MISALIGNED_ADDRESS, text);
         }
+        if (_last->shadow)
+            check_global(thread, *_last, address, bytes, access);
         return;
     }
     if (_runner->is_private(address) ||
@@ -129,6 +132,50 @@ void Sanitizer::check(const Thread* thread, const char* address, size bytes, Acc
                                             : "atomic operation",
                   bytes, static_cast<const void*>(address), describe(address).c_str());
     _runner->fail(CUDA_ERROR_ILLEGAL_ADDRESS, text);
+}
+
+// Blocks of a launch are in no order: a word that one wrote no other may touch, unless atomics told it when.
+void Sanitizer::check_global(const Thread* thread, const AddressRange& range, const char* address, size bytes,
+                             Access access) {
+    auto& shadow = *range.shadow;
+    const auto offset = static_cast<size>(address - range.begin);
+    if (access == Access::Atomic)
+        _synchronises = true;
+    if (offset % 4 != 0 || bytes % 4 != 0)
+        return;
+    const auto& grid = thread->grid_dim;
+    const auto& block = thread->block;
+    const auto number =
+        1 + block.x +
+        static_cast<unsigned long long>(grid.x) * (block.y + static_cast<unsigned long long>(grid.y) * block.z);
+    for (size word = offset / 4; word < (offset + bytes) / 4; word++) {
+        if (access != Access::Write && !shadow.was_written(word)) {
+            char text[500];
+            std::snprintf(text, sizeof text, "uninitialised read of %zu bytes at %p, %s", bytes,
+                          static_cast<const void*>(address), describe(address).c_str());
+            _runner->fail(CUDA_ERROR_LAUNCH_FAILED, text);
+        }
+        if (access != Access::Read)
+            shadow.write(word);
+        if (access == Access::Atomic || number > GlobalShadow::kMostBlocks)
+            continue;
+        const auto other = shadow.note(word, _launch->number, static_cast<unsigned>(number), access == Access::Write);
+        if (other == 0 || _synchronises)
+            continue;
+        const auto linear = other - 1;
+        char text[600];
+        if (other > GlobalShadow::kMostBlocks)
+            std::snprintf(text, sizeof text,
+                          "race on global memory: writes %zu bytes at %p, %s, that other blocks read", bytes,
+                          static_cast<const void*>(address), describe(address).c_str());
+        else
+            std::snprintf(text, sizeof text,
+                          "race on global memory: %s %zu bytes at %p, %s, that block (%u,%u,%u) %s in the same launch",
+                          access == Access::Read ? "reads" : "writes", bytes, static_cast<const void*>(address),
+                          describe(address).c_str(), linear % grid.x, linear / grid.x % grid.y,
+                          linear / (grid.x * grid.y), access == Access::Read ? "wrote" : "wrote or read");
+        _runner->fail(CUDA_ERROR_LAUNCH_FAILED, text);
+    }
 }
 
 bool Sanitizer::ordered(unsigned time, unsigned by, const Thread* thread) const {

@@ -34,6 +34,7 @@ class Sanitizer {
         unsigned short writer, reader, other_reader;
         bool initialised, atomic;
     };
+    void check_global(const Thread* thread, const AddressRange& range, const char* address, size bytes, Access access);
     void check_shared(const Thread* thread, unsigned offset, const char* address, size bytes, Access access);
     bool ordered(unsigned time, unsigned by, const Thread* thread) const;
     const AddressRange* find(const char* address) const;
@@ -42,6 +43,8 @@ class Sanitizer {
 
     std::string _uninitialised; // a read that was either too early (a race) or of what nobody writes
     bool _active = false;
+    bool _synchronises =
+        false; // this block has used atomics on global memory: others may have told it that they are done
     Launch* _launch = nullptr;
     BlockRunner* _runner = nullptr;
     char *_static_begin = nullptr, *_dynamic_begin = nullptr;

@@ -188,7 +188,9 @@ char* Device::allocate(size bytes, const char* made_by, bool pooled) {
     if (bytes <= kPoisonLimit)
         std::memset(address, 0xFF, bytes); // NaN and -1: nothing may rely on fresh memory being zero
     used += rounded;
-    allocations[address] = {bytes, ++allocation_count, made_by, pooled, false};
+    allocations[address] = {bytes,   ++allocation_count,
+                            made_by, pooled,
+                            false,   GlobalShadow::wanted() ? std::make_unique<GlobalShadow>(bytes) : nullptr};
     if (pooled) {
         pool_used += rounded;
         pool_used_high = std::max(pool_used_high, pool_used);
@@ -233,11 +235,21 @@ bool Device::is_pinned(const char* address, size bytes) const {
 std::vector<AddressRange> Device::live_ranges() const {
     std::vector<AddressRange> ranges;
     for (const auto& [begin, allocation] : allocations)
-        ranges.push_back({begin, begin + allocation.bytes, allocation.number, allocation.made_by});
+        ranges.push_back(
+            {begin, begin + allocation.bytes, allocation.number, allocation.made_by, allocation.shadow.get()});
     for (const auto& [begin, length] : pinned)
-        ranges.push_back({begin, begin + length, 0, "pinned host memory"});
+        ranges.push_back({begin, begin + length, 0, "pinned host memory", nullptr});
     std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) { return a.begin < b.begin; });
     return ranges;
+}
+
+void Device::mark_written(char* address, size bytes) {
+    auto after = allocations.upper_bound(address);
+    if (after == allocations.begin())
+        return;
+    auto& [begin, allocation] = *--after;
+    if (allocation.shadow)
+        allocation.shadow->write_from_outside(static_cast<size>(address - begin), bytes);
 }
 
 // On standard error, in the file named by BIOSUP_EMULATOR_REPORT, and behind cuGetErrorString's sentence for the code.

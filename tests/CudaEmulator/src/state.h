@@ -49,6 +49,7 @@ struct Allocation {
     unsigned number;
     const char* made_by;
     bool pooled, freeing;
+    std::unique_ptr<GlobalShadow> shadow; // for the sanitizer, else null
 };
 
 } // namespace bs_emu
@@ -131,6 +132,7 @@ class Device {
     const Allocation* allocation_of(const char* address, size bytes) const;
     bool is_pinned(const char* address, size bytes) const;
     std::vector<AddressRange> live_ranges() const;
+    void mark_written(char* address, size bytes); // by a copy or a fill
     void report(CUresult code, const std::string& text);
 
   private:
