@@ -167,7 +167,7 @@ struct PairSums {
 
     static __device__ __forceinline__ int row(int r) { return static_cast<int>(threadIdx.x) / 16 * 4 + r; }
     static __device__ __forceinline__ int column(int c) { return static_cast<int>(threadIdx.x) % 16 * 4 + c; }
-    __device__ __forceinline__ Element at(int r, int c) const { return total[r][c]; }
+    __device__ __forceinline__ Element& at(int r, int c) { return total[r][c]; }
 };
 #else
 struct PairSums {
@@ -180,13 +180,74 @@ struct PairSums {
     static __device__ __forceinline__ int column(int c) {
         return first_column() + c / 2 * 8 + lane_rank() % 4 * 2 + c % 2;
     }
-    __device__ __forceinline__ float at(int r, int c) const { return total[r / 2][c / 2][r % 2 * 2 + c % 2]; }
+    __device__ __forceinline__ float& at(int r, int c) { return total[r / 2][c / 2][r % 2 * 2 + c % 2]; }
 };
 #endif
 
-// Raw values to distances, in shared memory. Pairs that cancelled are few: they are collected in a mask and computed
-// one by one.
-__device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int column0, const PairSums& sums,
+// Pairs of a thread that are computed one by one. Where a thread of the block has more, all of the square are computed
+// from differences together, with the same bits: rows of one cluster, or far from zero, cancel with most others.
+constexpr int kPairFewCancelled = 4;
+
+// The thread's wanted pairs from differences, with the rows in shared memory; pairs are numbered row by row.
+__device__ __forceinline__ void pair_sum_differences(PairSums& sums, unsigned long long wanted, const PairProblem& p,
+                                                     int row0, int column0, PairShared& shared) {
+    constexpr int columns = PairSums::columns, step = 4; // rows of the thread at a time, so that the sums fit registers
+#pragma unroll
+    for (int first = 0; first < PairSums::rows; first += step) {
+        Element total[step][columns] = {}, chunk[step][columns] = {};
+        for (int start = 0; start < p.depth;) {
+            Element next_x[kPairFetch], next_y[kPairFetch];
+            pair_fetch(next_x, p.x, p.x_stride, row0, p.x_rows, p.depth, start);
+            pair_fetch(next_y, p.y, p.y_stride, column0, p.y_rows, p.depth, start);
+            __syncthreads();
+            pair_put(shared.slabs.x, next_x);
+            pair_put(shared.slabs.y, next_y);
+            __syncthreads();
+#pragma unroll 2
+            for (int k = 0; k < kPairSlab; k++) {
+                Element x[step], y[columns];
+#pragma unroll
+                for (int r = 0; r < step; r++)
+                    x[r] = shared.slabs.x[k][PairSums::row(first + r)];
+#pragma unroll
+                for (int c = 0; c < columns; c++)
+                    y[c] = shared.slabs.y[k][PairSums::column(c)];
+#pragma unroll
+                for (int r = 0; r < step; r++) {
+#pragma unroll
+                    for (int c = 0; c < columns; c++) {
+                        const Element difference = x[r] - y[c];
+                        chunk[r][c] = fma(difference, difference, chunk[r][c]);
+                    }
+                }
+            }
+            start += kPairSlab;
+            if (start % kPairChunk != 0 && start < p.depth)
+                continue;
+#pragma unroll
+            for (int r = 0; r < step; r++) {
+#pragma unroll
+                for (int c = 0; c < columns; c++) {
+                    total[r][c] += chunk[r][c];
+                    chunk[r][c] = Element(0);
+                }
+            }
+        }
+#pragma unroll
+        for (int r = 0; r < step; r++) {
+#pragma unroll
+            for (int c = 0; c < columns; c++) {
+                if (wanted >> (columns * (first + r) + c) & 1)
+                    sums.at(first + r, c) = total[r][c];
+            }
+        }
+    }
+    __syncthreads();
+}
+
+// Raw values to distances, in shared memory. Pairs that cancelled are mostly few: they are collected in a mask and
+// computed one by one.
+__device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int column0, PairSums& sums,
                                             PairShared& shared) {
     constexpr int rows = PairSums::rows, columns = PairSums::columns;
     Element x_norm[rows] = {}, y_norm[columns] = {};
@@ -203,19 +264,33 @@ __device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int 
         }
     }
     unsigned long long cancelled = 0;
+    if (kPairExpanded) {
+#pragma unroll
+        for (int r = 0; r < rows; r++) {
+#pragma unroll
+            for (int c = 0; c < columns; c++) {
+                const int i = row0 + PairSums::row(r), j = column0 + PairSums::column(c);
+                const Element norms = x_norm[r] + y_norm[c];
+                Element& raw = sums.at(r, c);
+                raw = fma(Element(-2), raw, norms);
+                // One of two rows without a direction, and a row itself, have their distances already.
+                const bool open = !(kPairUnit && (x_norm[r] == Element(0) || y_norm[c] == Element(0))) &&
+                                  !(p.self && i == j) && i < p.x_rows && j < p.y_rows;
+                if (!(raw > kPairCancellation * norms) && open)
+                    cancelled |= 1ull << (columns * r + c);
+            }
+        }
+        if (__syncthreads_or(__popcll(cancelled) > kPairFewCancelled)) {
+            pair_sum_differences(sums, cancelled, p, row0, column0, shared);
+            cancelled = 0;
+        }
+    }
 #pragma unroll
     for (int r = 0; r < rows; r++) {
 #pragma unroll
         for (int c = 0; c < columns; c++) {
             const int i = row0 + PairSums::row(r), j = column0 + PairSums::column(c);
-            Element raw = sums.at(r, c);
-            if (kPairExpanded) {
-                const Element norms = x_norm[r] + y_norm[c];
-                raw = fma(Element(-2), raw, norms);
-                if (!(raw > kPairCancellation * norms) && i < p.x_rows && j < p.y_rows)
-                    cancelled |= 1ull << (columns * r + c);
-            }
-            Element distance = pair_value(raw, p.depth);
+            Element distance = pair_value(sums.at(r, c), p.depth);
             if (kPairUnit && (x_norm[r] == Element(0) || y_norm[c] == Element(0)))
                 distance = Element(1);
             if (p.self && i == j)
@@ -223,17 +298,11 @@ __device__ __forceinline__ void pair_finish(const PairProblem& p, int row0, int 
             shared.distances[PairSums::row(r) * kStagePitch + PairSums::column(c)] = distance;
         }
     }
-    if (!kPairExpanded)
-        return;
     while (cancelled != 0) {
         const int bit = __ffsll(static_cast<long long>(cancelled)) - 1;
         const int r = PairSums::row(bit / columns), c = PairSums::column(bit % columns);
         cancelled &= cancelled - 1;
         const long long i = row0 + r, j = column0 + c;
-        if (p.self && i == j)
-            continue;
-        if (kPairUnit && (p.x_norms[i] == Element(0) || p.y_norms[j] == Element(0)))
-            continue;
         shared.distances[r * kStagePitch + c] =
             pair_value(pair_squared_distance(p.x + i * p.x_stride, p.y + j * p.y_stride, p.depth), p.depth);
     }

@@ -119,6 +119,30 @@ public sealed class PairwiseDistanceCudaTests(CudaDeviceFixture fixture) : IDisp
             }
     }
 
+    /// <summary>Far from zero every pair cancels, and a square of them is computed from differences.</summary>
+    [Theory]
+    [InlineData(GemmPrecision.Single)]
+    [InlineData(GemmPrecision.TensorFloat3)]
+    [InlineData(GemmPrecision.BFloat16)]
+    public void Pairs_that_cancel_have_the_bits_of_the_direct_form(GemmPrecision precision)
+    {
+        CudaDevice device = fixture.Require();
+        const int n = 133, m = 70;
+        foreach (int d in new[] { 5, 63 })
+        {
+            using Matrix<float> x = DistanceData.Normal<float>(_host, n, d, 1, 40), y = DistanceData.Normal<float>(_host, m, d, 2, 40), onX = x.To(device), onY = y.To(device);
+            float[] direct = Compute(device, DistanceMetric.Euclidean, DistanceForm.Direct, x, y);
+            PairConfig config = PairConfig.For<float>(DistanceMetric.Euclidean, DistanceForm.Expanded, precision, d);
+            using CudaPairOperand<float> left = new(device, onX.View, DistanceMetric.Euclidean, config), right = new(device, onY.View, DistanceMetric.Euclidean, config);
+            foreach (int tile in precision == GemmPrecision.Single ? new[] { 64 } : [64, 128])
+            {
+                using Matrix<float> found = device.AllocateMatrix<float>(n, m);
+                PairwiseDistance.Launch(device, config with { Tile = tile }, PairArguments.Of(left, right, n, m, d, self: false), found.View.Address, m, DevicePointer.Null, 0);
+                Assert.Equal(direct, found.ToHost());
+            }
+        }
+    }
+
     [Fact]
     public void The_square_does_not_change_the_result()
     {
