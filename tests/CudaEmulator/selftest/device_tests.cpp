@@ -211,6 +211,17 @@ void arithmetic_is_cudas() {
     CHECK(v[4] == 3.14159274f && v[5] == 1);
 }
 
+void rounded_products_are_not_fused() {
+    const float x = 1.0f + 0x1p-12f;
+    Buffer<float> in(std::vector<float>{x, x, -1.0f}), out(2);
+    GOOD(launch(kernel("rounded"), {}, {}, 0, nullptr, in.address(), out.address()));
+    const auto v = out.read();
+    CHECK(v[0] == 0x1p-11f);
+#if defined(__x86_64__)
+    CHECK(v[1] == (__builtin_cpu_supports("fma") ? 0x1p-11f + 0x1p-24f : 0x1p-11f));
+#endif
+}
+
 } // namespace
 
 std::vector<Test> device_tests() {
@@ -229,5 +240,6 @@ std::vector<Test> device_tests() {
             {"clusters share memory", clusters_share_memory},
             {"a thread's copies end at its waits", own_copies_end_at_waits},
             {"threads may leave early", threads_may_leave},
-            {"arithmetic is CUDA's", arithmetic_is_cudas}};
+            {"arithmetic is CUDA's", arithmetic_is_cudas},
+            {"rounded products are not fused", rounded_products_are_not_fused}};
 }

@@ -225,3 +225,9 @@ extern "C" __global__ void arithmetic(float* out) {
     out[4] = __uint_as_float(0x40490FDBu);
     out[5] = static_cast<float>(__byte_perm(0x33221100u, 0x77665544u, 0x7410u) == 0x77441100u);
 }
+
+// A product that is rounded before it is added to, and one that need not be.
+extern "C" __global__ void rounded(const float* in, float* out) {
+    out[0] = __fmul_rn(in[0], in[1]) + in[2];
+    out[1] = in[0] * in[1] + in[2];
+}

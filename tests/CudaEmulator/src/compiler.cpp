@@ -109,7 +109,7 @@ std::vector<std::string> code_options(const Options& options) {
                                     "-fno-stack-protector",
                                     "-fno-threadsafe-statics",
                                     "-fwrapv",
-                                    options.fused ? "-ffp-contract=fast" : "-ffp-contract=off",
+                                    options.fused ? "-ffp-contract=fast-honor-pragmas" : "-ffp-contract=off",
                                     "-Wno-unknown-attributes",
                                     "-Wno-unused-command-line-argument"};
 #if defined(__x86_64__)
