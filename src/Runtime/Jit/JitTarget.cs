@@ -25,14 +25,15 @@ public readonly record struct JitTarget
 
     /// <summary>
     /// Best target for a device: its own architecture, with the instructions of that architecture alone from 9.0 on (wgmma needs the "a");
-    /// else an older one of the same major version, whose machine code it runs; else PTX of the newest that the compiler knows.
+    /// else an older one of the same major version, whose machine code it runs unless that is one of the modules with a processor of their own
+    /// (8.7, 10.1); else PTX of the newest that the compiler knows.
     /// </summary>
     /// <exception cref="DeviceException">The compiler knows nothing that the device can run.</exception>
     public static JitTarget For(ComputeCapability capability, IReadOnlyList<int> supported, CudaVersion nvrtc)
     {
         int own = capability.Number;
         if (supported.Contains(own)) return new JitTarget(own >= 90 ? $"sm_{own}a" : $"sm_{own}");
-        int relative = supported.Where(a => a / 10 == capability.Major && a < own).DefaultIfEmpty(0).Max();
+        int relative = supported.Where(a => a / 10 == capability.Major && a < own && a is not (87 or 101)).DefaultIfEmpty(0).Max();
         if (relative > 0) return new JitTarget($"sm_{relative}");
         int older = supported.Where(a => a >= CudaDeviceInfo.Oldest.Number && a < own).DefaultIfEmpty(0).Max();
         return older > 0 ? Virtual(older) : throw new DeviceException(CudaSentences.ArchitectureUnsupported(capability, nvrtc));

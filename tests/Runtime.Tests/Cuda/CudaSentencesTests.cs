@@ -4,6 +4,13 @@ namespace BioSup.Runtime.Tests.Cuda;
 
 public sealed class CudaSentencesTests
 {
+    [Theory]
+    [InlineData(10, 3, "sm_100")]
+    [InlineData(12, 1, "sm_120")]
+    [InlineData(10, 1, "sm_101a")]
+    public void Machine_code_of_modules_is_for_them_alone(int major, int minor, string expected) =>
+        Assert.Equal(expected, JitTarget.For(new ComputeCapability(major, minor), [80, 86, 87, 89, 90, 100, 101, 120], new CudaVersion(12, 8)).Name);
+
     [Fact]
     public void A_compiler_newer_than_the_driver_is_refused_by_major_version_alone()
     {
