@@ -47,22 +47,6 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    bs_matrix_divide(bs::Element* x, long long stride, int columns, double divisor) {
-    const long long i = blockIdx.x;
-    for (int j = static_cast<int>(threadIdx.x); j < columns; j += static_cast<int>(blockDim.x))
-        x[i * stride + j] = static_cast<bs::Element>(static_cast<double>(x[i * stride + j]) / divisor);
-}
-
-// Each row by its own divisor.
-extern "C" __global__ void __launch_bounds__(256)
-    bs_matrix_divide_rows(bs::Element* x, long long stride, int columns, const double* divisors) {
-    const long long i = blockIdx.x;
-    const double divisor = divisors[i];
-    for (int j = static_cast<int>(threadIdx.x); j < columns; j += static_cast<int>(blockDim.x))
-        x[i * stride + j] = static_cast<bs::Element>(static_cast<double>(x[i * stride + j]) / divisor);
-}
-
-extern "C" __global__ void __launch_bounds__(256)
     bs_matrix_replace_infinite(bs::Element* x, long long stride, int columns, double value) {
     const long long i = blockIdx.x;
     for (int j = static_cast<int>(threadIdx.x); j < columns; j += static_cast<int>(blockDim.x))
@@ -76,18 +60,4 @@ extern "C" __global__ void __launch_bounds__(256)
     const long long i = blockIdx.x;
     for (int j = static_cast<int>(threadIdx.x); j < columns; j += static_cast<int>(blockDim.x))
         x[i * stride + j] = static_cast<bs::Element>(p[i] * q[j]);
-}
-
-// Elements from and to the other type.
-extern "C" __global__ void __launch_bounds__(256)
-    bs_matrix_to_single(const bs::Element* from, long long from_stride, float* to, long long to_stride, int columns) {
-    const long long i = blockIdx.x;
-    for (int j = static_cast<int>(threadIdx.x); j < columns; j += static_cast<int>(blockDim.x))
-        to[i * to_stride + j] = static_cast<float>(from[i * from_stride + j]);
-}
-extern "C" __global__ void __launch_bounds__(256)
-    bs_matrix_to_double(const bs::Element* from, long long from_stride, double* to, long long to_stride, int columns) {
-    const long long i = blockIdx.x;
-    for (int j = static_cast<int>(threadIdx.x); j < columns; j += static_cast<int>(blockDim.x))
-        to[i * to_stride + j] = static_cast<double>(from[i * from_stride + j]);
 }

@@ -77,7 +77,7 @@ public static class DomainCosts
     {
         Matrix<double> cost = points.Device.AllocateMatrix<double>(points.Rows, points.Rows);
         PairwiseDistance.ComputeSelf(DistanceMetric.SquaredEuclidean, points.View, cost.View, DistanceForm.Direct);
-        if (divisor != 1) MatrixElements.Divide(cost.View, divisor);
+        if (divisor != 1) Elementwise.Divide(cost.View, divisor, cost.View);
         return cost;
     }
 
@@ -142,7 +142,7 @@ public static class DomainCosts
         };
         RequirePositive(divisor, scale, name);
         if (scale == CostScale.None) return 1;
-        MatrixElements.Divide(cost.View, divisor);
+        Elementwise.Divide(cost.View, divisor, cost.View);
         return divisor;
     }
 

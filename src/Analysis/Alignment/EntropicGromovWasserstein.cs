@@ -42,7 +42,7 @@ public static class EntropicGromovWasserstein
             using GromovIteration<double> iteration = new(new GromovIterationInput<double>(c1, c2), options, fused, initial, p, q);
             return iteration.Run(progress ?? SilentProgress.Instance, cancellation);
         }
-        using Matrix<float> single1 = MatrixElements.Convert<double, float>(c1.View), single2 = MatrixElements.Convert<double, float>(c2.View);
+        using Matrix<float> single1 = Elementwise.Converted<double, float>(c1.View), single2 = Elementwise.Converted<double, float>(c2.View);
         return SolveSingle(new GromovIterationInput<float>(single1, single2), options, fused, initial, p, q, progress, cancellation);
     }
 
@@ -73,8 +73,8 @@ public static class EntropicGromovWasserstein
     private static GromovResult SolveSingle(GromovIterationInput<float> input, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, double[] p, double[] q,
         IProgressReporter? progress, CancellationToken cancellation)
     {
-        using Matrix<float>? singleFused = fused is null ? null : MatrixElements.Convert<double, float>(fused.View);
-        using Matrix<float>? singleInitial = initial is null ? null : MatrixElements.Convert<double, float>(initial.View);
+        using Matrix<float>? singleFused = fused is null ? null : Elementwise.Converted<double, float>(fused.View);
+        using Matrix<float>? singleInitial = initial is null ? null : Elementwise.Converted<double, float>(initial.View);
         using GromovIteration<float> iteration = new(input, options, singleFused, singleInitial, p, q);
         return iteration.Run(progress ?? SilentProgress.Instance, cancellation);
     }

@@ -165,7 +165,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
         GromovProduct.Multiply(_operands, _coupling.View, _product.View);
         double loss = GromovProduct.Objective(_operands, _product.View, _coupling.View);
         double between = _fused is null ? 0 : GromovProduct.InnerProduct(_fused.View, _coupling.View);
-        Matrix<double> coupling = MatrixElements.Convert<T, double>(_coupling.View).MoveToHost();
+        Matrix<double> coupling = Elementwise.Converted<T, double>(_coupling.View).MoveToHost();
         CouplingSums sums = CouplingSums.Of(coupling, between, _masses.P, _masses.Q);
         double total = _options.Alpha * loss + (1 - _options.Alpha) * sums.Between;
         double potEpsilon = _options.Convention == EpsilonConvention.Pot ? _options.Epsilon : 2 * _options.Epsilon;
@@ -194,7 +194,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
 
     private GromovOperands<float> PrepareSingle(Matrix<T> c1, Matrix<T> c2)
     {
-        using Matrix<float> first = MatrixElements.Convert<T, float>(c1.View), second = MatrixElements.Convert<T, float>(c2.View);
+        using Matrix<float> first = Elementwise.Converted<T, float>(c1.View), second = Elementwise.Converted<T, float>(c2.View);
         return GromovProduct.Prepare(_options.Loss, first.View, second.View, _p.View, _q.View);
     }
 

@@ -21,7 +21,7 @@ public static unsafe class BarycentricProjection
         Check(coupling, y.Rows, y.Columns, projected);
         using DeviceBuffer<double> mass = Masses(coupling);
         Multiply(coupling, y, projected);
-        MatrixElements.DivideRows(projected, mass.View);
+        Elementwise.DivideRows(projected, mass.View, projected);
     }
 
     /// <summary>
@@ -60,7 +60,7 @@ public static unsafe class BarycentricProjection
             MatrixView<T> target = new(block.Buffer.Pointer, coupling.Rows, count, count, device);
             Multiply(coupling, new MatrixView<T>(tile.Pointer, coupling.Columns, count, count, device), target);
             tiles.Release();
-            MatrixElements.DivideRows(target, mass.View);
+            Elementwise.DivideRows(target, mass.View, target);
             waiting = first;
         }
         Fetch(block, y.Columns - waiting, result, projected, waiting);

@@ -15,6 +15,17 @@ public static unsafe partial class Elementwise
     public static void Copy<TIn, TOut>(MatrixView<TIn> x, MatrixView<TOut> y) where TIn : unmanaged, INumberBase<TIn> where TOut : unmanaged, INumberBase<TOut> =>
         Map<CopyElement, TIn, TOut>(x, y, default, default, default, 0);
 
+    /// <summary>A copy in single or double precision on the same device.</summary>
+    public static Matrix<TOut> Converted<TIn, TOut>(MatrixView<TIn> x) where TIn : unmanaged, INumberBase<TIn> where TOut : unmanaged, INumberBase<TOut>
+    {
+        Matrix<TOut> y = x.Device.AllocateMatrix<TOut>(x.Rows, x.Columns);
+        Copy(x, y.View);
+        return y;
+    }
+
+    /// <summary>y = x / divisor; 0 where the divisor is 0.</summary>
+    public static void Divide<T>(MatrixView<T> x, double divisor, MatrixView<T> y) where T : unmanaged, INumberBase<T> => Map<DivideElement, T, T>(x, y, default, default, default, divisor);
+
     /// <summary>y = x².</summary>
     public static void Square<T>(MatrixView<T> x, MatrixView<T> y) where T : unmanaged, INumberBase<T> => Map<SquareElement, T, T>(x, y, default, default, default, 0);
 

@@ -13,7 +13,7 @@ public readonly record struct MatrixSummary(double Sum, double Largest, double S
     public double LargestMagnitude => Math.Max(Math.Abs(Largest), Math.Abs(Smallest));
 }
 
-/// <summary>Element-wise passes over matrices in single and double precision. Arithmetic is in double precision and rounded once.</summary>
+/// <summary>What is in a matrix, and matrices without values that are not finite. Elements are single or double precision, arithmetic is double and rounded once.</summary>
 public static unsafe partial class MatrixElements
 {
     /// <summary>Reads the matrix once and says what is in it.</summary>
@@ -34,26 +34,15 @@ public static unsafe partial class MatrixElements
         return all;
     }
 
-    /// <summary>x = x / divisor.</summary>
-    public static void Divide<T>(MatrixView<T> x, double divisor) where T : unmanaged, IFloatingPointIeee754<T>
-    {
-        if (x.Device is CudaDevice gpu) CudaEntry<T>(gpu, "bs_matrix_divide").Launch(gpu.Stream, Shape(x.Rows, x.Columns), x.Address, x.Stride, x.Columns, divisor);
-        else RunOnCpu(x, Pass.Divide, divisor, default);
-    }
-
-    /// <summary>Row i divided by divisors[i].</summary>
-    public static void DivideRows<T>(MatrixView<T> x, DeviceSpan<double> divisors) where T : unmanaged, IFloatingPointIeee754<T>
-    {
-        if (divisors.Length != x.Rows) throw new ArgumentException($"{x.Rows} rows need as many divisors, not {divisors.Length}.", nameof(divisors));
-        if (x.Device is CudaDevice gpu) CudaEntry<T>(gpu, "bs_matrix_divide_rows").Launch(gpu.Stream, Shape(x.Rows, x.Columns), x.Address, x.Stride, x.Columns, divisors.Address);
-        else RunOnCpu(x, Pass.DivideRows, 0, divisors);
-    }
-
     /// <summary>Elements that are infinite or NaN become the value.</summary>
     public static void ReplaceNotFinite<T>(MatrixView<T> x, double value) where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (x.Device is CudaDevice gpu) CudaEntry<T>(gpu, "bs_matrix_replace_infinite").Launch(gpu.Stream, Shape(x.Rows, x.Columns), x.Address, x.Stride, x.Columns, value);
-        else RunOnCpu(x, Pass.ReplaceNotFinite, value, default);
+        else
+        {
+            ReplaceJob<T> job = new() { X = x.Pointer, Stride = x.Stride, Columns = x.Columns, Value = T.CreateTruncating(value) };
+            Cpu(x.Device).Pool.Run(x.Rows, ref job);
+        }
     }
 
     /// <summary>x_ij = p_i q_j.</summary>
@@ -69,20 +58,5 @@ public static unsafe partial class MatrixElements
         Cpu(x.Device).Pool.Run(x.Rows, ref job);
     }
 
-    /// <summary>A copy in single or double precision on the same device, rounded to nearest where it is narrower.</summary>
-    public static Matrix<TTo> Convert<TFrom, TTo>(MatrixView<TFrom> from) where TFrom : unmanaged, IFloatingPointIeee754<TFrom> where TTo : unmanaged, IFloatingPointIeee754<TTo>
-    {
-        Matrix<TTo> to = from.Device.AllocateMatrix<TTo>(from.Rows, from.Columns);
-        if (from.Device is CudaDevice gpu)
-        {
-            CudaEntry<TFrom>(gpu, typeof(TTo) == typeof(float) ? "bs_matrix_to_single" : "bs_matrix_to_double").Launch(gpu.Stream, Shape(from.Rows, from.Columns),
-                from.Address, from.Stride, to.View.Address, (long)to.Columns, to.Columns);
-            return to;
-        }
-        ConvertJob<TFrom, TTo> job = new() { From = from.Pointer, FromStride = from.Stride, To = to.Buffer.Pointer, Columns = from.Columns };
-        Cpu(from.Device).Pool.Run(from.Rows, ref job);
-        return to;
-    }
-
-    private static CpuDevice Cpu(ComputeDevice device) => device as CpuDevice ?? throw new DeviceException($"Element-wise passes have no implementation for device '{device.Name}'.");
+    private static CpuDevice Cpu(ComputeDevice device) => device as CpuDevice ?? throw new DeviceException($"Matrix summaries have no implementation for device '{device.Name}'.");
 }

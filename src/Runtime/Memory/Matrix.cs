@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Runtime.CompilerServices;
 
 namespace BioSup.Runtime;
@@ -104,30 +103,6 @@ public readonly struct PlacedMatrix<T> : IDisposable where T : unmanaged
     public void Dispose()
     {
         if (_isCopy) Matrix.Dispose();
-    }
-}
-
-/// <summary>Copies of a matrix in another element type, rounded to nearest where it is narrower. On a device without host memory the values travel through the host.</summary>
-public static class MatrixConversion
-{
-    /// <summary>The same values in single precision, on the same device.</summary>
-    public static Matrix<float> ToSingle<T>(this Matrix<T> source) where T : unmanaged, INumberBase<T> => Convert<T, float>(source);
-
-    /// <summary>The same values in double precision, on the same device.</summary>
-    public static Matrix<double> ToDouble<T>(this Matrix<T> source) where T : unmanaged, INumberBase<T> => Convert<T, double>(source);
-
-    private static Matrix<TTo> Convert<TFrom, TTo>(Matrix<TFrom> source) where TFrom : unmanaged, INumberBase<TFrom> where TTo : unmanaged, INumberBase<TTo>
-    {
-        Matrix<TTo> result = source.Device.AllocateMatrix<TTo>(source.Rows, source.Columns);
-        TFrom[] from = new TFrom[source.Columns];
-        TTo[] to = new TTo[source.Columns];
-        for (int i = 0; i < source.Rows; i++)
-        {
-            source.View.RowBlock(i, 1).CopyTo(from);
-            for (int j = 0; j < to.Length; j++) to[j] = TTo.CreateTruncating(from[j]);
-            result.View.RowBlock(i, 1).CopyFrom(to);
-        }
-        return result;
     }
 }
 

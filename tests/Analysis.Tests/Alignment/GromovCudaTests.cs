@@ -221,7 +221,7 @@ public sealed class GromovCudaTests
         using Matrix<double> x = Clouds.Clusters(host, 40, 3, seed: 1).X, y = Clouds.Clusters(host, 50, 3, seed: 2).X;
         Matrix<double> between = host.AllocateMatrix<double>(40, 50);
         PairwiseDistance.Compute(DistanceMetric.Euclidean, x.View, y.View, between.View);
-        MatrixElements.Divide(between.View, 10);
+        Elementwise.Divide(between.View, 10, between.View);
         return (DomainCosts.Build(x, euclid).Cost, DomainCosts.Build(y, euclid).Cost, between);
     }
 }

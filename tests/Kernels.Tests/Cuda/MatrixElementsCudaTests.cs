@@ -36,8 +36,8 @@ public sealed class MatrixElementsCudaTests(CudaDeviceFixture fixture)
         Pass(x.Host, divisors.View);
         Pass(x.Device, divisorsThere.View);
         Same(x);
-        using Matrix<float> single = MatrixElements.Convert<T, float>(x.Host), singleThere = MatrixElements.Convert<T, float>(x.Device);
-        using Matrix<double> wide = MatrixElements.Convert<T, double>(x.Host), wideThere = MatrixElements.Convert<T, double>(x.Device);
+        using Matrix<float> single = Elementwise.Converted<T, float>(x.Host), singleThere = Elementwise.Converted<T, float>(x.Device);
+        using Matrix<double> wide = Elementwise.Converted<T, double>(x.Host), wideThere = Elementwise.Converted<T, double>(x.Device);
         Assert.Equal(single.ToHost(), singleThere.ToHost());
         Assert.Equal(wide.ToHost(), wideThere.ToHost());
         MatrixElements.OuterProduct(divisors.View, q.View, x.Host);
@@ -48,8 +48,8 @@ public sealed class MatrixElementsCudaTests(CudaDeviceFixture fixture)
     private static void Pass<T>(MatrixView<T> x, DeviceSpan<double> divisors) where T : unmanaged, IFloatingPointIeee754<T>
     {
         MatrixElements.ReplaceNotFinite(x, 3.25);
-        MatrixElements.Divide(x, 0.7);
-        MatrixElements.DivideRows(x, divisors);
+        Elementwise.Divide(x, 0.7, x);
+        Elementwise.DivideRows(x, divisors, x);
     }
 
     private static void Same<T>(CudaOperand<T> x) where T : unmanaged, IFloatingPointIeee754<T>

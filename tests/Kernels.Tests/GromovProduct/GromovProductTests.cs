@@ -104,8 +104,8 @@ public sealed class GromovProductTests
         using Matrix<double> c1 = device.AllocateMatrix<double>(n, n), c2 = device.AllocateMatrix<double>(m, m), product = device.AllocateMatrix<double>(n, m), expected = device.AllocateMatrix<double>(n, m);
         PairwiseDistance.ComputeSelf(DistanceMetric.SquaredEuclidean, x.View, c1.View, DistanceForm.Direct);
         PairwiseDistance.ComputeSelf(DistanceMetric.SquaredEuclidean, y.View, c2.View, DistanceForm.Direct);
-        MatrixElements.Divide(c1.View, 3);
-        MatrixElements.Divide(c2.View, 0.5);
+        Elementwise.Divide(c1.View, 3, c1.View);
+        Elementwise.Divide(c2.View, 0.5, c2.View);
         using GromovOperands<double> dense = GromovProduct.Prepare(GromovLoss.Square, c1.View, c2.View, s.P.View, s.Q.View);
         using (KernelDispatch.Force(KernelVariant.Reference)) GromovProduct.Multiply(dense, s.Coupling.View, expected.View);
         double largest = Math.Max(1e-300, expected.Buffer.View.Host.ToArray().Max(Math.Abs));

@@ -69,10 +69,15 @@ public sealed class BufferTests(DeviceFixture fixture)
             int[] whole = new int[12];
             matrix.View.CopyTo(whole);
             Assert.Equal([0, 1, 2, -1, 10, 11, 12, -2, 20, 21, 22, -3], whole);
-            using Matrix<float> converted = matrix.ToSingle();
-            float[] singles = new float[12];
-            converted.View.CopyTo(singles);
-            Assert.Equal(-2f, singles[7]);
+            foreach (ComputeDevice other in new ComputeDevice[] { device, new CpuDevice(1) })
+            {
+                using PlacedMatrix<int> placed = matrix.At(other);
+                Assert.Equal(ReferenceEquals(each, other) || (each.IsHost && other.IsHost), ReferenceEquals(placed.Matrix, matrix));
+                using Matrix<int> copy = matrix.CopyAt(other);
+                Assert.Same(other, copy.Device);
+                Assert.Equal(whole, copy.ToArray());
+                Assert.Equal(whole, placed.Matrix.ToArray());
+            }
         }
     }
 
