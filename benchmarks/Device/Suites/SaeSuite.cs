@@ -51,7 +51,8 @@ internal static class SaeSuite
     /// </summary>
     private static Roofline Floor(double n, double d, double latents, double l0, bool narrow) => new(
         [narrow ? new Load(Unit.Bf16, 3 * 2 * n * d * latents) : new Load(Unit.Tf32, 3 * 3 * 2 * n * d * latents)],
-        [new Load(Unit.Gather, 2 * n * l0 * (narrow ? 2 : 4) * d)]) { Operations = 3 * 2 * n * d * latents };
+        [new Load(Unit.Gather, 2 * n * l0 * (narrow ? 2 : 4) * d)])
+    { Operations = 3 * 2 * n * d * latents };
 
     private static float[] UnitRows(int n, int d, ref CounterRandom random)
     {
