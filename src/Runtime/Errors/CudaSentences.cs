@@ -46,6 +46,10 @@ internal static class CudaSentences
     public static string ArchitectureUnsupported(ComputeCapability capability, CudaVersion nvrtc) =>
         $"NVRTC {nvrtc} cannot compile for compute capability {capability}: set {LibraryName.Nvrtc.Variable} to a newer one.";
 
+    public static string PtxTooNew(CudaVersion nvrtc, CudaVersion? driver) =>
+        $"The NVIDIA driver cannot read what this NVRTC writes for its device: the driver runs CUDA {driver} and the compiler is NVRTC {nvrtc}; "
+        + $"update the driver, or set {LibraryName.Nvrtc.Variable} to an NVRTC of the driver's version.";
+
     public static string OutOfMemory(string device, long bytes, long inUse, long free, long total) =>
         $"{device} is out of memory: {MiB(bytes)} MiB were asked for while {MiB(inUse)} MiB are in use here and {MiB(free)} of {MiB(total)} MiB are free; "
         + "use a smaller problem or batch, or --device cpu.";

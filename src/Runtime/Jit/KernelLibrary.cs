@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Globalization;
+using BioSup.Runtime.Interop;
 
 namespace BioSup.Runtime;
 
@@ -41,6 +42,8 @@ public sealed class KernelLibrary : IDisposable
             if (_kernels.TryGetValue((sources, request, entry), out known)) return known;
             CudaKernel loaded = new(_device, Module(sources, request), entry);
             _kernels[(sources, request, entry)] = loaded;
+            if (BiosupEnvironment.PrintConfig)
+                Console.Error.WriteLine($"biosup: {_device.Name}: {entry}: {loaded.Registers} registers, {loaded.LocalBytes} bytes of local and {loaded.StaticSharedBytes} of shared memory");
             return loaded;
         }
     }
@@ -64,8 +67,15 @@ public sealed class KernelLibrary : IDisposable
         if (BiosupEnvironment.PrintConfig)
             Console.Error.WriteLine($"biosup: {_device.Name}: {request} ({(image.FromCache ? "from the cache" : $"compiled in {image.Compiled.TotalSeconds.ToString("F1", CultureInfo.InvariantCulture)} s")})");
         _device.Bind();
-        ModuleHandle module = new(_device.Context, image.Bytes);
-        _modules.Add((sources, request), module);
-        return module;
+        try
+        {
+            ModuleHandle module = new(_device.Context, image.Bytes);
+            _modules.Add((sources, request), module);
+            return module;
+        }
+        catch (CudaException e) when (e.Code == (int)CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION && JitCompiler.TryGet(out JitCompiler? compiler, out _))
+        {
+            throw new DeviceException(CudaSentences.PtxTooNew(compiler.Version, CudaDriver.Version));
+        }
     }
 }

@@ -35,6 +35,7 @@ public sealed class CudaSentencesTests
         Assert.Contains("7.5", CudaSentences.DeviceTooOld("Tesla T4", new ComputeCapability(7, 5)));
         Assert.Contains("1024 MiB were asked for while 512 MiB are in use", CudaSentences.OutOfMemory("cuda:0", 1L << 30, 512L << 20, 1L << 20, 2L << 30));
         Assert.Contains("BIOSUP_GPU_MEMORY_LIMIT", CudaSentences.OverCap("cuda:0", 1, 2, 3));
+        Assert.Contains("the driver runs CUDA 12.4 and the compiler is NVRTC 12.8", CudaSentences.PtxTooNew(new CudaVersion(12, 8), new CudaVersion(12, 4)));
     }
 
     [Theory]
