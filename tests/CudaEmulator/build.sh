@@ -22,6 +22,8 @@ cublas=(cublas_lt)
 
 # Nothing is rebuilt when nothing it is made of has changed.
 stamp=$(cat "$here"/build.sh "$here"/include/* "$here"/src/* "$here"/selftest/* | cksum; "$clang" --version | head -n 1)
+# Programs that keep compiled kernels tell compilers apart by what they write into PTX: each build is one of its own.
+flags+=("-DBS_BUILD=\"$(cksum <<<"$stamp" | cut -d ' ' -f 1)\"")
 objects=$out/obj
 if [[ ! -f $out/stamp || $(cat "$out/stamp") != "$stamp" ]]; then
     mkdir -p "$objects"

@@ -136,7 +136,8 @@ BS_EXPORT nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int count, const
         return NVRTC_ERROR_INVALID_OPTION;
     }
     program->cubin.clear();
-    program->ptx = "// The emulated NVRTC makes no PTX; compile for a real architecture (sm_90) and load the cubin.\n";
+    program->ptx = "// The emulated NVRTC (build " BS_BUILD
+                   ") makes no PTX; compile for a real architecture (sm_90) and load the cubin.\n";
     std::string made;
     if (!bs_emu::compile(program->source, parsed, made, program->log))
         return NVRTC_ERROR_COMPILATION;
