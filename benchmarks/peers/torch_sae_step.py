@@ -32,7 +32,7 @@ def openblas_core():
     return "unknown"
 
 
-class GatedSae(torch.nn.Module):
+class Sae(torch.nn.Module):
     def __init__(self, d_in, d_sae, l0):
         super().__init__()
         self.w_mag = torch.nn.Parameter(0.02 * torch.randn(d_in, d_sae))
@@ -107,7 +107,7 @@ def device_figures(args):
             continue
         x = torch.randn(n, d)
         x = (x / x.norm(dim=1, keepdim=True)).to(bench.device)
-        model = GatedSae(d, d_sae, l0).to(bench.device)
+        model = Sae(d, d_sae, l0).to(bench.device)
         forward = torch.compile(model) if args.compile else model
         optimiser = torch.optim.AdamW(model.parameters(), lr=1e-7, weight_decay=1e-4)
         last = []
@@ -143,7 +143,7 @@ def main():
     torch.manual_seed(0)
     x = torch.randn(args.tokens, args.d_in)
     x /= x.norm(dim=1, keepdim=True)
-    model = GatedSae(args.d_in, args.d_sae, args.l0)
+    model = Sae(args.d_in, args.d_sae, args.l0)
     # A learning rate of 1e-7 keeps the sparsity where it was set while the whole update is still computed.
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-7, weight_decay=1e-4)
     step(model, optimiser, x, 800.0, 0.03125)

@@ -42,7 +42,7 @@ internal static class SaeSuite
         step.Prepare(gpu, tiny ? 48 : 4096, tiny ? 16 : 512, tiny ? 32 : 2048, tiny ? 4 : 16, GemmPrecision.BFloat16, owned);
         step.Run();
         step.Run();
-        return Fingerprints.Hash(step.Parameters.Magnitude) + Fingerprints.Hash(step.Parameters.Decoder) + Fingerprints.Hash(step.Parameters.GateBias);
+        return Fingerprints.Hash(step.Parameters.Encoder) + Fingerprints.Hash(step.Parameters.Decoder) + Fingerprints.Hash(step.Parameters.GateBias);
     }
 
     /// <summary>
@@ -74,9 +74,9 @@ internal static class SaeSuite
     /// <summary>One model with its gradients and both moments, and a batch for it.</summary>
     private sealed class TrainingStep
     {
-        private readonly GatedSaeStatistics _statistics = new();
-        private readonly GatedSaeObjective _objective = new() { SparsityCoefficient = 800, SparsityScale = SparsityScale.Mean, AuxDoubleBias = true };
-        private GatedSaeWorkspace _workspace = null!;
+        private readonly SaeStatistics _statistics = new();
+        private readonly SaeObjective _objective = new() { SparsityCoefficient = 800, SparsityScale = SparsityScale.Mean, AuxDoubleBias = true };
+        private SaeWorkspace _workspace = null!;
         private Matrix<float> _tokens = null!;
         private Arrays _gradients = null!, _first = null!, _second = null!;
         private int _step;
@@ -86,7 +86,7 @@ internal static class SaeSuite
 
         public void Prepare(CudaDevice gpu, int n, int d, int latents, double l0, GemmPrecision precision, List<IDisposable> owned)
         {
-            _workspace = new GatedSaeWorkspace(gpu, d, latents, tied: true) { Precision = precision };
+            _workspace = new SaeWorkspace(gpu, SaeShape.Gated(d, latents)) { Precision = precision };
             owned.Add(_workspace);
             CounterRandom random = new(1);
             _tokens = gpu.Output<float>(n, d, owned);
@@ -97,9 +97,9 @@ internal static class SaeSuite
 
         public void Run()
         {
-            GatedSaeStep.Run(_tokens.View, Parameters.View, _gradients.View, _objective, _workspace, _statistics);
+            SaeStep.Run(_tokens.View, Parameters.View, _gradients.View, _objective, _workspace, _statistics);
             // The rate keeps the sparsity where it was set, while the whole update is still computed.
-            GatedSaeUpdate.Apply(Parameters.View, _gradients.View, _first.View, _second.View, new GatedSaeUpdateOptions { LearningRate = 1e-7, Step = ++_step }, _workspace);
+            SaeUpdate.Apply(Parameters.View, _gradients.View, _first.View, _second.View, new SaeUpdateOptions { LearningRate = 1e-7, Step = ++_step }, _workspace);
         }
 
         private void Fill(int d, int latents, double l0, ref CounterRandom random)
@@ -115,26 +115,26 @@ internal static class SaeSuite
             // The pre-activation of a token of unit length is N(0, 0.02): the bias is the quantile that leaves l0 gates open.
             Array.Fill(gate, (float)(-0.02 * MathNet.Numerics.Distributions.Normal.InvCDF(0, 1, 1 - l0 / latents)));
             Array.Fill(open, 0.05f);
-            Parameters.Magnitude.Buffer.CopyFrom(magnitude);
+            Parameters.Encoder.Buffer.CopyFrom(magnitude);
             Parameters.Decoder.Buffer.CopyFrom(decoder);
             Parameters.GateBias.CopyFrom(gate);
-            Parameters.MagnitudeBias.CopyFrom(open);
+            Parameters.EncoderBias.CopyFrom(open);
         }
     }
 
     private sealed class Arrays(CudaDevice gpu, int d, int latents, List<IDisposable> owned)
     {
-        public Matrix<float> Magnitude { get; } = gpu.Output<float>(d, latents, owned);
+        public Matrix<float> Encoder { get; } = gpu.Output<float>(d, latents, owned);
         public Matrix<float> Decoder { get; } = gpu.Output<float>(latents, d, owned);
-        public DeviceBuffer<float> MagnitudeBias { get; } = gpu.Array<float>(latents, owned);
+        public DeviceBuffer<float> EncoderBias { get; } = gpu.Array<float>(latents, owned);
         public DeviceBuffer<float> GateBias { get; } = gpu.Array<float>(latents, owned);
         public DeviceBuffer<float> DecoderBias { get; } = gpu.Array<float>(d, owned);
 
-        public GatedSaeParameters View => new()
+        public SaeParameters View => new()
         {
-            Magnitude = Magnitude.View,
+            Encoder = Encoder.View,
             Decoder = Decoder.View,
-            MagnitudeBias = MagnitudeBias.View,
+            EncoderBias = EncoderBias.View,
             GateBias = GateBias.View,
             DecoderBias = DecoderBias.View,
         };

@@ -19,7 +19,7 @@ internal static class SaeSuite
         string script = Path.Combine(RepositoryRoot.Path, "benchmarks", "peers", "torch_sae_step.py");
         ResultTable table = new("Gated sparse autoencoder, one training step",
             "Shape: tokens × d_in → d_sae, tied weights, λ = 800 (mean), 32 auxiliary latents; single precision. The biases are set so that L0 has the given value and nearly every magnitude",
-            "pre-activation is positive: the state training converges to. L0 = d_sae/2 is the first step of training. Ours: GatedSaeStep.Run and GatedSaeUpdate.Apply.",
+            "pre-activation is positive: the state training converges to. L0 = d_sae/2 is the first step of training. Ours: SaeStep.Run and SaeUpdate.Apply.",
             "Floor: three dense products (z, r W_decᵀ, Tᵀ dz) at the rate Gemm reaches on tokens × d_in × d_sae in the same run.",
             $"Ceiling of one thread: {(peak * 1e-9).ToString("F1", CultureInfo.InvariantCulture)} GFLOP/s. Peer: benchmarks/peers/torch_sae_step.py, rounds alternate with ours.");
         table.Header("tokens × d_in → d_sae", "L0", "threads", "ours ms (median)", "ours tokens/s", "Gemm GFLOP/s", "of floor", "peer ms (median)", "peer tokens/s", "peer core", "ratio median", "ratio best");
@@ -59,20 +59,20 @@ internal static class SaeSuite
         FillTokens(tokens, ref random);
         SaeArrays model = new(device, d, latents, owned), gradients = new(device, d, latents, owned), first = new(device, d, latents, owned), second = new(device, d, latents, owned);
         model.Fill(ref random, l0);
-        using GatedSaeWorkspace workspace = new(device, d, latents, tied: true);
-        GatedSaeStatistics statistics = new();
-        GatedSaeObjective objective = new() { SparsityCoefficient = 800, SparsityScale = SparsityScale.Mean, AuxDoubleBias = true };
+        using SaeWorkspace workspace = new(device, SaeShape.Gated(d, latents));
+        SaeStatistics statistics = new();
+        SaeObjective objective = new() { SparsityCoefficient = 800, SparsityScale = SparsityScale.Mean, AuxDoubleBias = true };
         for (int i = -3; i < 12; i++)
         {
             long start = Stopwatch.GetTimestamp();
-            GatedSaeStep.Run(tokens.View, model.View, gradients.View, objective, workspace, statistics);
-            GatedSaeUpdate.Apply(model.View, gradients.View, first.View, second.View, new GatedSaeUpdateOptions { LearningRate = 1e-7, Step = i + 4 }, workspace);
+            SaeStep.Run(tokens.View, model.View, gradients.View, objective, workspace, statistics);
+            SaeUpdate.Apply(model.View, gradients.View, first.View, second.View, new SaeUpdateOptions { LearningRate = 1e-7, Step = i + 4 }, workspace);
             if (i >= 0) step.Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
         }
         for (int i = -2; i < 8; i++)
         {
             long start = Stopwatch.GetTimestamp();
-            Gemm.Multiply(Transpose.No, Transpose.No, 1, tokens.View, model.View.Magnitude, 0, z.View);
+            Gemm.Multiply(Transpose.No, Transpose.No, 1, tokens.View, model.View.Encoder, 0, z.View);
             if (i >= 0) gemm.Add(Stopwatch.GetElapsedTime(start).TotalSeconds);
         }
         foreach (IDisposable o in owned) o.Dispose();
@@ -125,11 +125,11 @@ internal static class SaeSuite
             owned.AddRange([_magnitude, _decoder, _magnitudeBias, _gateBias, _decoderBias]);
         }
 
-        public GatedSaeParameters View => new()
+        public SaeParameters View => new()
         {
-            Magnitude = _magnitude.View,
+            Encoder = _magnitude.View,
             Decoder = _decoder.View,
-            MagnitudeBias = _magnitudeBias.View,
+            EncoderBias = _magnitudeBias.View,
             GateBias = _gateBias.View,
             DecoderBias = _decoderBias.View,
         };

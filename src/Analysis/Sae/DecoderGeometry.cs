@@ -11,7 +11,7 @@ public sealed record DecoderGeometry(double MeanAbsoluteCosine, double Effective
     /// <param name="model">The model whose decoder [d_sae, d_in] is measured.</param>
     /// <param name="latents">Rows that take part, such as those of alive latents; rows without a direction (all zero) are passed over.</param>
     /// <param name="cancellation">Stops between tiles.</param>
-    public static DecoderGeometry Measure(GatedSaeModel model, IReadOnlyList<int> latents, CancellationToken cancellation = default)
+    public static DecoderGeometry Measure(SaeModel model, IReadOnlyList<int> latents, CancellationToken cancellation = default)
     {
         float[] decoder = new float[checked(model.Latents * model.InputWidth)];
         model.Decoder.Buffer.CopyTo(decoder);

@@ -41,7 +41,7 @@ internal static class SaeCheckpoint
 
     public sealed record State(long Step, SaeRunIdentity Identity, string Log, string Telemetry);
 
-    public static void Write(string folder, State state, GatedSaeModel model, GatedSaeArrays first, GatedSaeArrays second)
+    public static void Write(string folder, State state, SaeModel model, SaeArrays first, SaeArrays second)
     {
         byte[] log = Encoding.UTF8.GetBytes(state.Log), telemetry = Encoding.UTF8.GetBytes(state.Telemetry);
         float[] mean = [.. model.Normaliser.Mean ?? []];
@@ -58,7 +58,7 @@ internal static class SaeCheckpoint
             writer.Add("train_log", log);
             writer.Add("telemetry", telemetry);
 
-            void Add(string prefix, GatedSaeArrays arrays)
+            void Add(string prefix, SaeArrays arrays)
             {
                 foreach ((string name, DeviceBuffer<float> buffer, long[] shape) in arrays.Tensors()) writer.Add(prefix + name, buffer, shape);
             }
@@ -69,7 +69,7 @@ internal static class SaeCheckpoint
     /// <returns>The state; null when the folder has no checkpoint.</returns>
     /// <exception cref="DataException">The file is truncated or damaged.</exception>
     /// <exception cref="UsageException">It belongs to another run.</exception>
-    public static State? Read(string folder, SaeRunIdentity identity, GatedSaeModel model, GatedSaeArrays first, GatedSaeArrays second)
+    public static State? Read(string folder, SaeRunIdentity identity, SaeModel model, SaeArrays first, SaeArrays second)
     {
         string path = Path.Combine(folder, FileName);
         if (!File.Exists(path)) return null;
@@ -90,7 +90,7 @@ internal static class SaeCheckpoint
             if (mean.Length > 0) model.Normaliser = TokenNormaliser.ByMean(mean);
             return state;
 
-            void Fill(string prefix, GatedSaeArrays arrays)
+            void Fill(string prefix, SaeArrays arrays)
             {
                 foreach ((string name, DeviceBuffer<float> buffer, long[] shape) in arrays.Tensors()) buffer.CopyFrom(file.ReadVector(prefix + name, shape));
             }
@@ -124,7 +124,7 @@ internal static class SaeCheckpoint
         throw new DataException(path, "__metadata__", "a key is missing or malformed");
     }
 
-    private static IEnumerable<DeviceBuffer<float>> Buffers(GatedSaeModel model, GatedSaeArrays first, GatedSaeArrays second) =>
+    private static IEnumerable<DeviceBuffer<float>> Buffers(SaeModel model, SaeArrays first, SaeArrays second) =>
         [.. model.Arrays.Tensors().Select(t => t.Buffer), .. first.Tensors().Select(t => t.Buffer), .. second.Tensors().Select(t => t.Buffer), model.Usage];
 
     private static string Checksum(Dictionary<string, string> metadata, IEnumerable<DeviceBuffer<float>> buffers, float[] mean, byte[] log, byte[] telemetry)

@@ -24,13 +24,13 @@ public static class SaeEncoder
     /// <param name="tokens">Tokens, image after image.</param>
     /// <param name="rowsPerImage">Tokens of each image, in row order; they add up to the rows of the source.</param>
     /// <returns>[images, d_sae] on the model's device; zero for an image without tokens.</returns>
-    public static Matrix<float> EncodePooled(GatedSaeModel model, ITokenSource tokens, IReadOnlyList<int> rowsPerImage, IProgressReporter? progress = null, CancellationToken cancellation = default)
+    public static Matrix<float> EncodePooled(SaeModel model, ITokenSource tokens, IReadOnlyList<int> rowsPerImage, IProgressReporter? progress = null, CancellationToken cancellation = default)
     {
         if (rowsPerImage.Sum(r => (long)r) != tokens.Rows) throw new ArgumentException($"The images have {rowsPerImage.Sum(r => (long)r)} tokens, the source {tokens.Rows}.", nameof(rowsPerImage));
         Matrix<float> pooled = model.Device.AllocateMatrix<float>(rowsPerImage.Count, model.Latents);
         try
         {
-            using GatedSaeWorkspace workspace = new(model.Device, model.InputWidth, model.Latents, model.Tied, 0);
+            using SaeWorkspace workspace = new(model.Device, model.Shape, 0);
             using ActivationPool pool = new(workspace);
             int image = 0, left = rowsPerImage.Count > 0 ? rowsPerImage[0] : 0;
             Read(model, tokens, rowsPerImage, (_, rows) =>
@@ -61,14 +61,14 @@ public static class SaeEncoder
     }
 
     /// <summary>Activations of all tokens [n, d_sae], on the model's device.</summary>
-    public static Matrix<float> EncodeAll(GatedSaeModel model, ITokenSource tokens, IProgressReporter? progress = null, CancellationToken cancellation = default)
+    public static Matrix<float> EncodeAll(SaeModel model, ITokenSource tokens, IProgressReporter? progress = null, CancellationToken cancellation = default)
     {
         if (tokens.Rows > int.MaxValue) throw new UsageException($"{tokens.Rows} tokens are too many for one matrix of latents; pool them per image.");
         Matrix<float> latents = model.Device.AllocateMatrix<float>((int)tokens.Rows, model.Latents);
         try
         {
-            using GatedSaeWorkspace workspace = new(model.Device, model.InputWidth, model.Latents, model.Tied, 0);
-            Read(model, tokens, null, (start, rows) => GatedSaeStep.Encode(rows, model.Parameters, workspace, latents.View.RowBlock((int)start, rows.Rows)), progress, cancellation);
+            using SaeWorkspace workspace = new(model.Device, model.Shape, 0);
+            Read(model, tokens, null, (start, rows) => SaeStep.Encode(rows, model.Parameters, workspace, latents.View.RowBlock((int)start, rows.Rows)), progress, cancellation);
             return latents;
         }
         catch
@@ -79,10 +79,10 @@ public static class SaeEncoder
     }
 
     /// <summary>Encodes in row order. A model that centres by batch sees each image as one batch, or blocks of 4,096 tokens when there are no images.</summary>
-    public static void Encode(GatedSaeModel model, ITokenSource tokens, IReadOnlyList<int>? rowsPerImage, ActivationSink sink, IProgressReporter? progress = null, CancellationToken cancellation = default)
+    public static void Encode(SaeModel model, ITokenSource tokens, IReadOnlyList<int>? rowsPerImage, ActivationSink sink, IProgressReporter? progress = null, CancellationToken cancellation = default)
     {
         int capacity = (int)Math.Min(EncodeRows, Math.Max(1, tokens.Rows));
-        using GatedSaeWorkspace workspace = new(model.Device, model.InputWidth, model.Latents, model.Tied, 0);
+        using SaeWorkspace workspace = new(model.Device, model.Shape, 0);
         using Matrix<float> activations = model.Device.AllocateMatrix<float>(capacity, model.Latents);
         using HostCopy copy = new(activations);
         Read(model, tokens, rowsPerImage, (start, rows) =>
@@ -90,13 +90,13 @@ public static class SaeEncoder
             for (int at = 0; at < rows.Rows; at += capacity)
             {
                 int count = Math.Min(capacity, rows.Rows - at);
-                GatedSaeStep.Encode(rows.RowBlock(at, count), model.Parameters, workspace, activations.View.RowBlock(0, count));
+                SaeStep.Encode(rows.RowBlock(at, count), model.Parameters, workspace, activations.View.RowBlock(0, count));
                 sink(start + at, rows.RowBlock(at, count), copy.Refresh(count));
             }
         }, progress, cancellation);
     }
 
-    private static void Read(GatedSaeModel model, ITokenSource tokens, IReadOnlyList<int>? rowsPerImage, BlockSink sink, IProgressReporter? progress, CancellationToken cancellation)
+    private static void Read(SaeModel model, ITokenSource tokens, IReadOnlyList<int>? rowsPerImage, BlockSink sink, IProgressReporter? progress, CancellationToken cancellation)
     {
         if (tokens.Columns != model.InputWidth) throw new DataException("tokens", null, $"have {tokens.Columns} dimensions; the model was trained on {model.InputWidth}");
         bool byImage = rowsPerImage is { Count: > 0 } && model.Normaliser is { Normalisation: TokenNormalisation.Paper, Mean: null };

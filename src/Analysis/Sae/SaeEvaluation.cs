@@ -68,21 +68,21 @@ public sealed record SaeEvaluation
     /// <param name="tokens">Any source of its width.</param>
     /// <param name="rowsPerImage">Tokens of each image; null when unknown.</param>
     /// <param name="labels">A class per token or, with images, per image; null for none.</param>
-    public static SaeEvaluation Run(GatedSaeModel model, ITokenSource tokens, IReadOnlyList<int>? rowsPerImage = null, IReadOnlyList<string>? labels = null,
+    public static SaeEvaluation Run(SaeModel model, ITokenSource tokens, IReadOnlyList<int>? rowsPerImage = null, IReadOnlyList<string>? labels = null,
         IProgressReporter? progress = null, CancellationToken cancellation = default)
     {
         if (tokens.Rows < 1) throw new DataException("tokens", null, "there are none to evaluate on");
         SaePurity.Accumulator? purity = labels is null ? null : SaePurity.Accumulator.Create(labels, tokens.Rows, rowsPerImage, model.Latents);
-        using GatedSaeWorkspace workspace = new(model.Device, model.InputWidth, model.Latents, model.Tied, 0);
-        GatedSaeStatistics statistics = new();
-        GatedSaeObjective objective = new() { AuxCoefficient = 0 };
+        using SaeWorkspace workspace = new(model.Device, model.Shape, 0);
+        SaeStatistics statistics = new();
+        SaeObjective objective = new() { AuxCoefficient = 0 };
         long[] histogram = new long[model.Latents + 1], usage = new long[model.Latents];
         double[] sums = new double[model.InputWidth], chunk = new double[model.InputWidth];
         double error = 0, squares = 0, chunkTotal = 0, chunkSquares = 0;
         long positive = 0, active = 0, chunkRows = 0;
         SaeEncoder.Encode(model, tokens, rowsPerImage, (start, block, activations) =>
         {
-            GatedSaeStep.Evaluate(block, model.Parameters, objective, workspace, statistics);
+            SaeStep.Evaluate(block, model.Parameters, objective, workspace, statistics);
             error += statistics.SumSquaredError;
             squares += statistics.SumSquares;
             active += statistics.Active;

@@ -28,7 +28,7 @@ public static class SaeExport
     /// <param name="format">Layout.</param>
     /// <param name="path">A file, or a folder for <see cref="SaeExportFormat.SaeLens"/>.</param>
     /// <exception cref="UsageException">The model is untied and the layout knows no separate gate.</exception>
-    public static void Write(GatedSaeModel model, SaeExportFormat format, string path)
+    public static void Write(SaeModel model, SaeExportFormat format, string path)
     {
         if (format == SaeExportFormat.Reference)
         {
@@ -44,8 +44,8 @@ public static class SaeExport
         string weights = format == SaeExportFormat.SaeLens ? Path.Combine(path, "sae_weights.safetensors") : path;
         SafetensorsFile.Write(weights, writer =>
         {
-            writer.Add("W_enc", model.Arrays.Magnitude.Buffer, model.InputWidth, model.Latents);
-            writer.Add("b_enc", model.Arrays.MagnitudeBias, model.Latents);
+            writer.Add("W_enc", model.Arrays.Encoder.Buffer, model.InputWidth, model.Latents);
+            writer.Add("b_enc", model.Arrays.EncoderBias, model.Latents);
             writer.Add("threshold", Thresholds(model));
             writer.Add("W_dec", model.Arrays.Decoder.Buffer, model.Latents, model.InputWidth);
             writer.Add("b_dec", model.Arrays.DecoderBias, model.InputWidth);
@@ -54,16 +54,16 @@ public static class SaeExport
     }
 
     /// <summary>max(b_mag − b_gate, 0) of every latent.</summary>
-    public static float[] Thresholds(GatedSaeModel model)
+    public static float[] Thresholds(SaeModel model)
     {
         float[] magnitude = new float[model.Latents], gate = new float[model.Latents], thresholds = new float[model.Latents];
-        model.Arrays.MagnitudeBias.CopyTo(magnitude);
-        model.Arrays.GateBias.CopyTo(gate);
+        model.Arrays.EncoderBias.CopyTo(magnitude);
+        model.Arrays.GateBias!.CopyTo(gate);
         for (int j = 0; j < thresholds.Length; j++) thresholds[j] = Math.Max(magnitude[j] - gate[j], 0);
         return thresholds;
     }
 
-    private static JsonObject Configuration(GatedSaeModel model) => new()
+    private static JsonObject Configuration(SaeModel model) => new()
     {
         ["architecture"] = "jumprelu",
         ["d_in"] = model.InputWidth,

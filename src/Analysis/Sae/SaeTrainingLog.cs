@@ -106,7 +106,7 @@ internal sealed class SaeTrainingLog
         static double[] Cells(string line) => [.. line.Split(',').Select(cell => double.Parse(cell, CultureInfo.InvariantCulture))];
     }
 
-    public static SaeLogRow Row(long step, double learningRate, double sparsity, GatedSaeStatistics s, double gradientNorm, ReadOnlySpan<float> usage, int latents)
+    public static SaeLogRow Row(long step, double learningRate, double sparsity, SaeStatistics s, double gradientNorm, ReadOnlySpan<float> usage, int latents)
     {
         int[] dead = new int[DeadThresholds.Count];
         foreach (float u in usage)

@@ -102,16 +102,16 @@ internal static class BenchCommand
         {
             using Matrix<float> tokens = Noise(context, batch, d);
             const int steps = 6;
-            GatedSaeTrainingOptions options = new()
+            SaeTrainingOptions options = new()
             {
-                Config = GatedSaeConfig.Default with { Latents = latents, Batch = batch, LogEvery = steps, CheckpointEvery = 0, SparsityWarmupSteps = 0 },
+                Config = SaeConfig.Default with { Latents = latents, Batch = batch, LogEvery = steps, CheckpointEvery = 0, SparsityWarmupSteps = 0 },
                 Seed = context.Seed,
                 Steps = steps,
                 Cancellation = context.Cancellation,
             };
             // One step that is not counted: what is compiled at first use is compiled there.
-            GatedSaeTrainer.Train(context.Device, tokens, options with { Steps = 1 }).Dispose();
-            using GatedSaeTrainingResult result = GatedSaeTrainer.Train(context.Device, tokens, options);
+            SaeTrainer.Train(context.Device, tokens, options with { Steps = 1 }).Dispose();
+            using SaeTrainingResult result = SaeTrainer.Train(context.Device, tokens, options);
             yield return new Row("sae", $"{batch} tokens x {d} -> {latents}, first steps", batch / result.TokensPerSecond, result.TokensPerSecond, "tokens/s");
         }
     }

@@ -21,7 +21,7 @@ internal static class SaeEncodeCommand
         string path = parsed.GetValue(s_out)!;
         string extension = Path.GetExtension(path).ToLowerInvariant();
         if (extension is not (".npz" or ".h5ad")) throw new UsageException($"--out {path}: expected a name that ends in .npz or .h5ad.");
-        using GatedSaeModel model = GatedSaeModel.Load(context.Device, parsed.GetValue(s_model)!);
+        using SaeModel model = SaeModel.Load(context.Device, parsed.GetValue(s_model)!);
         using ITokenSource tokens = TokenSource.Open(context.Host, parsed.GetValue(s_tokens)!);
         IReadOnlyList<int>? images = SaeCommand.RowsPerImage(tokens);
         bool pool = parsed.GetValue(s_pool) switch

@@ -17,7 +17,7 @@ internal static class SaeEvalCommand
 
     private static JsonObject Run(ParseResult parsed, CommandContext context)
     {
-        using GatedSaeModel model = GatedSaeModel.Load(context.Device, parsed.GetValue(s_model)!);
+        using SaeModel model = SaeModel.Load(context.Device, parsed.GetValue(s_model)!);
         using ITokenSource tokens = TokenSource.Open(context.Host, parsed.GetValue(s_tokens)!);
         string[]? labels = parsed.GetValue(s_labels) is { } locator ? ColumnReader.Read(locator).Text : null;
         SaeEvaluation e = SaeEvaluation.Run(model, tokens, SaeCommand.RowsPerImage(tokens), labels, context.Progress, context.Cancellation);

@@ -22,7 +22,7 @@ internal static class SaeExportCommand
             "reference" => SaeExportFormat.Reference,
             _ => throw new UsageException($"--format {name}: expected jumprelu, sae-lens or reference."),
         };
-        using GatedSaeModel model = GatedSaeModel.Load(context.Device, parsed.GetValue(s_model)!);
+        using SaeModel model = SaeModel.Load(context.Device, parsed.GetValue(s_model)!);
         SaeExport.Write(model, format, path);
         context.Say($"{path} written.");
         return new JsonObject { ["out"] = path, ["format"] = name };

@@ -31,14 +31,14 @@ internal static class SaeTrainCommand
             string other => throw new UsageException($"--order {other}: expected fixed or shuffled."),
             null => TokenOrder.Shuffled,
         };
-        GatedSaeConfig config = ReadConfig(parsed.GetValue(s_config), parsed.GetValue(s_init));
+        SaeConfig config = ReadConfig(parsed.GetValue(s_config), parsed.GetValue(s_init));
         using ITokenSource tokens = TokenSource.Open(context.Host, locator);
         ResultFolder results = ResultFolder.Create(context, folder);
         results.AddInput(locator);
         if (parsed.GetValue(s_config) is { } configFile) results.AddInput(configFile);
         if (parsed.GetValue(s_init) is { } initFile) results.AddInput(initFile);
         bool resume = parsed.GetValue(s_resume);
-        using GatedSaeTrainingResult result = GatedSaeTrainer.Train(context.Device, tokens, new GatedSaeTrainingOptions
+        using SaeTrainingResult result = SaeTrainer.Train(context.Device, tokens, new SaeTrainingOptions
         {
             Config = config,
             Seed = context.Seed,
@@ -51,7 +51,7 @@ internal static class SaeTrainCommand
             Cancellation = context.Cancellation,
         });
         if (resume && result.ResumedAt == 0) context.Warn($"--resume: {folder} has no checkpoint; the run started at step 0.");
-        results.WriteManifest(JsonNode.Parse(File.ReadAllText(results.Locate(GatedSaeModel.ConfigFile)))!["training"]!);
+        results.WriteManifest(JsonNode.Parse(File.ReadAllText(results.Locate(SaeModel.ConfigFile)))!["training"]!);
         SaeLogRow? last = result.Last;
         context.Say(string.Create(CultureInfo.InvariantCulture,
             $"{result.Steps} steps in {result.Seconds:F1} s{(result.ResumedAt > 0 ? $" (resumed at step {result.ResumedAt})" : "")}: {(last is null ? "" : $"FVU {last.Fvu:F4}, L0 {last.L0:F1}, dead {last.Dead} of {result.Model.Latents}; ")}{folder}"));
@@ -71,11 +71,11 @@ internal static class SaeTrainCommand
     }
 
     /// <summary>Whatever the file leaves open about the shape is taken from the initial weights.</summary>
-    private static GatedSaeConfig ReadConfig(string? file, string? init)
+    private static SaeConfig ReadConfig(string? file, string? init)
     {
-        GatedSaeConfig config = file is null ? GatedSaeConfig.Default : GatedSaeConfigFile.Read(file);
+        SaeConfig config = file is null ? SaeConfig.Default : SaeConfigFile.Read(file);
         if (init is null) return config;
-        (bool tied, bool latents) = file is null ? (false, false) : GatedSaeConfigFile.Gives(File.ReadAllText(file), file);
+        (bool tied, bool latents) = file is null ? (false, false) : SaeConfigFile.Gives(File.ReadAllText(file), file);
         if (!latents) config = config with { Latents = 0 };
         if (tied) return config;
         using SafetensorsFile weights = SafetensorsFile.Open(init);

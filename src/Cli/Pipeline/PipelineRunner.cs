@@ -61,7 +61,7 @@ internal sealed class PipelineRunner
         if (_config.Geometry is { Value: null } && _config.Cohort is null) throw new UsageException("geometry.value is missing: what is the geometry to be measured against?");
         if (_config.Align is { X: null } && _config.Sae is null) throw new UsageException("align.x is missing, and there are no SAE latents in this run to stand in for it.");
         if (_config.Align is { Y: null }) throw new UsageException("align.y is missing: what are the cells to be aligned with?");
-        if (_config.Sae is { } sae) GatedSaeConfigFile.Parse(sae.ToJsonString(), "sae");
+        if (_config.Sae is { } sae) SaeConfigFile.Parse(sae.ToJsonString(), "sae");
         if (_config.Geometry is { } geometry)
         {
             if (geometry.K.Length == 0 || geometry.K.Min() < 1) throw new UsageException("geometry.k: expected one or more neighbourhood sizes of 1 or larger.");

@@ -10,9 +10,9 @@ internal static class SaeStage
 {
     public static void Run(JsonObject settings, RunFolder folder, CommandContext context, bool resume)
     {
-        GatedSaeConfig config = GatedSaeConfigFile.Parse(settings.ToJsonString(), "sae");
+        SaeConfig config = SaeConfigFile.Parse(settings.ToJsonString(), "sae");
         using TokenShards tokens = TokenShards.Open(folder.Tokens);
-        GatedSaeTrainingOptions options = new()
+        SaeTrainingOptions options = new()
         {
             Config = config,
             Seed = context.Seed,
@@ -21,7 +21,7 @@ internal static class SaeStage
             Progress = context.Progress,
             Cancellation = context.Cancellation,
         };
-        using GatedSaeTrainingResult trained = GatedSaeTrainer.Train(context.Device, tokens, options);
+        using SaeTrainingResult trained = SaeTrainer.Train(context.Device, tokens, options);
         SaeEvaluation evaluation = SaeEvaluation.Run(trained.Model, tokens, progress: context.Progress, cancellation: context.Cancellation);
         using Matrix<float> pooled = SaeEncoder.EncodePooled(trained.Model, tokens, tokens.Index.RowsPerImage, context.Progress, context.Cancellation);
         using PlacedMatrix<float> latents = pooled.OnHost();
@@ -30,7 +30,7 @@ internal static class SaeStage
         AtomicFile.WriteAllText(folder.SaeEvaluation, Describe(evaluation, trained).ToJsonString(JsonText.Readable) + "\n");
     }
 
-    private static JsonObject Describe(SaeEvaluation evaluation, GatedSaeTrainingResult trained) => new()
+    private static JsonObject Describe(SaeEvaluation evaluation, SaeTrainingResult trained) => new()
     {
         ["d_in"] = trained.Model.InputWidth,
         ["d_sae"] = trained.Model.Latents,
@@ -45,7 +45,7 @@ internal static class SaeStage
         ["decoder_effective_rank"] = JsonText.Number(evaluation.DecoderEffectiveRank),
     };
 
-    private static void WriteLatents(RunFolder folder, TokenShards tokens, GatedSaeModel model, Matrix<float> latents)
+    private static void WriteLatents(RunFolder folder, TokenShards tokens, SaeModel model, Matrix<float> latents)
     {
         DataFrame patches = new([.. tokens.ImageIds], "patch");
         DataFrame variables = new([.. Enumerable.Range(0, latents.Columns).Select(j => $"latent_{j}")], "latent");

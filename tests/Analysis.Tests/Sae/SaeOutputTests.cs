@@ -11,17 +11,17 @@ public sealed class SaeOutputTests : IDisposable
     private readonly string _folder = Directory.CreateTempSubdirectory("biosup-sae-").FullName;
     private readonly CpuDevice _device = new(2);
     private readonly Matrix<float> _tokens;
-    private readonly GatedSaeModel _model;
+    private readonly SaeModel _model;
 
     public SaeOutputTests()
     {
         _tokens = OracleRecipe.Tokens(_device, 700, 20);
-        GatedSaeTrainer.Train(_device, _tokens, new GatedSaeTrainingOptions
+        SaeTrainer.Train(_device, _tokens, new SaeTrainingOptions
         {
-            Config = GatedSaeConfig.Default with { Latents = 60, Batch = 100, LearningRate = 5e-3, SparsityWarmupSteps = 5, SparsityCoefficient = 0.1, Normalisation = TokenNormalisation.Paper },
+            Config = SaeConfig.Default with { Latents = 60, Batch = 100, LearningRate = 5e-3, SparsityWarmupSteps = 5, SparsityCoefficient = 0.1, Normalisation = TokenNormalisation.Paper },
             Steps = 120, OutputFolder = _folder,
         }).Dispose();
-        _model = GatedSaeModel.Load(_device, _folder);
+        _model = SaeModel.Load(_device, _folder);
     }
 
     public void Dispose()
@@ -44,8 +44,8 @@ public sealed class SaeOutputTests : IDisposable
             double norm = Math.Sqrt(x.Sum(v => v * v));
             for (int j = 0; j < 60; j++)
             {
-                double z = Enumerable.Range(0, 20).Sum(i => x[i] / norm * _model.Parameters.Magnitude.Row(i)[j]);
-                double m = z + _model.Parameters.MagnitudeBias.Host[j], g = z + _model.Parameters.GateBias.Host[j];
+                double z = Enumerable.Range(0, 20).Sum(i => x[i] / norm * _model.Parameters.Encoder.Row(i)[j]);
+                double m = z + _model.Parameters.EncoderBias.Host[j], g = z + _model.Parameters.GateBias.Host[j];
                 if (Math.Min(Math.Abs(m), Math.Abs(g)) > 1e-6) Assert.Equal(m > 0 && g > 0 ? m : 0, latents.Row(t)[j], 2e-6);
             }
         }
@@ -94,7 +94,7 @@ public sealed class SaeOutputTests : IDisposable
         long positive = 0;
         for (int t = 0; t < 700; t++)
             for (int j = 0; j < 60; j++)
-                if (_model.Parameters.MagnitudeBias.Host[j] + Enumerable.Range(0, 20).Sum(i => (double)normalised.Row(t)[i] * _model.Parameters.Magnitude.Row(i)[j]) > 0) positive++;
+                if (_model.Parameters.EncoderBias.Host[j] + Enumerable.Range(0, 20).Sum(i => (double)normalised.Row(t)[i] * _model.Parameters.Encoder.Row(i)[j]) > 0) positive++;
         Assert.True(positive > counts.Sum(), "no latent is closed by its gate alone: the two shares could not be told apart");
         Assert.Equal(positive / (700.0 * 60), e.MagnitudePositive, 2.0 / (700 * 60));
         double cosines = 0;
@@ -178,7 +178,7 @@ public sealed class SaeOutputTests : IDisposable
     [Fact]
     public void A_folder_without_a_model_and_tokens_of_another_width_are_named()
     {
-        Assert.Contains("model.safetensors", Assert.Throws<DataException>(() => GatedSaeModel.Load(_device, Path.GetTempPath())).Message, StringComparison.Ordinal);
+        Assert.Contains("model.safetensors", Assert.Throws<DataException>(() => SaeModel.Load(_device, Path.GetTempPath())).Message, StringComparison.Ordinal);
         using Matrix<float> wide = _device.AllocateMatrix<float>(3, 21);
         using ITokenSource source = new Borrowed(wide);
         Assert.Contains("21", Assert.Throws<DataException>(() => SaeEncoder.EncodeAll(_model, source)).Message, StringComparison.Ordinal);

@@ -1,0 +1,100 @@
+using System.Runtime.InteropServices;
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+// Laid out as in cuda/include/bs/gated_sae.cuh and the kernels of the update.
+
+/// <summary>Products of one tile [tokens, latents] without their biases.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly record struct SaeTile(DevicePointer Encoder, DevicePointer Gate, DevicePointer EncoderBias, DevicePointer GateBias, long Stride, int Tokens, int Latents);
+
+/// <summary>Sums per latent, of chunks of a tile or of the batch.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly record struct SaeLatentSums(DevicePointer Penalty, DevicePointer Encoder, DevicePointer Gate, DevicePointer Usage, DevicePointer Positive, DevicePointer Open);
+
+/// <summary>Sums per token of a tile.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly record struct SaeTokenSums(DevicePointer SquaredError, DevicePointer Squares, DevicePointer Auxiliary, DevicePointer Any, DevicePointer AuxiliaryAny);
+
+/// <summary>Chosen auxiliary pairs, as bits [tokens, words] and in lists [tokens, kept].</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly record struct SaeAuxiliary(DevicePointer Chosen, DevicePointer Index, DevicePointer Count, DevicePointer Gradient, int Words, int Kept);
+
+/// <summary>What changes from step to step; eight elements of four bytes.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly struct SaeCoefficients(float penalty, float decay, float rate, float root, int step)
+{
+    /// <summary>Elements of a float array that hold one.</summary>
+    public const int Floats = 8;
+
+    public readonly float Penalty = penalty, Decay = decay, Rate = rate, Root = root;
+    public readonly int Step = step;
+    private readonly int _unused0, _unused1, _unused2;
+
+    public static SaeCoefficients Of(in SaeObjective objective, in SaeUpdateOptions update, long tokens, int latents) => new(
+        (float)(objective.SparsityCoefficient / (objective.SparsityScale == SparsityScale.Mean ? (double)tokens * latents : tokens)),
+        (float)(1 - update.LearningRate * update.WeightDecay),
+        (float)(update.LearningRate / (1 - Math.Pow(update.Beta1, update.Step))),
+        (float)(1 / Math.Sqrt(1 - Math.Pow(update.Beta2, update.Step))),
+        (int)Math.Min(int.MaxValue, update.Step - 1));
+}
+
+/// <summary>Sums of one batch as the kernels leave them.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct SaeDeviceStatistics
+{
+    public double SquaredError, Squares, Auxiliary, Sparsity, MeanSquares, Norm;
+    public long Active, Positive, Open, WithActive, AuxiliaryAny;
+
+    /// <summary>First step whose losses or norm were not finite; -1 for none.</summary>
+    public long Diverged;
+
+    public readonly void CopyTo(SaeStatistics statistics, long tokens, int latents, in SaeObjective objective, bool training)
+    {
+        statistics.Tokens = tokens;
+        statistics.Reconstruction = SquaredError / tokens;
+        statistics.Sparsity = Sparsity / tokens / (objective.SparsityScale == SparsityScale.Mean ? latents : 1);
+        // The reference leaves the term out when the auxiliary reconstruction of the whole batch is zero.
+        statistics.Auxiliary = training && objective.AuxCoefficient > 0 && AuxiliaryAny != 0 ? Auxiliary / tokens : 0;
+        statistics.Loss = statistics.Reconstruction + objective.SparsityCoefficient * statistics.Sparsity + objective.AuxCoefficient * statistics.Auxiliary;
+        statistics.SumSquaredError = SquaredError;
+        statistics.SumSquares = Squares;
+        statistics.SumSquaredTotal = Math.Max(0, Squares - MeanSquares);
+        statistics.Active = Active;
+        statistics.ClosedGate = Positive - Active;
+        statistics.NoMagnitude = Open - Active;
+        statistics.TokensWithActive = WithActive;
+    }
+}
+
+/// <summary>The arrays of a model beside their gradients and moments, without the decoder.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct SaeSegments
+{
+    private SaeTensors.Segment _s0, _s1, _s2, _s3, _s4;
+
+    public static SaeSegments Of(in SaeTensors tensors) => new()
+    {
+        _s0 = tensors[0],
+        _s1 = tensors[1],
+        _s2 = tensors[2],
+        _s3 = tensors[3],
+        _s4 = tensors.Count > 4 ? tensors[4] : default,
+    };
+
+    /// <summary>Blocks of <paramref name="run"/> elements, whole ones for every array.</summary>
+    public readonly int Blocks(long run)
+    {
+        return checked((int)(Count(_s0) + Count(_s1) + Count(_s2) + Count(_s3) + Count(_s4)));
+
+        long Count(in SaeTensors.Segment segment) => (segment.Length + run - 1) / run;
+    }
+}
+
+/// <summary>Constants of AdamW in single precision.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly struct SaeAdam(in SaeUpdateOptions options)
+{
+    public readonly float Beta1 = (float)options.Beta1, Rest1 = (float)(1 - options.Beta1), Beta2 = (float)options.Beta2, Rest2 = (float)(1 - options.Beta2), Epsilon = (float)options.Epsilon;
+}

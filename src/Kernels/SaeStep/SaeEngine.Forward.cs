@@ -1,0 +1,167 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+internal static unsafe partial class SaeEngine<TSimd, TVector>
+{
+    /// <summary>One block of latents over a tile: pre-activations, sets, penalty, panel maxima.</summary>
+    private struct EncodeJob : IBlockJob
+    {
+        public Context Context;
+
+        public void Execute(long block, int worker)
+        {
+            SaeWorkspace space = Context.Space;
+            int firstPanel = (int)block * (BlockLatents / Panel), panels = BlockLatents / Panel, d = Context.Width;
+            SaeWorkspace.BlockSums sums = default;
+            int pieces = (Context.TileTokens + MaxRows - 1) / MaxRows, slivers = Slivers(Context.TileTokens);
+            for (int piece = 0; piece < pieces; piece++)
+            {
+                int s0 = slivers * piece / pieces, s1 = slivers * (piece + 1) / pieces;
+                int t0 = s0 * Sliver, t1 = Math.Min(s1 * Sliver, Context.TileTokens);
+                Multiply(space.MagnitudePanels, space.MagnitudePre, firstPanel, panels, t0, t1, d);
+                if (!Context.Tied) Multiply(space.GatePanels, space.GatePre, firstPanel, panels, t0, t1, d);
+                for (int p = 0; p < panels; p++) Classify(firstPanel + p, t0, t1, ref sums);
+            }
+            space.EncodeSums[block] = sums;
+        }
+
+        private readonly void Multiply(float* weights, float* target, int firstPanel, int panels, int t0, int t1, int d) =>
+            Product(t1 - t0, d, Context.Space.TokenSlivers + (long)t0 * d, (long)Sliver * d, weights + (long)firstPanel * Panel * d, (long)Panel * d, panels,
+                target + firstPanel * Context.PanelStride + (long)t0 * Panel, Context.PanelStride, Panel, false);
+
+        private readonly void Classify(int panel, int t0, int t1, ref SaeWorkspace.BlockSums sums)
+        {
+            SaeWorkspace space = Context.Space;
+            int lanes = TSimd.Count, first = panel * Panel;
+            TVector gateBias0 = TSimd.Load(space.GateBias + first), gateBias1 = TSimd.Load(space.GateBias + first + lanes);
+            TVector magnitudeBias0 = TSimd.Load(space.EncoderBias + first), magnitudeBias1 = TSimd.Load(space.EncoderBias + first + lanes);
+            TVector zero = TSimd.Zero, one = TSimd.Broadcast(1f), penalty0 = zero, penalty1 = zero, used0 = zero, used1 = zero;
+            float* gate = space.GatePre + panel * Context.PanelStride, magnitude = space.MagnitudePre + panel * Context.PanelStride;
+            float* maxima = space.PanelMaxima + panel;
+            long active = 0, positive = 0, open = 0;
+            for (int t = t0; t < t1; t++)
+            {
+                TVector g0 = TSimd.Add(TSimd.Load(gate + (long)t * Panel), gateBias0), g1 = TSimd.Add(TSimd.Load(gate + (long)t * Panel + lanes), gateBias1);
+                TVector m0 = TSimd.Add(TSimd.Load(magnitude + (long)t * Panel), magnitudeBias0), m1 = TSimd.Add(TSimd.Load(magnitude + (long)t * Panel + lanes), magnitudeBias1);
+                TVector open0 = TSimd.GreaterThan(g0, zero), open1 = TSimd.GreaterThan(g1, zero);
+                TVector positive0 = TSimd.GreaterThan(m0, zero), positive1 = TSimd.GreaterThan(m1, zero);
+                TVector active0 = TSimd.And(open0, positive0), active1 = TSimd.And(open1, positive1);
+                penalty0 = TSimd.Add(penalty0, TSimd.And(open0, g0));
+                penalty1 = TSimd.Add(penalty1, TSimd.And(open1, g1));
+                used0 = TSimd.Add(used0, TSimd.And(active0, one));
+                used1 = TSimd.Add(used1, TSimd.And(active1, one));
+                uint bits = TSimd.Bits(active0) | (TSimd.Bits(active1) << lanes);
+                uint positiveBits = TSimd.Bits(positive0) | (TSimd.Bits(positive1) << lanes);
+                active += BitOperations.PopCount(bits);
+                positive += BitOperations.PopCount(positiveBits);
+                open += BitOperations.PopCount(TSimd.Bits(open0) | (TSimd.Bits(open1) << lanes));
+                StoreBits(space.ActiveMask + (long)t * space.MaskWords, panel, bits);
+                if (Context.AuxLatents > 0)
+                    maxima[(long)t * Context.Panels] = positiveBits == bits ? 0 : TSimd.MaxAcross(TSimd.MaxOrSecond(TSimd.AndNot(TSimd.And(positive0, m0), open0), TSimd.AndNot(TSimd.And(positive1, m1), open1)));
+            }
+            sums.Active += active;
+            sums.MagnitudePositive += positive;
+            sums.GatePositive += open;
+            float* lane = stackalloc float[4 * lanes];
+            TSimd.Store(lane, penalty0);
+            TSimd.Store(lane + lanes, penalty1);
+            TSimd.Store(lane + 2 * lanes, used0);
+            TSimd.Store(lane + 3 * lanes, used1);
+            for (int i = 0; i < Panel; i++)
+            {
+                sums.Sparsity += (double)lane[i] * space.DecoderNorms[first + i];
+                space.Usage[first + i] += (int)lane[Panel + i];
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void StoreBits(ulong* row, int panel, uint bits)
+        {
+            // Panels are 8, 16 or 32 latents wide and follow each other in little-endian order: the row reads as one bit set.
+            if (TSimd.Count == 4) ((byte*)row)[panel] = (byte)bits;
+            else if (TSimd.Count == 8) ((ushort*)row)[panel] = (ushort)bits;
+            else ((uint*)row)[panel] = bits;
+        }
+    }
+
+    /// <summary>Active latents of one token in ascending order; returns their number.</summary>
+    private static int CollectActive(in Context context, int token, int* indices, float* values)
+    {
+        SaeWorkspace space = context.Space;
+        ulong* mask = space.ActiveMask + (long)token * space.MaskWords;
+        int count = 0;
+        for (int word = 0; word < space.MaskWords; word++)
+            for (ulong bits = mask[word]; bits != 0; bits &= bits - 1)
+            {
+                int latent = (word << 6) + BitOperations.TrailingZeroCount(bits);
+                indices[count] = latent;
+                values[count++] = Magnitude(context, token, latent);
+            }
+        return count;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static float Magnitude(in Context context, int token, int latent) =>
+        context.Space.MagnitudePre[latent / Panel * context.PanelStride + (long)token * Panel + latent % Panel] + context.Space.EncoderBias[latent];
+
+    /// <summary>Activations of one token, written out.</summary>
+    private struct ActivationJob : IBlockJob
+    {
+        public Context Context;
+        public float* Output;
+        public long OutputStride;
+
+        public void Execute(long token, int worker)
+        {
+            float* row = Output + token * OutputStride;
+            new Span<float>(row, Context.Space.Latents).Clear();
+            int* indices = Context.Space.IndexScratch + (long)worker * Context.Space.PaddedLatents;
+            float* values = Context.Space.ValueScratch + (long)worker * Context.Space.PaddedLatents;
+            int count = CollectActive(Context, (int)token, indices, values);
+            for (int n = 0; n < count; n++) row[indices[n]] = values[n];
+        }
+    }
+
+    /// <summary>a W_dec for a piece of a tile whose activations are dense, without the bias.</summary>
+    private struct DenseDecodeJob : IBlockJob
+    {
+        private const int Depth = 2 * BlockLatents;
+
+        public Context Context;
+
+        public static int Blocks(in Context context) => (context.TileTokens + MaxRows - 1) / MaxRows;
+
+        public void Execute(long block, int worker)
+        {
+            SaeWorkspace space = Context.Space;
+            int blocks = Blocks(Context), slivers = Slivers(Context.TileTokens);
+            int s0 = slivers * (int)block / blocks, s1 = slivers * ((int)block + 1) / blocks;
+            float* packed = space.PackScratch + (long)worker * MaxRows * Depth;
+            for (int first = 0; first < space.Latents; first += Depth)
+            {
+                int depth = Math.Min(Depth, space.Latents - first);
+                for (int s = s0; s < s1; s++) PackActivations(s, first, depth, packed + (long)(s - s0) * Sliver * depth);
+                Product((s1 - s0) * Sliver, depth, packed, (long)Sliver * depth, space.DecoderRowPanels + (long)first * Panel, (long)Panel * space.PaddedLatents,
+                    (Context.Width + Panel - 1) / Panel, space.ResidualRows + (long)s0 * Sliver * space.PaddedColumns, Panel, space.PaddedColumns, first > 0);
+            }
+        }
+
+        private readonly void PackActivations(int sliver, int first, int depth, float* target)
+        {
+            for (int i = 0; i < Sliver; i++)
+            {
+                int token = sliver * Sliver + i;
+                ulong* mask = Context.Space.ActiveMask + (long)token * Context.Space.MaskWords;
+                for (int k = 0; k < depth; k++)
+                {
+                    int latent = first + k;
+                    bool active = token < Context.TileTokens && (mask[latent >> 6] >> (latent & 63) & 1) != 0;
+                    target[(long)k * Sliver + i] = active ? Magnitude(Context, token, latent) : 0;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+public static unsafe partial class SaeUpdate
+{
+    private const int CudaBlockElements = 1024, ElementThreads = 256, RowThreads = 128, ClipThreads = 1024;
+
+    private static double ApplyCuda(in SaeTensors tensors, in SaeUpdateOptions options, SaeWorkspace workspace)
+    {
+        SaeCudaState state = workspace.Cuda!;
+        state.SetCoefficients(SaeCoefficients.Of(new SaeObjective(), options, 1, workspace.Latents));
+        Enqueue(tensors, options, state, state.Coefficients);
+        return state.ReadStatistics().Norm;
+    }
+
+    /// <summary>Puts the update into the device's stream and waits for nothing; rate, decay and bias corrections are read from <paramref name="coefficients"/>.</summary>
+    internal static void Enqueue(in SaeTensors tensors, in SaeUpdateOptions options, SaeCudaState state, DevicePointer coefficients)
+    {
+        CudaStream stream = state.Device.Stream;
+        SaeKernels kernels = state.Kernels;
+        SaeSegments segments = SaeSegments.Of(tensors);
+        SaeAdam adam = new(options);
+        int rows = tensors.DecoderRows, width = tensors.DecoderColumns, runs = segments.Blocks(BlockElements);
+        kernels.Project.Launch(stream, new LaunchShape(rows, RowThreads), tensors.Decoder, width, state.Squares);
+        kernels.Squares.Launch(stream, new LaunchShape(runs, ElementThreads), segments, new DevicePointer(state.Squares.Address + (ulong)rows * sizeof(double)));
+        kernels.Clip.Launch(stream, new LaunchShape(1, ClipThreads), state.Squares, rows + runs, options.ClipNorm, coefficients, state.Statistics, state.Clip);
+        kernels.Adam.Launch(stream, new LaunchShape(segments.Blocks(CudaBlockElements), ElementThreads), segments, adam, coefficients, state.Clip);
+        kernels.AdamRows.Launch(stream, new LaunchShape(rows, RowThreads), tensors.Decoder, width, adam, coefficients, state.Clip);
+    }
+}

@@ -1,0 +1,187 @@
+using BioSup.Analysis.Sae;
+using BioSup.Data;
+using BioSup.Kernels;
+using BioSup.Runtime;
+using BioSup.Shapes;
+
+namespace BioSup.Analysis.Tests.Sae;
+
+/// <summary>Training, encoding and evaluation on a GPU or the emulated one: against the host, against themselves, and through an interruption.</summary>
+public sealed class SaeCudaTests : IDisposable
+{
+    private readonly string _folder = Directory.CreateTempSubdirectory("biosup-sae-cuda-").FullName;
+    private readonly CpuDevice _host = new(2);
+    private readonly CudaDevice? _device = CudaEmulator.Open(out s_reason);
+    private static string s_reason = "";
+    private static readonly SaeConfig s_small = SaeConfig.Default with
+    {
+        Latents = 64,
+        Batch = 50,
+        LearningRate = 2e-3,
+        SparsityWarmupSteps = 3,
+        SparsityCoefficient = 0.05,
+        LogEvery = 3,
+        CheckpointEvery = 7,
+    };
+
+    public void Dispose()
+    {
+        _device?.Dispose();
+        _host.Dispose();
+        Directory.Delete(_folder, recursive: true);
+    }
+
+    private CudaDevice Device
+    {
+        get
+        {
+            Assert.SkipWhen(_device is null, s_reason);
+            return _device!;
+        }
+    }
+
+    /// <summary>Rounding differs, so the first steps agree to rounding and later ones to what training makes of it.</summary>
+    [Theory]
+    [InlineData(true, TokenNormalisation.None, TokenCentring.Fixed)]
+    [InlineData(false, TokenNormalisation.Paper, TokenCentring.Batch)]
+    [InlineData(true, TokenNormalisation.Paper, TokenCentring.Fixed)]
+    public void Training_follows_the_host(bool tied, TokenNormalisation normalisation, TokenCentring centring)
+    {
+        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 230, 16);
+        SaeTrainingOptions options = new() { Config = s_small with { Tied = tied, Normalisation = normalisation, Centring = centring, LogEvery = 1 }, Steps = 16, Seed = 5 };
+        using SaeTrainingResult want = SaeTrainer.Train(_host, tokens, options), got = SaeTrainer.Train(Device, tokens, options);
+        Assert.Equal(want.Curves.Count, got.Curves.Count);
+        foreach ((SaeLogRow a, SaeLogRow b) in want.Curves.Zip(got.Curves))
+        {
+            Assert.Equal(a.LearningRate, b.LearningRate);
+            Assert.Equal(a.Loss, b.Loss, 1e-5 * a.Loss);
+            Assert.Equal(a.GradientNorm, b.GradientNorm, 1e-4 * a.GradientNorm);
+            Assert.Equal(a.L0, b.L0, 0.05);
+        }
+        foreach (((string name, DeviceBuffer<float> a, _), (_, DeviceBuffer<float> b, _)) in want.Model.Arrays.Tensors().Zip(got.Model.Arrays.Tensors()))
+        {
+            float[] x = Host(a), y = Host(b);
+            for (int i = 0; i < x.Length; i++) Assert.True(Math.Abs(x[i] - y[i]) < 1e-4, $"{name}[{i}] is {y[i]}, on the host {x[i]}");
+        }
+        foreach ((float a, float b) in Host(want.Model.Usage).Zip(Host(got.Model.Usage))) Assert.Equal(a, b, 1e-3);
+    }
+
+    /// <summary>Operands of 8 significant bits: losses to a percent, and parameters that are still in single precision.</summary>
+    [Fact]
+    public void Training_in_bf16_stays_near_the_host()
+    {
+        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 100, 16);
+        SaeConfig config = SaeConfigFile.Parse("""{ "d_sae": 64, "batch": 50, "lr": 0.002, "sparsity_warmup_steps": 3, "log_every": 1, "gpu_precision": "bf16" }""", "test");
+        Assert.Equal(config, SaeConfigFile.Parse(SaeConfigFile.Write(config), "test"));
+        SaeTrainingOptions options = new() { Config = config, Steps = 12, Seed = 5 };
+        using SaeTrainingResult want = SaeTrainer.Train(_host, tokens, options), got = SaeTrainer.Train(Device, tokens, options);
+        foreach ((SaeLogRow a, SaeLogRow b) in want.Curves.Zip(got.Curves)) Assert.Equal(a.Loss, b.Loss, 0.01 * a.Loss);
+        Assert.NotEqual(want.Last!.Loss, got.Last!.Loss, 1e-6 * want.Last.Loss);
+        Assert.Contains(Host(got.Model.Arrays.Decoder.Buffer), v => (BitConverter.SingleToUInt32Bits(v) & 0xFFFF) != 0);
+    }
+
+    [Theory]
+    [InlineData(TokenOrder.Shuffled, true, TokenCentring.Fixed)]
+    [InlineData(TokenOrder.Fixed, false, TokenCentring.Batch)]
+    public void A_resumed_run_leaves_the_bytes_of_an_uninterrupted_one(TokenOrder order, bool tied, TokenCentring centring)
+    {
+        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 230, 16);
+        // The coefficient makes active pairs rare within the run, so that dense steps are followed by sparse ones.
+        SaeTrainingOptions options = new()
+        {
+            Config = s_small with { Tied = tied, Normalisation = TokenNormalisation.Paper, Centring = centring, SparsityCoefficient = 10, LearningRate = 5e-2, Schedule = LearningRateSchedule.Constant },
+            Order = order,
+            Steps = 31,
+            Seed = 5,
+        };
+        string whole = Path.Combine(_folder, "whole"), cut = Path.Combine(_folder, "cut"), again = Path.Combine(_folder, "again");
+        using (SaeTrainingResult result = SaeTrainer.Train(Device, tokens, options with { OutputFolder = whole }))
+        {
+            double[] shares = [.. result.Curves.Select(row => (double)row.Active / row.Pairs)];
+            Assert.Contains(shares[..^3], share => share > SaeWorkspace.DenseShare);
+            Assert.Contains(shares[..^3], share => share < SaeWorkspace.DenseShare);
+        }
+        SaeTrainer.Train(Device, tokens, options with { OutputFolder = again }).Dispose();
+        foreach (int stopAt in new[] { 0, 6, 17, 24 })
+        {
+            using CancellationTokenSource cancel = new();
+            StopAfter progress = new(stopAt, cancel);
+            Assert.Throws<OperationCanceledException>(() => SaeTrainer.Train(Device, tokens, options with { OutputFolder = cut, Resume = stopAt > 0, Progress = progress, Cancellation = cancel.Token }));
+        }
+        using (SaeTrainingResult last = SaeTrainer.Train(Device, tokens, options with { OutputFolder = cut, Resume = true })) Assert.True(last.ResumedAt > 0);
+        foreach (string folder in new[] { cut, again })
+            foreach (string file in new[] { "model.safetensors", "train_log.csv", "config.json" })
+                Assert.True(File.ReadAllBytes(Path.Combine(whole, file)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(folder, file))), $"{folder}: {file} differs");
+    }
+
+    /// <summary>The host looks at logged steps only; the device remembers the step.</summary>
+    [Fact]
+    public void A_run_that_diverges_between_logged_steps_ends_with_the_step_and_keeps_its_checkpoint()
+    {
+        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 100, 8);
+        SaeConfig config = s_small with { Latents = 16, LearningRate = 1e30, GradientClip = 0, WarmupFraction = 0, CheckpointEvery = 0, LogEvery = 50 };
+        ConvergenceException e = Assert.Throws<ConvergenceException>(() => SaeTrainer.Train(Device, tokens, new SaeTrainingOptions { Config = config, Steps = 9, OutputFolder = _folder }));
+        ConvergenceException host = Assert.Throws<ConvergenceException>(() => SaeTrainer.Train(_host, tokens, new SaeTrainingOptions { Config = config, Steps = 9 }));
+        Assert.Equal(host.Message.Split(':')[0], e.Message.Split(':')[0]);
+        Assert.False(File.Exists(Path.Combine(_folder, "checkpoint.safetensors")));
+    }
+
+    [Theory]
+    [InlineData(true, TokenCentring.Fixed)]
+    [InlineData(false, TokenCentring.Batch)]
+    public void A_model_encodes_evaluates_and_exports_as_on_the_host(bool tied, TokenCentring centring)
+    {
+        using Matrix<float> matrix = OracleRecipe.Tokens(_host, 230, 16);
+        SaeTrainingOptions options = new() { Config = s_small with { Tied = tied, Normalisation = TokenNormalisation.Paper, Centring = centring }, Steps = 20, OutputFolder = _folder };
+        SaeTrainer.Train(_host, matrix, options).Dispose();
+        using SaeModel here = SaeModel.Load(_host, _folder), there = SaeModel.Load(Device, _folder);
+        using Source tokens = new(matrix);
+        int[] images = [40, 0, 100, 90];
+        using Matrix<float> pooledHere = SaeEncoder.EncodePooled(here, tokens, images), pooledThere = SaeEncoder.EncodePooled(there, tokens, images);
+        using Matrix<float> allHere = SaeEncoder.EncodeAll(here, tokens), allThere = SaeEncoder.EncodeAll(there, tokens);
+        foreach ((float a, float b) in Host(pooledHere.Buffer).Zip(Host(pooledThere.Buffer))) Assert.Equal(a, b, 1e-6);
+        foreach ((float a, float b) in Host(allHere.Buffer).Zip(Host(allThere.Buffer))) Assert.Equal(a, b, 1e-5);
+        string[] labels = ["a", "b", "a", "b"];
+        SaeEvaluation x = SaeEvaluation.Run(here, tokens, images, labels), y = SaeEvaluation.Run(there, tokens, images, labels);
+        Assert.Equal(x.Fvu, y.Fvu, 1e-6);
+        Assert.Equal(x.ChunkedFvu, y.ChunkedFvu, 1e-6);
+        Assert.Equal(x.L0, y.L0, 0.02);
+        Assert.Equal(x.MagnitudePositive, y.MagnitudePositive, 1e-3);
+        Assert.Equal(x.MeanAbsoluteCosine, y.MeanAbsoluteCosine, 1e-9);
+        Assert.Equal(x.DecoderEffectiveRank, y.DecoderEffectiveRank, 1e-9);
+        Assert.Equal((x.Alive, x.NeverActive), (y.Alive, y.NeverActive));
+        Assert.Equal(x.Purity!.MeanPurity, y.Purity!.MeanPurity, 1e-3);
+        string a1 = Path.Combine(_folder, "a.safetensors"), b1 = Path.Combine(_folder, "b.safetensors");
+        SaeExport.Write(here, tied ? SaeExportFormat.JumpRelu : SaeExportFormat.Reference, a1);
+        SaeExport.Write(there, tied ? SaeExportFormat.JumpRelu : SaeExportFormat.Reference, b1);
+        Assert.Equal(File.ReadAllBytes(a1), File.ReadAllBytes(b1));
+    }
+
+    private static float[] Host(DeviceBuffer<float> buffer)
+    {
+        float[] values = new float[buffer.Length];
+        buffer.CopyTo(values);
+        return values;
+    }
+
+    private sealed class Source(Matrix<float> matrix) : ITokenSource
+    {
+        public long Rows => matrix.Rows;
+        public int Columns => matrix.Columns;
+
+        public void Read(long start, MatrixView<float> destination)
+        {
+            for (int i = 0; i < destination.Rows; i++) matrix.Row((int)start + i).CopyTo(destination.Row(i));
+        }
+
+        public void Dispose() { }
+    }
+
+    private sealed class StopAfter(int step, CancellationTokenSource cancel) : IProgressReporter
+    {
+        public void Report(string stage, long done, long total, string? detail = null)
+        {
+            if (stage.StartsWith("training", StringComparison.Ordinal) && done > step) cancel.Cancel();
+        }
+    }
+}

@@ -1,0 +1,132 @@
+using BioSup.Runtime;
+
+namespace BioSup.Kernels.Tests.Cuda;
+
+[Collection(CudaDeviceCollection.Name)]
+public sealed class SaeTrainStepCudaTests(CudaDeviceFixture fixture)
+{
+    private const int Batch = 24, Width = 12, Latents = 40;
+
+    /// <summary>Recorded steps, between changes of the decoding, against calls one by one.</summary>
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void Recorded_steps_give_the_bytes_of_single_calls(bool tied, bool batchMean)
+    {
+        CudaDevice device = fixture.Require();
+        using CpuDevice host = new(1);
+        using Run recorded = new(device, host, tied, batchMean), single = new(device, host, tied, batchMean);
+        SaeDecoding[] decodings = [SaeDecoding.Dense, SaeDecoding.Dense, SaeDecoding.Dense, SaeDecoding.Sparse, SaeDecoding.Sparse, SaeDecoding.Dense, SaeDecoding.Sparse, SaeDecoding.Sparse];
+        for (int step = 0; step < decodings.Length; step++)
+        {
+            recorded.Model.Workspace.Decoding = single.Model.Workspace.Decoding = decodings[step];
+            recorded.StepRecorded(step);
+            single.StepOneByOne(step);
+        }
+        recorded.Step.Read();
+        Assert.Equal(single.Model.Statistics.Loss, recorded.Step.Statistics.Loss);
+        Assert.Equal(single.Norm, recorded.Step.GradientNorm);
+        Assert.Equal(-1, recorded.Step.DivergedAt);
+        foreach (((string name, float[] want), (_, float[] got)) in single.Model.Values.Arrays().Zip(recorded.Model.Values.Arrays())) Assert.True(want.AsSpan().SequenceEqual(got), $"{name} differs");
+        Assert.Equal(single.Usage.ToHost(), recorded.Usage.ToHost());
+    }
+
+    [Fact]
+    public void Warm_steps_allocate_nothing_on_the_managed_heap()
+    {
+        CudaDevice device = fixture.Require();
+        using CpuDevice host = new(1);
+        using Run run = new(device, host, true, true);
+        int step = 0;
+        // The first step runs unrecorded, then each of the two places of arrival gets its recording.
+        while (step < 4) run.StepRecorded(step++);
+        run.Step.Read();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int i = 0; i < 4; i++) run.StepRecorded(step++);
+        run.Step.Read();
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    [Fact]
+    public void The_first_step_that_is_not_finite_is_remembered()
+    {
+        CudaDevice device = fixture.Require();
+        using CpuDevice host = new(1);
+        using Run run = new(device, host, true, false);
+        for (int step = 0; step < 5; step++)
+        {
+            MatrixView<float> tokens = run.Fill(step);
+            if (step == 2) tokens.Row(3)[1] = 1e30f;
+            run.Step.Run(step, 0.1, 1e-3);
+        }
+        run.Step.Read();
+        Assert.Equal(2, run.Step.DivergedAt);
+    }
+
+    private sealed class Run : IDisposable
+    {
+        private readonly List<IDisposable> _owned = [];
+        private readonly SaeCase _source;
+        private readonly ModelArrays _first, _second;
+        private readonly CentredUnitRows? _centring;
+        private readonly bool _batchMean;
+
+        public Run(CudaDevice device, CpuDevice host, bool tied, bool batchMean)
+        {
+            _batchMean = batchMean;
+            _source = new SaeCase(host, Batch, Width, Latents, tied, 0.05f, 0.01f);
+            Model = new CudaSaeCase(device, _source, 32);
+            _first = new ModelArrays(device, Width, Latents, tied, _owned);
+            _second = new ModelArrays(device, Width, Latents, tied, _owned);
+            Usage = device.Allocate<float>(Latents);
+            _centring = batchMean ? new CentredUnitRows(device, Batch, Width) : null;
+            Step = new SaeTrainStep(Model.Values.View, Model.Gradients.View, _first.View, _second.View, Usage, Model.Workspace, _centring, batchMean,
+                new SaeTrainStepOptions { Batch = Batch, UsageDecay = 0.9 });
+        }
+
+        public CudaSaeCase Model { get; }
+        public SaeTrainStep Step { get; }
+        public DeviceBuffer<float> Usage { get; }
+        public double Norm { get; private set; }
+
+        /// <summary>Other tokens for every step.</summary>
+        public MatrixView<float> Fill(int step)
+        {
+            MatrixView<float> tokens = Step.Next();
+            for (int t = 0; t < Batch; t++)
+                for (int i = 0; i < Width; i++) tokens.Row(t)[i] = _source.Tokens.Row((t + step) % Batch)[i];
+            return tokens;
+        }
+
+        public void StepRecorded(int step)
+        {
+            Fill(step);
+            Step.Run(step, 0.1 * step, 1e-3);
+        }
+
+        public void StepOneByOne(int step)
+        {
+            float[] tokens = new float[Batch * Width];
+            Fill(step).CopyTo(tokens);
+            Model.Tokens.Buffer.CopyFrom(tokens);
+            if (_batchMean)
+            {
+                _centring!.UseMeanOf(Model.Tokens.View);
+                _centring.Apply(Model.Tokens.View, Model.Tokens.View);
+            }
+            SaeStep.Run(Model.Tokens.View, Model.Values.View, Model.Gradients.View, new SaeObjective { SparsityCoefficient = 0.1 * step }, Model.Workspace, Model.Statistics);
+            SaeStep.AverageUsage(Model.Workspace, Usage.View, 0.9);
+            Norm = SaeUpdate.Apply(Model.Values.View, Model.Gradients.View, _first.View, _second.View, new SaeUpdateOptions { LearningRate = 1e-3, Step = step + 1 }, Model.Workspace);
+        }
+
+        public void Dispose()
+        {
+            Step.Dispose();
+            _centring?.Dispose();
+            Usage.Dispose();
+            foreach (IDisposable o in _owned) o.Dispose();
+            Model.Dispose();
+            _source.Dispose();
+        }
+    }
+}
