@@ -59,6 +59,7 @@ public sealed class FigureTests
     [InlineData("heatmap-large", "latent", "cell", "z-score")]
     [InlineData("confusion", "true class", "assigned class", "1,504", "97 %", "GBA")]
     [InlineData("coupling", "imaged cells", "scRNA-seq cells", "LRRK2", "mass / independent coupling")]
+    [InlineData("pareto", "d_sae 600", "d_sae 8192", "FVU", "L0, active latents per token", "dead share", "mean |cos| of decoder rows", "effective rank of the decoder", "50")]
     [InlineData("patches", "latent 17", "mitochondrial puncta, AUROC 0.97", "nucleus", "9.1")]
     public void Svg_holds_its_labels_as_editable_text(string name, params string[] labels)
     {
@@ -97,6 +98,9 @@ public sealed class FigureTests
             ConfusionMatrix.Of([], []),
             CouplingHeatmap.Of(new double[0, 0]),
             CouplingHeatmap.Of(new[,] { { 1.0 } }, ["a"], ["b"]),
+            new PanelGrid(),
+            ParetoFigure.Of([]),
+            ParetoFigure.Of([new ParetoPoint("one", 0, double.NaN)]),
             new ImageGrid(),
             new ImageGrid { Rows = [new ImageRow("empty", null, [])] },
             new ImageGrid { Rows = [new ImageRow("flat", null, [new ImagePatch([5], 1, 1, 1)])] },

@@ -26,6 +26,7 @@ internal static class Samples
         ["confusion"] = Confusion(),
         ["coupling"] = Coupling(),
         ["patches"] = Patches(),
+        ["pareto"] = Pareto(),
     };
 
     public static LineChart Lines()
@@ -139,6 +140,20 @@ internal static class Samples
         for (int r = 0; r < 3; r++)
             rows.Add(new ImageRow($"latent {17 + 40 * r}", r == 0 ? "mitochondrial puncta, AUROC 0.97" : r == 1 ? "soma size, AUROC 0.99" : null, [.. Enumerable.Range(0, 6).Select(i => Patch(ref random, $"{9.1 - i * 0.7:0.0}"))]));
         return new ImageGrid { Rows = rows, ChannelNames = ["nucleus", "mitochondria", "calcium"] };
+    }
+
+    public static PanelGrid Pareto()
+    {
+        List<ParetoPoint> points = [];
+        foreach (int latents in new[] { 600, 1024, 2048, 4096, 8192 })
+            foreach (double l0 in new[] { 4.0, 11, 32, 90 })
+                points.Add(new ParetoPoint($"d_sae {latents}", l0, 0.9 / (1 + 0.1 * l0) * Math.Pow(latents / 600.0, -0.15))
+                {
+                    DeadShare = 0.5 * latents / 8192 * Math.Exp(-l0 / 60),
+                    MeanAbsoluteCosine = 0.03 + 0.02 * Math.Exp(-latents / 2000.0),
+                    EffectiveRank = 512 * (1 - Math.Exp(-latents / 700.0)),
+                });
+        return ParetoFigure.Of(points);
     }
 
     private static ImagePatch Patch(ref CounterRandom random, string caption)

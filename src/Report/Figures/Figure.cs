@@ -34,6 +34,9 @@ public abstract class Figure
     /// <summary>Draws the whole figure on a canvas of <see cref="Size"/> pixels that is already white.</summary>
     protected abstract void Draw(SKCanvas canvas);
 
+    /// <summary>Draws the figure as a part of another one; its place is the caller's.</summary>
+    internal void DrawInside(SKCanvas canvas) => Draw(canvas);
+
     /// <summary>PNG bytes at <paramref name="scale"/> device pixels per CSS pixel (2 suits high-density screens and print).</summary>
     public byte[] ToPng(float scale = 2)
     {

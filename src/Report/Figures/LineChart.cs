@@ -46,6 +46,9 @@ public sealed class LineChart : ChartFigure
     /// <summary>A horizontal line at a value that matters.</summary>
     public ReferenceLine? Reference { get; init; }
 
+    /// <summary>Names several series beside the chart; off where a figure around it does.</summary>
+    public bool Legend { get; init; } = true;
+
     protected override string DefaultDescription => $"Line chart of {YLabel} against {XLabel}";
 
     private protected override void Compose(Plot plot)
@@ -68,7 +71,7 @@ public sealed class LineChart : ChartFigure
         }
         if (Reference is ReferenceLine reference && Scale(reference.Value, LogY) is double level && double.IsFinite(level)) allY.Add(level);
         SetAxes(plot, allX, allY);
-        if (Series.Count > 1) ShowLegend(plot, legend);
+        if (Legend && Series.Count > 1) ShowLegend(plot, legend);
     }
 
     private protected override void Annotate(Brush brush, Plot plot, PixelRect data)
