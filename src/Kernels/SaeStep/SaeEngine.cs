@@ -208,6 +208,7 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         statistics.Sparsity = total.Sparsity / tokens / (objective.SparsityScale == SparsityScale.Mean ? space.Latents : 1);
         // The reference leaves the term out when the auxiliary reconstruction of the whole batch is zero.
         statistics.Auxiliary = training && objective.AuxCoefficient > 0 && total.AuxAny != 0 ? total.Auxiliary / tokens : 0;
+        (statistics.PreActivation, statistics.SmallestActive) = (0, double.NaN);
         statistics.Loss = statistics.Reconstruction + objective.SparsityCoefficient * statistics.Sparsity + objective.AuxCoefficient * statistics.Auxiliary;
         statistics.SumSquaredError = total.SquaredError;
         statistics.SumSquares = total.Squares;

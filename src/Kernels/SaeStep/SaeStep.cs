@@ -26,8 +26,9 @@ public static partial class SaeStep
     {
         Validate(tokens, parameters, workspace);
         gradients.Validate(nameof(gradients), workspace.Shape);
-        if (objective.AuxCoefficient > 0 && Math.Min(objective.AuxLatents, parameters.Latents) > workspace.AuxLatents)
+        if (objective.ChosenAuxiliary(workspace.Shape) > workspace.AuxLatents)
             throw new ArgumentException($"The workspace was made for {workspace.AuxLatents} auxiliary latents, {objective.AuxLatents} are asked for.", nameof(workspace));
+        objective.Validate(workspace.Shape);
         Dispatch(tokens, parameters, gradients, true, objective, workspace, statistics);
     }
 
@@ -35,6 +36,7 @@ public static partial class SaeStep
     public static void Evaluate(MatrixView<float> tokens, SaeParameters parameters, in SaeObjective objective, SaeWorkspace workspace, SaeStatistics statistics)
     {
         Validate(tokens, parameters, workspace);
+        objective.Validate(workspace.Shape);
         Dispatch(tokens, parameters, default, false, objective, workspace, statistics);
     }
 
@@ -54,12 +56,12 @@ public static partial class SaeStep
             EncodeCuda(tokens, parameters, workspace, activations);
             return;
         }
-        switch (KernelDispatch.Select(Operation))
+        switch (Variant(workspace.Shape, new SaeObjective()))
         {
             case KernelVariant.Avx512: SaeEngine<Simd512<float>, Vector512<float>>.Encode(tokens, parameters, workspace, activations); break;
             case KernelVariant.Avx2: SaeEngine<Simd256<float>, Vector256<float>>.Encode(tokens, parameters, workspace, activations); break;
             case KernelVariant.Portable: SaeEngine<Simd128<float>, Vector128<float>>.Encode(tokens, parameters, workspace, activations); break;
-            default: EncodeReference(tokens, parameters, activations); break;
+            default: EncodeReference(tokens, parameters, workspace, activations); break;
         }
     }
 
@@ -72,7 +74,7 @@ public static partial class SaeStep
             return;
         }
         workspace.BatchTokens = tokens.Rows;
-        switch (KernelDispatch.Select(Operation))
+        switch (Variant(workspace.Shape, objective))
         {
             case KernelVariant.Avx512: SaeEngine<Simd512<float>, Vector512<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
             case KernelVariant.Avx2: SaeEngine<Simd256<float>, Vector256<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
@@ -81,12 +83,17 @@ public static partial class SaeStep
         }
     }
 
+    /// <summary>The tiled engine has the paper's autoencoder; the double-precision variant has every one.</summary>
+    private static KernelVariant Variant(in SaeShape shape, in SaeObjective objective) =>
+        shape.Architecture == SaeArchitecture.Gated && !shape.SubtractDecoderBias && objective.AuxChoice == AuxiliaryChoice.ClosedGate && objective.DecoderNorm == DecoderNorm.Unit
+            ? KernelDispatch.Select(Operation) : KernelVariant.Reference;
+
     private static void Validate(MatrixView<float> tokens, SaeParameters parameters, SaeWorkspace workspace)
     {
         parameters.Validate(nameof(parameters), workspace.Shape);
         if (tokens.Rows == 0) throw new ArgumentException("The batch has no tokens.", nameof(tokens));
         if (tokens.Columns != parameters.InputWidth) throw new ArgumentException($"The tokens have {tokens.Columns} dimensions, the model {parameters.InputWidth}.", nameof(tokens));
         if (!ReferenceEquals(tokens.Device, workspace.Device) || !ReferenceEquals(parameters.Encoder.Device, workspace.Device))
-            throw new DeviceException("Tokens, parameters and workspace of the gated-SAE step must live on one device.");
+            throw new DeviceException("Tokens, parameters and workspace of the autoencoder's step must live on one device.");
     }
 }

@@ -48,7 +48,7 @@ public enum JumpReluLoss
 /// <summary>Which latents the auxiliary reconstruction of the residual may use.</summary>
 public enum AuxiliaryChoice
 {
-    /// <summary>Latents whose gate is closed for the token, whatever their usage; decoder held constant. The paper's, for gated autoencoders.</summary>
+    /// <summary>Latents whose gate is closed for the token, whatever their usage; decoder held constant. The paper's; no auxiliary loss where there is no gate.</summary>
     ClosedGate,
 
     /// <summary>Latents that fired on no recent token (<see cref="SaeWorkspace.Dead"/>); encoder and decoder learn from it (AuxK of arXiv 2406.04093).</summary>
@@ -105,10 +105,34 @@ public readonly record struct SaeObjective
     /// <summary>Weight of Σ relu(θ − z) ‖W_dec‖ over dead latents, with <see cref="JumpReluLoss.Tanh"/>.</summary>
     public double PreActivationCoefficient { get; init; } = 3e-6;
 
-    /// <summary>Widths of the nested dictionaries of <see cref="SaeArchitecture.Matryoshka"/>, ascending, the last one d_sae; the loss is their mean.</summary>
+    /// <summary>Widths of the nested dictionaries of <see cref="SaeArchitecture.Matryoshka"/>, ascending, the last one d_sae; the loss is their mean. Null: d_sae alone.</summary>
     public IReadOnlyList<int>? Prefixes { get; init; }
 
     public DecoderNorm DecoderNorm { get; init; }
+
+    /// <summary>Auxiliary latents per token that a step of this shape chooses.</summary>
+    internal int ChosenAuxiliary(in SaeShape shape)
+    {
+        if (AuxCoefficient <= 0 || shape.Architecture == SaeArchitecture.GatedOriginal) return 0;
+        return AuxChoice == AuxiliaryChoice.ClosedGate && shape.Architecture != SaeArchitecture.Gated ? 0 : Math.Min(AuxLatents, shape.Latents);
+    }
+
+    /// <exception cref="ArgumentException">A value is out of range for the shape.</exception>
+    internal void Validate(in SaeShape shape)
+    {
+        bool window = shape.Architecture == SaeArchitecture.JumpRelu || StraightThrough == StraightThrough.Windowed;
+        if (window && !(Bandwidth > 0)) throw new ArgumentOutOfRangeException(nameof(Bandwidth), $"The bandwidth is {Bandwidth}; expected a positive number.");
+        if (!(SparsityExponent is > 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(SparsityExponent), $"The exponent of the penalty is {SparsityExponent}; expected above 0 and at most 1.");
+        if (JumpReluLoss == JumpReluLoss.QuadraticL0 && !(TargetL0 > 0)) throw new ArgumentOutOfRangeException(nameof(TargetL0), $"The target is {TargetL0}; expected a positive number.");
+        if (shape.Architecture != SaeArchitecture.Matryoshka || Prefixes is null) return;
+        int last = 0;
+        for (int i = 0; i < Prefixes.Count; i++)
+        {
+            if (Prefixes[i] <= last) throw new ArgumentException($"Prefix {i + 1} is {Prefixes[i]}; expected more than {last}: prefixes ascend.", nameof(Prefixes));
+            last = Prefixes[i];
+        }
+        if (last != shape.Latents) throw new ArgumentException($"The last prefix is {last}; expected all {shape.Latents} latents.", nameof(Prefixes));
+    }
 }
 
 /// <summary>Views of one model's parameters, or of their gradients.</summary>
@@ -168,17 +192,20 @@ public sealed class SaeStatistics
     /// <summary>Tokens in the batch.</summary>
     public long Tokens { get; internal set; }
 
-    /// <summary>reconstruction + λ·sparsity + α·aux.</summary>
+    /// <summary>reconstruction (with Matryoshka the mean over prefixes) + λ·sparsity + α·aux + the pre-activation loss times its weight.</summary>
     public double Loss { get; internal set; }
 
     /// <summary>Mean over tokens of the squared error summed over dimensions.</summary>
     public double Reconstruction { get; internal set; }
 
-    /// <summary>Penalty before λ, scaled as the objective says.</summary>
+    /// <summary>Penalty before λ, scaled as the objective says; of <see cref="JumpReluLoss.QuadraticL0"/> the squared relative deviation of the batch.</summary>
     public double Sparsity { get; internal set; }
 
     /// <summary>Auxiliary loss before α.</summary>
     public double Auxiliary { get; internal set; }
+
+    /// <summary>Σ relu(θ − z) ‖W_dec‖ over dead latents, mean over tokens, before its weight; 0 without <see cref="JumpReluLoss.Tanh"/> and outside training.</summary>
+    public double PreActivation { get; internal set; }
 
     /// <summary>Σ ‖reconstruction − token‖².</summary>
     public double SumSquaredError { get; internal set; }
@@ -189,14 +216,17 @@ public sealed class SaeStatistics
     /// <summary>Σ ‖token − mean token of the batch‖².</summary>
     public double SumSquaredTotal { get; internal set; }
 
-    /// <summary>Set A: pairs with open gate and positive magnitude, the active ones.</summary>
+    /// <summary>Set A: the active pairs; of a gated autoencoder those with open gate and positive magnitude.</summary>
     public long Active { get; internal set; }
 
-    /// <summary>Set B: pairs with positive magnitude behind a closed gate; the straight-through estimator sends gradient to them.</summary>
+    /// <summary>Set B: pairs with a positive magnitude that are not active: behind a closed gate (the straight-through estimator sends gradient to them), below a threshold, not among the k largest.</summary>
     public long ClosedGate { get; internal set; }
 
-    /// <summary>Set C: pairs with open gate and no magnitude; only the sparsity penalty sees them.</summary>
+    /// <summary>Set C: pairs with open gate and no magnitude, which only the sparsity penalty sees; 0 where there is no gate.</summary>
     public long NoMagnitude { get; internal set; }
+
+    /// <summary>Smallest activation a training step of the BatchTopK family selected, 0 when it selected none; NaN elsewhere.</summary>
+    public double SmallestActive { get; internal set; } = double.NaN;
 
     /// <summary>Tokens with at least one active latent.</summary>
     public long TokensWithActive { get; internal set; }

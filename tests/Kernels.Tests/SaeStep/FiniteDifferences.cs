@@ -1,89 +1,123 @@
 using BioSup.Kernels;
+using Model = BioSup.Kernels.SaeReference<double>.Parameters;
 
 namespace BioSup.Kernels.Tests;
 
 /// <summary>
-/// Central differences of the surrogate loss whose gradient the straight-through estimator is: the gate is 1[g₀ &gt; 0] + s(g) − s(g₀) with g₀ held at its
-/// value, and whatever the objective detaches (decoder norms, auxiliary decoder, bias and residual, the choice of auxiliary latents) is held too.
+/// Central differences of the surrogate loss whose gradient an estimator is. Whatever is not differentiated is held at the parameters given: a gate is
+/// 1[g₀ &gt; 0] + s(g) − s(g₀) with s the sigmoid or a ramp, a jump is 1[z₀ &gt; θ₀] + ramp(z₀ − θ) − ramp(z₀ − θ₀), the choices of the k largest, of auxiliary
+/// latents, the residual they rebuild, and lengths of decoder rows where the objective keeps them constant.
 /// </summary>
 internal static class FiniteDifferences
 {
-    public static void Check(double[] tokens, int n, SaeStep.ReferenceParameters p, SaeObjective objective, SaeStep.ReferenceParameters gradients)
+    public static void Check(double[] tokens, int n, Model p, SaeObjective objective, byte[] dead, Model gradients)
     {
-        SaeStep.ReferenceParameters held = p with
-        {
-            Encoder = [.. p.Encoder],
-            Gate = p.Gate is null ? null : [.. p.Gate],
-            EncoderBias = [.. p.EncoderBias],
-            GateBias = [.. p.GateBias],
-            Decoder = [.. p.Decoder],
-            DecoderBias = [.. p.DecoderBias],
-        };
-        Tensor("W_mag", p.Encoder, gradients.Encoder);
-        if (p.Gate is not null) Tensor("W_gate", p.Gate, gradients.Gate!);
-        Tensor("b_mag", p.EncoderBias, gradients.EncoderBias);
-        Tensor("b_gate", p.GateBias, gradients.GateBias);
-        Tensor("W_dec", p.Decoder, gradients.Decoder);
-        Tensor("b_dec", p.DecoderBias, gradients.DecoderBias);
-
-        void Tensor(string name, double[] values, double[] expected)
+        Model held = p.Copy();
+        foreach (((string name, double[] values), (_, double[] expected)) in p.Arrays().Zip(gradients.Arrays()))
         {
             const double h = 1e-6;
+            if (name == "threshold" && p.Shape.HasActiveLatents)
+            {
+                Assert.All(expected, v => Assert.Equal(0, v));
+                continue;
+            }
             for (int i = 0; i < values.Length; i++)
             {
                 double value = values[i];
                 values[i] = value + h;
-                double above = Loss(tokens, n, p, held, objective);
+                double above = new Surrogate(tokens, n, p, held, objective, dead).Loss();
                 values[i] = value - h;
-                double below = Loss(tokens, n, p, held, objective);
+                double below = new Surrogate(tokens, n, p, held, objective, dead).Loss();
                 values[i] = value;
-                Assert.Equal(expected[i], (above - below) / (2 * h), 1e-7 + 1e-5 * Math.Abs(expected[i]));
+                double difference = (above - below) / (2 * h);
+                Assert.True(Math.Abs(expected[i] - difference) <= 1e-7 + 1e-5 * Math.Abs(expected[i]), $"d{name}[{i}] is {expected[i]:R}, the difference quotient {difference:R}");
             }
         }
     }
 
-    private static double Loss(double[] tokens, int n, SaeStep.ReferenceParameters p, SaeStep.ReferenceParameters held, SaeObjective objective)
+    private sealed class Surrogate(double[] tokens, int n, Model live, Model held, SaeObjective objective, byte[] dead)
     {
-        double reconstruction = 0, sparsity = 0, aux = 0;
-        for (int t = 0; t < n; t++)
+        private readonly int _d = live.Width, _latents = live.Latents;
+        private readonly SaeReference<double>.Batch _now = SaeReference<double>.Forward(tokens, n, live, true), _then = SaeReference<double>.Forward(tokens, n, held, true);
+        private readonly double[] _norms = SaeReference<double>.RowNorms(objective.DecoderNorm == DecoderNorm.Free ? live : held);
+
+        private bool Gated => live.Shape.HasGateBias;
+
+        public double Loss()
         {
-            double[] x = tokens[(t * p.Width)..((t + 1) * p.Width)];
-            double[] recon = [.. p.DecoderBias], heldRecon = [.. held.DecoderBias];
-            List<(double Held, double Live, int Latent)> closed = [];
-            for (int j = 0; j < p.Latents; j++)
+            IReadOnlyList<int> prefixes = objective.Prefixes ?? [_latents];
+            double fit = 0, sparsity = 0, below = 0, auxiliary = 0;
+            for (int t = 0; t < n; t++)
             {
-                double m = Pre(x, p.Encoder, p.EncoderBias, j), g = Pre(x, p.Gate ?? p.Encoder, p.GateBias, j);
-                double m0 = Pre(x, held.Encoder, held.EncoderBias, j), g0 = Pre(x, held.Gate ?? held.Encoder, held.GateBias, j);
-                double gate = (g0 > 0 ? 1 : 0) + Sigmoid(g) - Sigmoid(g0);
-                double norm = Math.Sqrt(Enumerable.Range(0, p.Width).Sum(i => held.Decoder[j * p.Width + i] * held.Decoder[j * p.Width + i]));
-                sparsity += Math.Max(g, 0) * norm;
-                for (int i = 0; i < p.Width; i++)
+                double[] activations = [.. Enumerable.Range(t * _latents, _latents).Select(Activation)];
+                foreach (int prefix in prefixes) fit += Square(Decode(live, activations[..prefix], live.DecoderBias), Token(t)) / prefixes.Count;
+                for (int j = 0; j < _latents; j++)
                 {
-                    recon[i] += gate * Math.Max(m, 0) * p.Decoder[j * p.Width + i];
-                    if (g0 > 0) heldRecon[i] += Math.Max(m0, 0) * held.Decoder[j * p.Width + i];
+                    int pair = t * _latents + j;
+                    sparsity += Penalty(j, pair, activations[j]);
+                    if (live.Shape.Architecture == SaeArchitecture.JumpRelu && objective.JumpReluLoss == JumpReluLoss.Tanh && dead[j] != 0)
+                        below += Math.Max(live.Threshold[j] - _now.Magnitude[pair], 0) * _norms[j];
                 }
-                if (g0 <= 0 && m0 > 0) closed.Add((m0, m, j));
+                if (objective.AuxCoefficient > 0) auxiliary += Auxiliary(t);
             }
-            double[] auxRecon = objective.AuxDoubleBias ? [.. held.DecoderBias] : new double[p.Width];
-            foreach ((_, double live, int j) in closed.OrderByDescending(c => c.Held).Take(objective.AuxLatents))
-                for (int i = 0; i < p.Width; i++) auxRecon[i] += Math.Max(live, 0) * held.Decoder[j * p.Width + i];
-            for (int i = 0; i < p.Width; i++)
-            {
-                reconstruction += (recon[i] - x[i]) * (recon[i] - x[i]);
-                double error = auxRecon[i] - (x[i] - heldRecon[i]);
-                aux += error * error;
-            }
+            double weighted = objective.SparsityCoefficient * sparsity / (objective.SparsityScale == SparsityScale.Mean ? (double)n * _latents : n);
+            if (live.Shape.Architecture == SaeArchitecture.JumpRelu && objective.JumpReluLoss == JumpReluLoss.QuadraticL0)
+                weighted = objective.SparsityCoefficient * Math.Pow(sparsity / n / objective.TargetL0 - 1, 2);
+            return fit / n + weighted + objective.PreActivationCoefficient * below / n + objective.AuxCoefficient * auxiliary / n;
         }
-        double pairs = objective.SparsityScale == SparsityScale.Mean ? (double)n * p.Latents : n;
-        return reconstruction / n + objective.SparsityCoefficient * sparsity / pairs + objective.AuxCoefficient * aux / n;
-    }
 
-    private static double Pre(double[] x, double[] weights, double[] bias, int latent)
-    {
-        double sum = bias[latent];
-        for (int i = 0; i < x.Length; i++) sum += x[i] * weights[i * bias.Length + latent];
-        return sum;
-    }
+        private double Activation(int pair)
+        {
+            double z = _now.Magnitude[pair], open = _then.Active[pair] ? z : 0;
+            if (live.Shape.Architecture == SaeArchitecture.Gated)
+                return ((_then.GatePre[pair] > 0 ? 1 : 0) + Smooth(_now.GatePre[pair]) - Smooth(_then.GatePre[pair])) * Math.Max(z, 0);
+            return live.Shape.Architecture == SaeArchitecture.JumpRelu ? open + held.Threshold[pair % _latents] * Jump(pair) : open;
+        }
 
-    private static double Sigmoid(double x) => 1 / (1 + Math.Exp(-x));
+        /// <summary>How far the smoothed step of a threshold has moved.</summary>
+        private double Jump(int pair) =>
+            Ramp(_then.Magnitude[pair] - live.Threshold[pair % _latents]) - Ramp(_then.Magnitude[pair] - held.Threshold[pair % _latents]);
+
+        private double Penalty(int j, int pair, double activation)
+        {
+            if (Gated) return Math.Max(_now.GatePre[pair], 0) * _norms[j];
+            if (live.Shape.Architecture == SaeArchitecture.Relu) return activation > 0 ? Math.Pow(activation, objective.SparsityExponent) * _norms[j] : 0;
+            if (live.Shape.Architecture != SaeArchitecture.JumpRelu) return 0;
+            return objective.JumpReluLoss == JumpReluLoss.Tanh ? Math.Tanh(objective.TanhScale * activation * _norms[j]) : (_then.Active[pair] ? 1 : 0) + Jump(pair);
+        }
+
+        private double Auxiliary(int t)
+        {
+            int start = t * _latents;
+            bool closed = objective.AuxChoice == AuxiliaryChoice.ClosedGate;
+            double[] values = new double[_latents];
+            if (live.Shape.Architecture == SaeArchitecture.GatedOriginal)
+            {
+                for (int j = 0; j < _latents; j++) values[j] = Math.Max(_now.GatePre[start + j], 0);
+                return Square(Decode(held, values, held.DecoderBias), Token(t));
+            }
+            if (closed && !Gated) return 0;
+            IEnumerable<int> candidates = Enumerable.Range(start, _latents).Where(pair => closed ? _then.GatePre[pair] <= 0 : dead[pair - start] != 0);
+            foreach (int pair in SaeReference<double>.Largest(candidates, _then.Magnitude, objective.AuxLatents)) values[pair - start] = _now.Magnitude[pair];
+            double[] then = Decode(held, [.. Enumerable.Range(start, _latents).Select(_then.Activation)], held.DecoderBias);
+            double[] residual = [.. Token(t).Zip(then, (x, r) => x - r)];
+            return Square(Decode(closed ? held : live, values, closed && objective.AuxDoubleBias ? held.DecoderBias : new double[_d]), residual);
+        }
+
+        private double[] Token(int t) => tokens[(t * _d)..((t + 1) * _d)];
+
+        private double[] Decode(Model model, double[] activations, double[] bias)
+        {
+            double[] sum = [.. bias];
+            for (int j = 0; j < activations.Length; j++)
+                for (int i = 0; i < _d; i++) sum[i] += activations[j] * model.Decoder[j * _d + i];
+            return sum;
+        }
+
+        private static double Square(double[] a, double[] b) => a.Zip(b, (x, y) => (x - y) * (x - y)).Sum();
+
+        private double Smooth(double g) => objective.StraightThrough == StraightThrough.Windowed ? Ramp(g) : 1 / (1 + Math.Exp(-g));
+
+        private double Ramp(double x) => Math.Clamp(x / objective.Bandwidth + 0.5, 0, 1);
+    }
 }

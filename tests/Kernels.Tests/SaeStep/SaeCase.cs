@@ -9,8 +9,13 @@ internal sealed class SaeCase : IDisposable
     private readonly List<IDisposable> _owned = [];
 
     public SaeCase(ComputeDevice device, int tokens, int d, int latents, bool tied, float gateBias, float magnitudeBias, ulong seed = 1)
+        : this(device, tokens, SaeShape.Gated(d, latents, tied), gateBias, magnitudeBias, seed) { }
+
+    public SaeCase(ComputeDevice device, int tokens, in SaeShape shape, float gateBias, float magnitudeBias, ulong seed = 1)
     {
+        int d = shape.InputWidth;
         Device = device;
+        Shape = shape;
         CounterRandom random = new(seed);
         Tokens = Own(device.AllocateMatrix<float>(tokens, d));
         for (int t = 0; t < tokens; t++)
@@ -24,14 +29,15 @@ internal sealed class SaeCase : IDisposable
             }
             for (int i = 0; i < d; i++) row[i] = (float)(row[i] / Math.Sqrt(norm));
         }
-        Values = new ModelArrays(device, d, latents, tied, _owned);
-        Gradients = new ModelArrays(device, d, latents, tied, _owned);
+        Values = new ModelArrays(device, shape, _owned);
+        Gradients = new ModelArrays(device, shape, _owned);
         Values.Fill(ref random, gateBias, magnitudeBias);
-        Workspace = new SaeWorkspace(device, SaeShape.Gated(d, latents, tied));
+        Workspace = new SaeWorkspace(device, shape);
         _owned.Add(Workspace);
     }
 
     public ComputeDevice Device { get; }
+    public SaeShape Shape { get; }
     public Matrix<float> Tokens { get; }
     public ModelArrays Values { get; }
     public ModelArrays Gradients { get; }
@@ -55,23 +61,35 @@ internal sealed class SaeCase : IDisposable
 /// <summary>Owns the arrays behind <see cref="SaeParameters"/>.</summary>
 internal sealed class ModelArrays
 {
-    public ModelArrays(ComputeDevice device, int d, int latents, bool tied, List<IDisposable> owned)
+    private readonly DeviceBuffer<float>? _gateBias;
+
+    public ModelArrays(ComputeDevice device, int d, int latents, bool tied, List<IDisposable> owned) : this(device, SaeShape.Gated(d, latents, tied), owned) { }
+
+    public ModelArrays(ComputeDevice device, in SaeShape shape, List<IDisposable> owned)
     {
+        int d = shape.InputWidth, latents = shape.Latents;
         Encoder = device.AllocateMatrix<float>(d, latents);
-        Gate = tied ? null : device.AllocateMatrix<float>(d, latents);
+        if (!shape.Tied) Gate = device.AllocateMatrix<float>(d, latents);
         Decoder = device.AllocateMatrix<float>(latents, d);
         EncoderBias = device.Allocate<float>(latents);
-        GateBias = device.Allocate<float>(latents);
+        if (shape.HasGateBias) _gateBias = device.Allocate<float>(latents);
+        if (shape.HasMagnitudeScale) MagnitudeScale = device.Allocate<float>(latents);
+        if (shape.HasThreshold) Threshold = device.Allocate<float>(latents);
         DecoderBias = device.Allocate<float>(d);
-        owned.AddRange([Encoder, Decoder, EncoderBias, GateBias, DecoderBias]);
-        if (Gate is not null) owned.Add(Gate);
+        owned.AddRange([Encoder, Decoder, EncoderBias, DecoderBias]);
+        foreach (IDisposable? optional in (IDisposable?[])[Gate, _gateBias, MagnitudeScale, Threshold]) if (optional is not null) owned.Add(optional);
     }
 
     public Matrix<float> Encoder { get; }
     public Matrix<float>? Gate { get; }
     public Matrix<float> Decoder { get; }
     public DeviceBuffer<float> EncoderBias { get; }
-    public DeviceBuffer<float> GateBias { get; }
+
+    /// <summary>Of a gated autoencoder.</summary>
+    public DeviceBuffer<float> GateBias => _gateBias!;
+
+    public DeviceBuffer<float>? MagnitudeScale { get; }
+    public DeviceBuffer<float>? Threshold { get; }
     public DeviceBuffer<float> DecoderBias { get; }
 
     public SaeParameters View => new()
@@ -80,7 +98,9 @@ internal sealed class ModelArrays
         Gate = Gate is null ? default : Gate.View,
         Decoder = Decoder.View,
         EncoderBias = EncoderBias.View,
-        GateBias = GateBias.View,
+        GateBias = _gateBias is null ? default : _gateBias.View,
+        MagnitudeScale = MagnitudeScale is null ? default : MagnitudeScale.View,
+        Threshold = Threshold is null ? default : Threshold.View,
         DecoderBias = DecoderBias.View,
     };
 
@@ -107,7 +127,9 @@ internal sealed class ModelArrays
         if (Gate is not null) yield return ("W_gate", Gate.Buffer);
         yield return ("W_dec", Decoder.Buffer);
         yield return ("b_mag", EncoderBias);
-        yield return ("b_gate", GateBias);
+        if (_gateBias is not null) yield return ("b_gate", _gateBias);
+        if (MagnitudeScale is not null) yield return ("r_mag", MagnitudeScale);
+        if (Threshold is not null) yield return ("threshold", Threshold);
         yield return ("b_dec", DecoderBias);
     }
 
@@ -119,7 +141,9 @@ internal sealed class ModelArrays
         for (int j = 0; j < Decoder.Rows; j++)
             foreach (ref float v in Decoder.Row(j)) v = (float)((0.8 + 0.4 * j / Decoder.Rows) * random.NextNormal() / Math.Sqrt(Decoder.Columns));
         foreach (ref float v in EncoderBias.View.Host) v = magnitudeBias + (float)(0.005 * random.NextNormal());
-        foreach (ref float v in GateBias.View.Host) v = gateBias + (float)(0.005 * random.NextNormal());
+        if (_gateBias is not null) foreach (ref float v in _gateBias.View.Host) v = gateBias + (float)(0.005 * random.NextNormal());
         foreach (ref float v in DecoderBias.View.Host) v = (float)(0.01 * random.NextNormal());
+        if (MagnitudeScale is not null) foreach (ref float v in MagnitudeScale.View.Host) v = (float)(0.2 * random.NextNormal());
+        if (Threshold is not null) foreach (ref float v in Threshold.View.Host) v = (float)Math.Abs(0.01 + 0.005 * random.NextNormal());
     }
 }
