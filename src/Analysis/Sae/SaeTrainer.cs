@@ -126,6 +126,7 @@ public static class SaeTrainer
         private readonly float[] _usage;
         private SaeTrainingLog _log;
         private CentredUnitRows? _centring;
+        private SaeTokenFeed? _feed;
         private SaeTrainStep? _step;
         private long _lastCheckpoint = -1;
 
@@ -145,7 +146,8 @@ public static class SaeTrainer
         {
             long start = Start();
             _centring = _model.Normaliser.CreateCentring(_model.Device, _config.Batch, _tokens.Columns);
-            _step = CreateStep(_centring);
+            _feed = new SaeTokenFeed(_model.Device, _config.Batch, _tokens.Columns, _centring, _model.Normaliser.Mean is null);
+            _step = CreateStep(_feed);
             using TokenBatches batches = new(_tokens, _config.Batch, _options.Order, _options.Seed);
             _log.Open();
             Stopwatch clock = Stopwatch.StartNew();
@@ -156,8 +158,11 @@ public static class SaeTrainer
                 for (long step = start; step < _total; step++)
                 {
                     if (_options.Cancellation.IsCancellationRequested) Interrupt(step);
-                    batches.Load(step, _step.Next());
-                    _step.Run(step, _config.SparsityAt(step, _total), _config.LearningRateAt(step, _total));
+                    batches.Load(step, _feed.Next());
+                    _step.Plan(step, _config.SparsityAt(step, _total), _config.LearningRateAt(step, _total));
+                    _feed.Send();
+                    _step.Run();
+                    _feed.Release();
                     bool checkpoint = _config.CheckpointEvery > 0 && (step + 1) % _config.CheckpointEvery == 0;
                     bool log = step % _config.LogEvery == 0 || step == _total - 1;
                     RequireFinite(log || checkpoint);
@@ -183,6 +188,7 @@ public static class SaeTrainer
         {
             _log.Close();
             _step?.Dispose();
+            _feed?.Dispose();
             _centring?.Dispose();
             _gradients.Dispose();
             _first.Dispose();
@@ -211,10 +217,9 @@ public static class SaeTrainer
             return 0;
         }
 
-        private SaeTrainStep CreateStep(CentredUnitRows? centring) => new(_model.Parameters, _gradients.View, _first.View, _second.View, _model.Usage, _workspace,
-            centring, _model.Normaliser.Mean is null, new SaeTrainStepOptions
+        private SaeTrainStep CreateStep(SaeTokenFeed feed) => new(_model.Parameters, _gradients.View, _first.View, _second.View, _model.Usage, _workspace,
+            feed, new SaeTrainStepOptions
             {
-                Batch = _config.Batch,
                 Objective = _config.Objective(0),
                 Update = new SaeUpdateOptions { Beta1 = _config.Beta1, Beta2 = _config.Beta2, WeightDecay = _config.WeightDecay, ClipNorm = _config.GradientClip },
                 UsageDecay = _config.UsageDecay,

@@ -74,14 +74,14 @@ internal struct SaeSegments
 {
     private SaeTensors.Segment _s0, _s1, _s2, _s3, _s4;
 
-    public static SaeSegments Of(in SaeTensors tensors) => new()
+    /// <param name="tensors">The arrays.</param>
+    /// <param name="matrices">False leaves weight matrices out.</param>
+    public static SaeSegments Of(in SaeTensors tensors, bool matrices = true)
     {
-        _s0 = tensors[0],
-        _s1 = tensors[1],
-        _s2 = tensors[2],
-        _s3 = tensors[3],
-        _s4 = tensors.Count > 4 ? tensors[4] : default,
-    };
+        return new() { _s0 = Get(tensors, 0), _s1 = Get(tensors, 1), _s2 = Get(tensors, 2), _s3 = Get(tensors, 3), _s4 = Get(tensors, 4) };
+
+        SaeTensors.Segment Get(in SaeTensors all, int index) => index < all.Count && (matrices || !all.IsMatrix(index)) ? all[index] : default;
+    }
 
     /// <summary>Blocks of <paramref name="run"/> elements, whole ones for every array.</summary>
     public readonly int Blocks(long run)

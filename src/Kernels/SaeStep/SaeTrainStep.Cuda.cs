@@ -10,42 +10,46 @@ public sealed unsafe partial class SaeTrainStep
     private DevicePointer _source, _coefficients;
     private bool _warmDense, _warmSparse;
 
-    private void RunCuda(in SaeUpdateOptions update)
+    private void PlanCuda() =>
+        MemoryMarshal.Cast<float, SaeCoefficients>(_feed.Coefficients(_slot))[0] = SaeCoefficients.Of(_objective, _update, _feed.Batch, _workspace.Latents);
+
+    private void RunCuda()
     {
         CudaStream stream = _workspace.Cuda!.Device.Stream;
-        MemoryMarshal.Cast<float, SaeCoefficients>(_transfer.Extra)[0] = SaeCoefficients.Of(_objective, update, _options.Batch, _workspace.Latents);
-        _source = _transfer.SendAll(out _coefficients).Address;
+        _source = _feed.Tokens.Address;
+        _coefficients = _feed.CoefficientsAddress(_slot);
+        // Muon's norms are read on the host in the middle of a step, which cannot be recorded.
+        if (_muon is not null)
+        {
+            Enqueue(stream);
+            return;
+        }
         bool dense = _workspace.Decoding == SaeDecoding.Dense;
         ref bool warm = ref dense ? ref _warmDense : ref _warmSparse;
         if (warm) Recorded(stream).Launch(stream);
         else Enqueue(stream);
         warm = true;
-        _transfer.Release();
     }
 
     /// <summary>The whole step, in the stream.</summary>
     private void Enqueue(CudaStream stream)
     {
         SaeCudaState state = _workspace.Cuda!;
-        MatrixView<float> tokens = new((float*)_source.Address, _options.Batch, _width, _width, state.Device);
-        if (_batch is not null)
-        {
-            Prepare(tokens, _batch.View);
-            tokens = _batch.View;
-        }
+        MatrixView<float> tokens = new((float*)_source.Address, _feed.Batch, _width, _width, state.Device);
         SaeStep.Enqueue(tokens, _parameters.View, _gradients.View, true, _objective, _workspace, _coefficients);
         SaeStep.AverageUsage(_workspace, _usage.View, _options.UsageDecay);
         SaeTensors tensors = new();
-        tensors.Add(_parameters.View, _gradients.View, _first.View, _second.View);
-        SaeUpdate.Enqueue(tensors, _options.Update, state, _coefficients);
+        tensors.Add(_parameters.View, _gradients.View, _first.View, _second.View, _workspace.Shape);
+        SaeUpdate.Enqueue(tensors, _update, state, _coefficients);
+        if (_muon is not null) SaeUpdate.MoveMatricesCuda(_parameters.View, _gradients.View, _first.View, _update, state, _muon);
     }
 
     private CudaGraph Recorded(CudaStream stream)
     {
         foreach (Recording recording in _recordings)
-            if (recording.Source == _source && recording.Decoding == _workspace.Decoding) return recording.Graph;
+            if (recording.Source == _source && recording.Coefficients == _coefficients && recording.Decoding == _workspace.Decoding) return recording.Graph;
         CudaGraph graph = CudaGraph.Capture(stream, Enqueue);
-        _recordings.Add(new Recording(_source, _workspace.Decoding, graph));
+        _recordings.Add(new Recording(_source, _coefficients, _workspace.Decoding, graph));
         return graph;
     }
 
@@ -58,5 +62,5 @@ public sealed unsafe partial class SaeTrainStep
         _recordings.Clear();
     }
 
-    private readonly record struct Recording(DevicePointer Source, SaeDecoding Decoding, CudaGraph Graph);
+    private readonly record struct Recording(DevicePointer Source, DevicePointer Coefficients, SaeDecoding Decoding, CudaGraph Graph);
 }

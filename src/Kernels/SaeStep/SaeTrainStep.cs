@@ -7,10 +7,7 @@ public readonly record struct SaeTrainStepOptions
 {
     public SaeTrainStepOptions() { }
 
-    /// <summary>Tokens of a step.</summary>
-    public required int Batch { get; init; }
-
-    /// <summary>Everything but λ.</summary>
+    /// <summary>Everything but λ and the exponent of the penalty.</summary>
     public SaeObjective Objective { get; init; } = new();
 
     /// <summary>Everything but learning rate and step.</summary>
@@ -18,10 +15,16 @@ public readonly record struct SaeTrainStepOptions
 
     /// <summary>Decay of the usage average.</summary>
     public double UsageDecay { get; init; } = 0.99;
+
+    /// <summary>A latent that fired on none of so many tokens is dead; 0 keeps no count.</summary>
+    public long DeadAfterTokens { get; init; }
+
+    /// <summary>Decay of the threshold of the BatchTopK family towards the smallest active pre-activation of a batch.</summary>
+    public double ThresholdDecay { get; init; } = 0.999;
 }
 
 /// <summary>
-/// Whole training steps: tokens are centred and scaled, losses and gradients taken, usage averaged, parameters updated. On a GPU a step is recorded once
+/// Whole training steps of one model: losses and gradients taken, usage averaged, dead latents counted, parameters updated. On a GPU a step is recorded once
 /// and replayed with one call; its coefficients travel with the tokens, its sums stay on the device, and the host waits only in <see cref="Read"/> and,
 /// two steps ahead, for memory to put tokens in. Bytes of the result depend on tokens, coefficients and <see cref="SaeWorkspace.Decoding"/> alone.
 /// </summary>
@@ -31,12 +34,11 @@ public sealed partial class SaeTrainStep : IDisposable
     private readonly SaeHeld _parameters, _gradients, _first, _second;
     private readonly DeviceBuffer<float> _usage;
     private readonly SaeWorkspace _workspace;
-    private readonly CentredUnitRows? _centring;
-    private readonly bool _batchMean;
-    private readonly TokenTransfer _transfer;
-    private readonly Matrix<float>? _batch;
-    private readonly int _width;
+    private readonly SaeTokenFeed _feed;
+    private readonly Muon? _muon;
+    private readonly int _slot, _width;
     private SaeObjective _objective;
+    private SaeUpdateOptions _update;
 
     /// <param name="parameters">The model; this and the other arrays must outlive the object.</param>
     /// <param name="gradients">Overwritten by every step.</param>
@@ -44,18 +46,17 @@ public sealed partial class SaeTrainStep : IDisposable
     /// <param name="second">Second moments.</param>
     /// <param name="usage">Moving average of usage [d_sae].</param>
     /// <param name="workspace">Made for this model.</param>
-    /// <param name="centring">Prepares tokens with the mean it holds; null leaves them as they are.</param>
-    /// <param name="batchMean">Takes the mean of every batch instead.</param>
+    /// <param name="feed">Tokens, prepared.</param>
     /// <param name="options">What stays the same.</param>
+    /// <param name="slot">Which of the feed's models this is.</param>
     public SaeTrainStep(SaeParameters parameters, SaeParameters gradients, SaeParameters first, SaeParameters second, DeviceBuffer<float> usage,
-        SaeWorkspace workspace, CentredUnitRows? centring, bool batchMean, in SaeTrainStepOptions options)
+        SaeWorkspace workspace, SaeTokenFeed feed, in SaeTrainStepOptions options, int slot = 0)
     {
         (_parameters, _gradients, _first, _second) = (new(parameters), new(gradients), new(first), new(second));
-        (_usage, _workspace, _centring, _batchMean, _options) = (usage, workspace, centring, batchMean, options);
+        (_usage, _workspace, _feed, _options, _slot) = (usage, workspace, feed, options, slot);
         _width = workspace.InputWidth;
-        _transfer = new TokenTransfer(workspace.Device, options.Batch, _width, workspace.Cuda is null ? 0 : SaeCoefficients.Floats);
-        // What arrives must stay as it is while the step after the next is being sent: prepared tokens have a place of their own.
-        if (workspace.Cuda is not null && centring is not null) _batch = workspace.Device.AllocateMatrix<float>(options.Batch, _width);
+        TokensSinceFired = workspace.Device.Allocate<long>(workspace.Latents);
+        if (options.Update.Optimiser == SaeOptimiser.Muon) _muon = new Muon(workspace.Device, _width, workspace.Latents);
     }
 
     /// <summary>Losses and counts; on a GPU those of the last <see cref="Read"/>.</summary>
@@ -64,32 +65,38 @@ public sealed partial class SaeTrainStep : IDisposable
     /// <summary>Norm of all gradients, the decoder's projected, before clipping; on a GPU that of the last <see cref="Read"/>.</summary>
     public double GradientNorm { get; private set; }
 
-    /// <summary>First step whose loss or norm was not finite, -1 for none; on a GPU as of the last <see cref="Read"/>.</summary>
+    /// <summary>First step whose loss or norm was not finite, -1 for none; on a GPU as of the last <see cref="Read"/>. On the host that step moved nothing.</summary>
     public long DivergedAt { get; private set; } = -1;
 
-    /// <summary>Host memory for the tokens of the next step.</summary>
-    public MatrixView<float> Next() => _transfer.Next(_options.Batch);
+    /// <summary>Tokens seen since each latent was last active [d_sae], 0 for one that was active in the last batch.</summary>
+    public DeviceBuffer<long> TokensSinceFired { get; }
 
-    /// <summary>One step on the tokens in <see cref="Next"/>.</summary>
+    /// <summary>Says what the next step is, before <see cref="SaeTokenFeed.Send"/>.</summary>
     /// <param name="step">Number of the step, 0 for the first.</param>
     /// <param name="sparsityCoefficient">λ.</param>
     /// <param name="learningRate">0 still updates the moments.</param>
-    public void Run(long step, double sparsityCoefficient, double learningRate)
+    /// <param name="sparsityExponent">p of the penalty.</param>
+    public void Plan(long step, double sparsityCoefficient, double learningRate, double sparsityExponent = 1)
     {
-        _objective = _options.Objective with { SparsityCoefficient = sparsityCoefficient };
-        SaeUpdateOptions update = _options.Update with { LearningRate = learningRate, Step = step + 1 };
+        _objective = _options.Objective with { SparsityCoefficient = sparsityCoefficient, SparsityExponent = sparsityExponent };
+        _update = _options.Update with { LearningRate = learningRate, Step = step + 1 };
+        if (_workspace.Cuda is not null) PlanCuda();
+    }
+
+    /// <summary>The planned step on the feed's tokens.</summary>
+    public void Run()
+    {
         if (_workspace.Cuda is not null)
         {
-            RunCuda(update);
+            RunCuda();
             return;
         }
-        MatrixView<float> tokens = _transfer.Send(_options.Batch);
-        Prepare(tokens, tokens);
-        SaeStep.Run(tokens, _parameters.View, _gradients.View, _objective, _workspace, Statistics);
+        SaeStep.Run(_feed.Tokens, _parameters.View, _gradients.View, _objective, _workspace, Statistics);
         SaeStep.AverageUsage(_workspace, _usage.View, _options.UsageDecay);
-        GradientNorm = SaeUpdate.Apply(_parameters.View, _gradients.View, _first.View, _second.View, update, _workspace);
-        if (DivergedAt < 0 && !(double.IsFinite(Statistics.Loss) && double.IsFinite(GradientNorm))) DivergedAt = step;
-        _transfer.Release();
+        CountDead();
+        bool finite = double.IsFinite(Statistics.Loss);
+        if (finite) GradientNorm = SaeUpdate.Apply(_parameters.View, _gradients.View, _first.View, _second.View, _update, _workspace, _muon);
+        if (DivergedAt < 0 && !(finite && double.IsFinite(GradientNorm))) DivergedAt = _update.Step - 1;
     }
 
     /// <summary>Brings statistics, norm and <see cref="DivergedAt"/> up to the last step; on a GPU this waits for it.</summary>
@@ -97,23 +104,39 @@ public sealed partial class SaeTrainStep : IDisposable
     {
         if (_workspace.Cuda is not { } state) return;
         SaeDeviceStatistics sums = state.ReadStatistics();
-        sums.CopyTo(Statistics, _options.Batch, _workspace.Latents, _objective, true);
+        sums.CopyTo(Statistics, _feed.Batch, _workspace.Latents, _objective, true);
         GradientNorm = sums.Norm;
         DivergedAt = sums.Diverged;
+    }
+
+    /// <summary>Sets <see cref="TokensSinceFired"/> and with it which latents are dead, as at the end of an earlier step.</summary>
+    public void Restore(ReadOnlySpan<long> tokensSinceFired)
+    {
+        TokensSinceFired.CopyFrom(tokensSinceFired);
+        if (_options.DeadAfterTokens == 0) return;
+        byte[] dead = new byte[tokensSinceFired.Length];
+        for (int j = 0; j < dead.Length; j++) dead[j] = (byte)(tokensSinceFired[j] >= _options.DeadAfterTokens ? 1 : 0);
+        _workspace.Dead.CopyFrom(dead);
     }
 
     public void Dispose()
     {
         DisposeGraphs();
-        _transfer.Dispose();
-        _batch?.Dispose();
+        TokensSinceFired.Dispose();
+        _muon?.Dispose();
     }
 
-    private void Prepare(MatrixView<float> source, MatrixView<float> destination)
+    private void CountDead()
     {
-        if (_centring is null) return;
-        if (_batchMean) _centring.UseMeanOf(source);
-        _centring.Apply(source, destination);
+        if (_options.DeadAfterTokens == 0) return;
+        Span<long> since = TokensSinceFired.View.Host;
+        Span<byte> dead = _workspace.Dead.View.Host;
+        ReadOnlySpan<int> counts = _workspace.UsageCounts;
+        for (int j = 0; j < since.Length; j++)
+        {
+            since[j] = counts[j] > 0 ? 0 : since[j] + _feed.Batch;
+            dead[j] = (byte)(since[j] >= _options.DeadAfterTokens ? 1 : 0);
+        }
     }
 }
 
@@ -122,7 +145,7 @@ internal readonly unsafe struct SaeHeld(SaeParameters p)
 {
     private readonly ComputeDevice _device = p.Encoder.Device;
     private readonly float* _magnitude = p.Encoder.Pointer, _gate = p.Gate.Pointer, _magnitudeBias = p.EncoderBias.Pointer, _gateBias = p.GateBias.Pointer,
-        _decoder = p.Decoder.Pointer, _decoderBias = p.DecoderBias.Pointer;
+        _magnitudeScale = p.MagnitudeScale.Pointer, _threshold = p.Threshold.Pointer, _decoder = p.Decoder.Pointer, _decoderBias = p.DecoderBias.Pointer;
     private readonly long _magnitudeStride = p.Encoder.Stride, _gateStride = p.Gate.Stride, _decoderStride = p.Decoder.Stride;
     private readonly int _width = p.InputWidth, _latents = p.Latents;
 
@@ -131,8 +154,12 @@ internal readonly unsafe struct SaeHeld(SaeParameters p)
         Encoder = new MatrixView<float>(_magnitude, _width, _latents, _magnitudeStride, _device),
         Gate = _gate == null ? default : new MatrixView<float>(_gate, _width, _latents, _gateStride, _device),
         EncoderBias = new DeviceSpan<float>(_magnitudeBias, _latents, _device),
-        GateBias = new DeviceSpan<float>(_gateBias, _latents, _device),
+        GateBias = Span(_gateBias),
+        MagnitudeScale = Span(_magnitudeScale),
+        Threshold = Span(_threshold),
         Decoder = new MatrixView<float>(_decoder, _latents, _width, _decoderStride, _device),
         DecoderBias = new DeviceSpan<float>(_decoderBias, _width, _device),
     };
+
+    private DeviceSpan<float> Span(float* pointer) => pointer == null ? default : new DeviceSpan<float>(pointer, _latents, _device);
 }

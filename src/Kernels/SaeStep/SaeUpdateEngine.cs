@@ -13,16 +13,21 @@ internal static unsafe class SaeUpdateEngine<TSimd, TVector>
         long decoderBlocks = (tensors.DecoderRows + SaeUpdate.BlockRows - 1) / SaeUpdate.BlockRows, blocks = decoderBlocks;
         for (int s = 0; s < tensors.Count; s++) blocks += Blocks(tensors[s].Length);
         double* sums = workspace.UpdateSums;
-        NormJob norm = new() { Tensors = tensors, DecoderBlocks = decoderBlocks, Sums = sums };
+        bool unit = o.DecoderNorm == DecoderNorm.Unit;
+        NormJob norm = new() { Tensors = tensors, DecoderBlocks = decoderBlocks, Sums = sums, Project = unit };
         pool.Run(blocks, ref norm);
         double squares = 0;
         for (long b = 0; b < blocks; b++) squares += sums[b];
         double total = Math.Sqrt(squares);
+        // What is not finite would spread into every parameter; they stay as they are, so that the cause can be named.
+        if (!double.IsFinite(total)) return total;
         AdamJob adam = new()
         {
             Tensors = tensors,
             DecoderBlocks = decoderBlocks,
-            Clip = (float)(o.ClipNorm > 0 ? Math.Min(1, o.ClipNorm / (total + 1e-6)) : 1),
+            Unit = unit,
+            Muon = o.Optimiser == SaeOptimiser.Muon,
+            Clip = (float)SaeUpdate.ClipScale(total, o),
             Beta1 = (float)o.Beta1,
             Rest1 = (float)(1 - o.Beta1),
             Beta2 = (float)o.Beta2,
@@ -39,17 +44,16 @@ internal static unsafe class SaeUpdateEngine<TSimd, TVector>
     private static long Blocks(long length) => (length + SaeUpdate.BlockElements - 1) / SaeUpdate.BlockElements;
 
     /// <summary>Which elements a block after the decoder's owns.</summary>
-    private static SaeTensors.Segment Locate(in SaeTensors tensors, long block, out long start, out int count)
+    private static int Locate(in SaeTensors tensors, long block, out long start, out int count)
     {
         for (int s = 0; ; s++)
         {
-            SaeTensors.Segment segment = tensors[s];
-            long blocks = Blocks(segment.Length);
+            long length = tensors[s].Length, blocks = Blocks(length);
             if (block < blocks || s == tensors.Count - 1)
             {
                 start = block * SaeUpdate.BlockElements;
-                count = (int)Math.Min(SaeUpdate.BlockElements, segment.Length - start);
-                return segment;
+                count = (int)Math.Min(SaeUpdate.BlockElements, length - start);
+                return s;
             }
             block -= blocks;
         }
@@ -62,6 +66,7 @@ internal static unsafe class SaeUpdateEngine<TSimd, TVector>
         public SaeTensors Tensors;
         public long DecoderBlocks;
         public double* Sums;
+        public bool Project;
 
         public void Execute(long block, int worker)
         {
@@ -69,11 +74,11 @@ internal static unsafe class SaeUpdateEngine<TSimd, TVector>
             if (block < DecoderBlocks)
             {
                 int d = Tensors.DecoderColumns, last = (int)Math.Min((block + 1) * SaeUpdate.BlockRows, Tensors.DecoderRows);
-                for (int j = (int)block * SaeUpdate.BlockRows; j < last; j++) sum += Project(d, Tensors.Decoder.Value + (long)j * d, Tensors.Decoder.Gradient + (long)j * d);
+                for (int j = (int)block * SaeUpdate.BlockRows; j < last; j++) sum += Row(d, Tensors.Decoder.Value + (long)j * d, Tensors.Decoder.Gradient + (long)j * d);
             }
             else
             {
-                SaeTensors.Segment segment = Locate(Tensors, block - DecoderBlocks, out long start, out int count);
+                SaeTensors.Segment segment = Tensors[Locate(Tensors, block - DecoderBlocks, out long start, out int count)];
                 // Short runs in single precision, their sums in double.
                 for (int i = 0; i < count; i += Chunk)
                 {
@@ -84,9 +89,9 @@ internal static unsafe class SaeUpdateEngine<TSimd, TVector>
             Sums[block] = sum;
         }
 
-        private static double Project(int d, float* row, float* gradient)
+        private readonly double Row(int d, float* row, float* gradient)
         {
-            float squares = SaeEngine<TSimd, TVector>.Dot(d, row, row);
+            float squares = Project ? SaeEngine<TSimd, TVector>.Dot(d, row, row) : 0;
             if (squares > 0)
             {
                 float factor = -SaeEngine<TSimd, TVector>.Dot(d, gradient, row) / squares;
@@ -102,31 +107,42 @@ internal static unsafe class SaeUpdateEngine<TSimd, TVector>
     {
         public SaeTensors Tensors;
         public long DecoderBlocks;
+        public bool Unit, Muon;
         public float Clip, Beta1, Rest1, Beta2, Rest2, Decay, Rate, Root, Epsilon;
 
         public void Execute(long block, int worker)
         {
             if (block >= DecoderBlocks)
             {
-                SaeTensors.Segment segment = Locate(Tensors, block - DecoderBlocks, out long start, out int count);
-                Move(segment, start, count);
+                int index = Locate(Tensors, block - DecoderBlocks, out long start, out int count);
+                if (Muon && Tensors.IsMatrix(index)) return;
+                SaeTensors.Segment segment = Tensors[index];
+                if (index != Tensors.Threshold)
+                {
+                    Move(segment, start, count, Decay);
+                    return;
+                }
+                Move(segment, start, count, 1);
+                for (float* theta = segment.Value + start; theta < segment.Value + start + count; theta++) *theta = Math.Max(*theta, 0);
                 return;
             }
+            if (Muon) return;
             int d = Tensors.DecoderColumns, last = (int)Math.Min((block + 1) * SaeUpdate.BlockRows, Tensors.DecoderRows);
             for (int j = (int)block * SaeUpdate.BlockRows; j < last; j++)
             {
-                Move(Tensors.Decoder, (long)j * d, d);
+                Move(Tensors.Decoder, (long)j * d, d, Decay);
+                if (!Unit) continue;
                 float* row = Tensors.Decoder.Value + (long)j * d;
                 float squares = SaeEngine<TSimd, TVector>.Dot(d, row, row);
                 if (squares > 0) Scale(d, 1 / MathF.Sqrt(squares), row);
             }
         }
 
-        private readonly void Move(in SaeTensors.Segment s, long start, int count)
+        private readonly void Move(in SaeTensors.Segment s, long start, int count, float keep)
         {
             float* p = s.Value + start, g = s.Gradient + start, m = s.First + start, v = s.Second + start;
             TVector clip = TSimd.Broadcast(Clip), beta1 = TSimd.Broadcast(Beta1), rest1 = TSimd.Broadcast(Rest1), beta2 = TSimd.Broadcast(Beta2), rest2 = TSimd.Broadcast(Rest2);
-            TVector decay = TSimd.Broadcast(Decay), rate = TSimd.Broadcast(-Rate), root = TSimd.Broadcast(Root), epsilon = TSimd.Broadcast(Epsilon);
+            TVector decay = TSimd.Broadcast(keep), rate = TSimd.Broadcast(-Rate), root = TSimd.Broadcast(Root), epsilon = TSimd.Broadcast(Epsilon);
             int i = 0, lanes = TSimd.Count;
             for (; i <= count - lanes; i += lanes)
             {
@@ -143,7 +159,7 @@ internal static unsafe class SaeUpdateEngine<TSimd, TVector>
                 float gradient = g[i] * Clip;
                 m[i] = MathF.FusedMultiplyAdd(gradient, Rest1, m[i] * Beta1);
                 v[i] = MathF.FusedMultiplyAdd(gradient * gradient, Rest2, v[i] * Beta2);
-                p[i] = MathF.FusedMultiplyAdd(-Rate, m[i] / MathF.FusedMultiplyAdd(MathF.Sqrt(v[i]), Root, Epsilon), p[i] * Decay);
+                p[i] = MathF.FusedMultiplyAdd(-Rate, m[i] / MathF.FusedMultiplyAdd(MathF.Sqrt(v[i]), Root, Epsilon), p[i] * keep);
             }
         }
 

@@ -57,7 +57,7 @@ public sealed class SaeTrainStepCudaTests(CudaDeviceFixture fixture)
         {
             MatrixView<float> tokens = run.Fill(step);
             if (step == 2) tokens.Row(3)[1] = 1e30f;
-            run.Step.Run(step, 0.1, 1e-3);
+            run.Go(step, 0.1);
         }
         run.Step.Read();
         Assert.Equal(2, run.Step.DivergedAt);
@@ -70,6 +70,7 @@ public sealed class SaeTrainStepCudaTests(CudaDeviceFixture fixture)
         private readonly ModelArrays _first, _second;
         private readonly CentredUnitRows? _centring;
         private readonly bool _batchMean;
+        private readonly SaeTokenFeed _feed;
 
         public Run(CudaDevice device, CpuDevice host, bool tied, bool batchMean)
         {
@@ -80,8 +81,8 @@ public sealed class SaeTrainStepCudaTests(CudaDeviceFixture fixture)
             _second = new ModelArrays(device, Width, Latents, tied, _owned);
             Usage = device.Allocate<float>(Latents);
             _centring = batchMean ? new CentredUnitRows(device, Batch, Width) : null;
-            Step = new SaeTrainStep(Model.Values.View, Model.Gradients.View, _first.View, _second.View, Usage, Model.Workspace, _centring, batchMean,
-                new SaeTrainStepOptions { Batch = Batch, UsageDecay = 0.9 });
+            _feed = new SaeTokenFeed(device, Batch, Width, _centring, batchMean);
+            Step = new SaeTrainStep(Model.Values.View, Model.Gradients.View, _first.View, _second.View, Usage, Model.Workspace, _feed, new SaeTrainStepOptions { UsageDecay = 0.9 });
         }
 
         public CudaSaeCase Model { get; }
@@ -92,7 +93,7 @@ public sealed class SaeTrainStepCudaTests(CudaDeviceFixture fixture)
         /// <summary>Other tokens for every step.</summary>
         public MatrixView<float> Fill(int step)
         {
-            MatrixView<float> tokens = Step.Next();
+            MatrixView<float> tokens = _feed.Next();
             for (int t = 0; t < Batch; t++)
                 for (int i = 0; i < Width; i++) tokens.Row(t)[i] = _source.Tokens.Row((t + step) % Batch)[i];
             return tokens;
@@ -101,7 +102,16 @@ public sealed class SaeTrainStepCudaTests(CudaDeviceFixture fixture)
         public void StepRecorded(int step)
         {
             Fill(step);
-            Step.Run(step, 0.1 * step, 1e-3);
+            Go(step, 0.1 * step);
+        }
+
+        /// <summary>The step on what was filled in.</summary>
+        public void Go(int step, double sparsity)
+        {
+            Step.Plan(step, sparsity, 1e-3);
+            _feed.Send();
+            Step.Run();
+            _feed.Release();
         }
 
         public void StepOneByOne(int step)
@@ -122,6 +132,7 @@ public sealed class SaeTrainStepCudaTests(CudaDeviceFixture fixture)
         public void Dispose()
         {
             Step.Dispose();
+            _feed.Dispose();
             _centring?.Dispose();
             Usage.Dispose();
             foreach (IDisposable o in _owned) o.Dispose();
