@@ -94,12 +94,15 @@ public sealed class DamagedInputTests
     }
 
     [Theory]
-    [InlineData("index.json")]
-    [InlineData("tokens-00001*")]
-    public void Damaged_token_folders_are_typed_errors(string pattern)
+    [InlineData("index.json", ElementType.Float32, TokenContainer.Npy)]
+    [InlineData("tokens-00001*", ElementType.Float32, TokenContainer.Npy)]
+    [InlineData("tokens-00001*", ElementType.BFloat16, TokenContainer.Npy)]
+    [InlineData("index.json", ElementType.BFloat16, TokenContainer.Safetensors)]
+    [InlineData("tokens-00001*", ElementType.Float16, TokenContainer.Safetensors)]
+    public void Damaged_token_folders_are_typed_errors(string pattern, ElementType type, TokenContainer container)
     {
         using TemporaryFolder folder = new();
-        using (TokenShardWriter writer = new(folder.Path, 3, ElementType.Float32, 4))
+        using (TokenShardWriter writer = new(folder.Path, 3, type, 4, container))
         {
             using Matrix<float> image = Matrix<float>.From(s_device, 3, 3, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
             for (int i = 0; i < 4; i++) writer.AppendImage($"image{i}", image.View);
@@ -109,7 +112,7 @@ public sealed class DamagedInputTests
         Mutations(File.ReadAllBytes(path)).Sample(bytes => Throw(path, bytes, _ =>
         {
             using Matrix<float> all = MatrixReader.ReadSingle(s_device, folder.Path);
-        }), iter: 400, threads: 1);
+        }), iter: 250, threads: 1);
     }
 
     /// <summary>One to four wounds: bytes changed, fields set to extreme numbers, cuts, insertions, repetitions.</summary>

@@ -62,6 +62,155 @@ public sealed class TokenShardTests
         });
     }
 
+    public static TheoryData<ElementType, TokenContainer> Stores => new()
+    {
+        { ElementType.Float32, TokenContainer.Npy }, { ElementType.Float16, TokenContainer.Npy }, { ElementType.BFloat16, TokenContainer.Npy },
+        { ElementType.Float32, TokenContainer.Safetensors }, { ElementType.Float16, TokenContainer.Safetensors }, { ElementType.BFloat16, TokenContainer.Safetensors },
+    };
+
+    private static float Rounded(ElementType type, float value) => type switch { ElementType.Float16 => (float)(Half)value, ElementType.BFloat16 => (float)(BFloat16)value, _ => value };
+
+    [Theory]
+    [MemberData(nameof(Stores))]
+    public void Every_type_in_every_container_gives_back_what_it_can_hold(ElementType type, TokenContainer container)
+    {
+        Gen.Select(Gen.Int[1, 40], Gen.Int[1, 70], Gen.Int[1, 9], Gen.ULong).Sample((rows, columns, perShard, seed) =>
+        {
+            using TemporaryFolder folder = new();
+            using Matrix<float> tokens = Random(rows, columns, seed);
+            using (TokenShardWriter writer = new(folder.Path, columns, type, perShard, container))
+            {
+                writer.Append(tokens.View);
+                writer.Complete();
+            }
+            using TokenShards shards = TokenShards.Open(folder.Path);
+            shards.Verify(SilentProgress.Instance, CancellationToken.None);
+            using Matrix<float> read = s_device.AllocateMatrix<float>(rows, columns + 3);
+            shards.Read(0, read.View.ColumnBlock(2, columns));
+            for (int i = 0; i < rows; i++)
+                for (int j = 0; j < columns; j++) Assert.Equal(Rounded(type, tokens.Row(i)[j]), read.Row(i)[j + 2]);
+        }, iter: 25, threads: 1);
+    }
+
+    // Magnitudes from subnormal halves up to their largest number.
+    private static Matrix<float> Random(int rows, int columns, ulong seed)
+    {
+        CounterRandom random = new(seed);
+        Matrix<float> matrix = s_device.AllocateMatrix<float>(rows, columns);
+        for (int i = 0; i < rows; i++)
+            foreach (ref float value in matrix.Row(i)) value = (float)((random.NextInt32(2) * 2 - 1) * Math.Exp((random.NextDouble() - 0.6) * 25) * (random.NextInt32(20) > 0 ? 1 : 0));
+        return matrix;
+    }
+
+    [Fact]
+    public void Every_half_decodes_as_the_runtime_does()
+    {
+        ushort[] all = [.. Enumerable.Range(0, 65536).Select(i => (ushort)i)];
+        float[] half = new float[65536], brain = new float[65536];
+        TokenCodec.Decode(ElementType.Float16, System.Runtime.InteropServices.MemoryMarshal.AsBytes(all.AsSpan()), half);
+        TokenCodec.Decode(ElementType.BFloat16, System.Runtime.InteropServices.MemoryMarshal.AsBytes(all.AsSpan()), brain);
+        for (int i = 0; i < all.Length; i++)
+        {
+            Assert.Equal((float)BitConverter.UInt16BitsToHalf(all[i]), half[i]);
+            Assert.Equal((float)new BFloat16(all[i]), brain[i]);
+        }
+        Assert.Equal(BitConverter.SingleToUInt32Bits(-0f), BitConverter.SingleToUInt32Bits(half[0x8000]));
+    }
+
+    [Fact]
+    public void A_value_beyond_half_precision_is_refused_when_it_is_written()
+    {
+        using TemporaryFolder folder = new();
+        using TokenShardWriter writer = new(folder.Path, 2, ElementType.Float16);
+        using Matrix<float> large = Matrix<float>.From(s_device, 1, 2, [1, 70000]);
+        DataException e = Assert.Throws<DataException>(() => writer.Append(large.View));
+        Assert.Contains("column 1", e.Message, StringComparison.Ordinal);
+        Assert.Contains("70000 does not fit into float16", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Indices_of_the_first_version_are_written_and_read()
+    {
+        using TemporaryFolder folder = new();
+        WriteFolder(folder.Path, 5, 2, 4, ElementType.Float16);
+        Assert.Contains("\"version\": 1", File.ReadAllText(folder["index.json"]), StringComparison.Ordinal);
+        WriteFolder(folder.Path, 5, 2, 4, ElementType.BFloat16);
+        string index = File.ReadAllText(folder["index.json"]);
+        Assert.Contains("\"version\": 2", index, StringComparison.Ordinal);
+        using (TokenShards shards = TokenShards.Open(folder.Path)) Assert.Equal(5, shards.Rows);
+        File.WriteAllText(folder["index.json"], index.Replace("\"version\": 2", "\"version\": 3", StringComparison.Ordinal));
+        Assert.Contains("only versions 1 and 2", Assert.Throws<DataException>(() => TokenShards.Open(folder.Path)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Brain_floats_open_in_numpy_and_torch_and_theirs_open_here()
+    {
+        string? python = Python.Find("import numpy, torch", out string reason);
+        Assert.SkipWhen(python is null, reason);
+        using TemporaryFolder folder = new();
+        using (TokenShardWriter writer = new(folder.Path, 3, ElementType.BFloat16))
+        {
+            using Matrix<float> tokens = Matrix<float>.From(s_device, 2, 3, [1, -2.5f, 3, 0.15625f, 1e30f, -0f]);
+            writer.Append(tokens.View);
+            writer.Complete();
+        }
+        string shard = Directory.GetFiles(folder.Path, "tokens-*.npy")[0];
+        string script = $"""
+            import numpy, torch
+            stored = numpy.load(r"{shard}", mmap_mode="r")
+            tokens = torch.from_numpy(stored.view(numpy.int16).copy()).view(torch.bfloat16)
+            print(stored.shape, stored.dtype, tokens.float().tolist())
+            numpy.save(r"{folder["bits.npy"]}", tokens.view(torch.int16).numpy().view(numpy.uint16))
+            numpy.save(r"{folder["void.npy"]}", tokens.view(torch.int16).numpy().view("V2"))
+            """;
+        string output = Python.Run(python, "-c", script);
+        Assert.StartsWith("(2, 3) |V2 [[1.0, -2.5, 3.0], [0.15625, 1.00", output, StringComparison.Ordinal);
+        using Matrix<float> voids = MatrixReader.ReadSingle(s_device, folder["void.npy"]);
+        Assert.Equal(-2.5f, voids.Row(0)[1]);
+        // The bits as whole numbers, under an index that says what they are.
+        string index = File.ReadAllText(folder["index.json"]);
+        File.WriteAllText(folder["index.json"], index.Replace(Path.GetFileName(shard), "bits.npy", StringComparison.Ordinal));
+        using TokenShards shards = TokenShards.Open(folder.Path);
+        using Matrix<float> read = shards.ReadAll(s_device);
+        Assert.Equal(0.15625f, read.Row(1)[0]);
+    }
+
+    [Theory]
+    [InlineData(ElementType.Float16)]
+    [InlineData(ElementType.BFloat16)]
+    [InlineData(ElementType.Float32)]
+    [InlineData(ElementType.Float64)]
+    public void Large_arrays_are_streamed_and_equal_to_held_ones(ElementType type)
+    {
+        using TemporaryFolder folder = new();
+        using Matrix<float> tokens = Random(50, 7, 3);
+        Array values = type switch
+        {
+            ElementType.Float16 => tokens.Buffer.View.Host.ToArray().Select(v => (Half)v).ToArray(),
+            ElementType.BFloat16 => tokens.Buffer.View.Host.ToArray().Select(v => (BFloat16)v).ToArray(),
+            ElementType.Float64 => tokens.Buffer.View.Host.ToArray().Select(v => (double)v).ToArray(),
+            _ => tokens.Buffer.View.Host.ToArray(),
+        };
+        NpyFile.Write(folder["t.npy"], new NdArray(values, 50, 7));
+        SafetensorsFile.Write(folder["t.safetensors"], writer =>
+        {
+            writer.Add("other", new float[3]);
+            writer.Add("t", new NdArray(values, 50, 7));
+        });
+        foreach (string locator in new[] { folder["t.npy"], folder["t.safetensors"] + ":t" })
+        {
+            using ITokenSource streamed = TokenSource.Open(s_device, locator, 1), held = TokenSource.Open(s_device, locator);
+            Assert.False(streamed is IResidentTokens);
+            Assert.True(held is IResidentTokens);
+            using Matrix<float> part = s_device.AllocateMatrix<float>(20, 7);
+            streamed.Read(25, part.View);
+            for (int i = 0; i < 20; i++) Assert.True(part.Row(i).SequenceEqual(((IResidentTokens)held).All.Row(25 + i)));
+            using IResidentTokens all = TokenSource.Hold(s_device, streamed);
+            Assert.True(all.All.Row(49).SequenceEqual(((IResidentTokens)held).All.Row(49)));
+        }
+        Assert.Equal(2, Assert.Throws<UsageException>(() => TokenSource.Open(s_device, folder["t.npy"] + ":x", 1)).ExitCode);
+    }
+
     [Fact]
     public void Half_precision_padding_and_images()
     {

@@ -27,6 +27,8 @@ internal static class TokensCommand
     private static readonly Option<string> s_centring = new("--centring") { Description = "what is subtracted from tokens: fixed (one centre for all), batch (as the paper trains), image (as the paper extracts) or none", DefaultValueFactory = _ => "fixed" };
     private static readonly Option<string?> s_centre = new("--centre") { Description = "centre.npy of another token folder, so that both share their centre" };
     private static readonly Option<int> s_batch = new("--batch") { Description = "patches encoded together; with --centring batch also those that share a mean", DefaultValueFactory = _ => 64 };
+    private static readonly Option<string> s_dtype = new("--dtype") { Description = "type of the stored values: float32, float16 or bfloat16", DefaultValueFactory = _ => "float32" };
+    private static readonly Option<string> s_container = new("--container") { Description = "file format of the shards: npy or safetensors", DefaultValueFactory = _ => "npy" };
     private static readonly Option<int> s_atoms = new("--atoms") { Description = "dictionary: number of centroids", DefaultValueFactory = _ => 64 };
     private static readonly Option<int> s_window = new("--window") { Description = "dictionary: side of a window in pixels", DefaultValueFactory = _ => 8 };
     private static readonly Option<int> s_cell = new("--cell") { Description = "dictionary: side of a feature-map cell in pixels", DefaultValueFactory = _ => 16 };
@@ -35,7 +37,7 @@ internal static class TokensCommand
         new Command("tokens", "Turn images into the normalised tokens of an encoder's feature map.")
         {
             s_images, s_encoder, s_output, s_out, s_channels, s_namePattern, s_pages, s_patch, s_stride, s_filter, s_minStd, s_minLaplacian, s_minForeground,
-            s_scaling, s_inputSize, s_centring, s_centre, s_batch, s_atoms, s_window, s_cell,
+            s_scaling, s_inputSize, s_centring, s_centre, s_batch, s_dtype, s_container, s_atoms, s_window, s_cell,
         }.Runs(Run);
 
     private static JsonObject Run(ParseResult parsed, CommandContext context)
@@ -87,6 +89,8 @@ internal static class TokensCommand
             Centring = ParseName<TokenCentring>("--centring", parsed.GetValue(s_centring)!),
             Centre = parsed.GetValue(s_centre) is { } file ? ReadCentre(device, file) : null,
             Batch = parsed.GetValue(s_batch),
+            StoredType = ParseType(parsed.GetValue(s_dtype)!),
+            Container = ParseName<TokenContainer>("--container", parsed.GetValue(s_container)!),
         };
         options.Validate();
         return options;
@@ -125,6 +129,14 @@ internal static class TokensCommand
         Enum.TryParse(text, ignoreCase: true, out T value) && !char.IsDigit(text[0]) && text[0] != '-' ? value
             : throw new UsageException($"{option} {text}: expected {string.Join(", ", Enum.GetNames<T>().Select(name => name.ToLowerInvariant()))}.");
 
+    private static ElementType ParseType(string text) => text switch
+    {
+        "float32" => ElementType.Float32,
+        "float16" => ElementType.Float16,
+        "bfloat16" => ElementType.BFloat16,
+        _ => throw new UsageException($"--dtype {text}: expected float32, float16 or bfloat16."),
+    };
+
     private static JsonObject Describe(TokenSummary summary, IImageEncoder encoder) => new()
     {
         ["encoder"] = encoder.Name,
@@ -159,6 +171,8 @@ internal static class TokensCommand
         ["centring"] = options.Centring.ToString().ToLowerInvariant(),
         ["centre"] = parsed.GetValue(s_centre),
         ["batch"] = options.Batch,
+        ["dtype"] = options.StoredType.Name(),
+        ["container"] = options.Container.ToString().ToLowerInvariant(),
         ["atoms"] = parsed.GetValue(s_atoms),
         ["window"] = parsed.GetValue(s_window),
         ["cell"] = parsed.GetValue(s_cell),

@@ -119,6 +119,8 @@ public sealed class NpyHeader
         ElementType.Int64 => "<i8",
         ElementType.UInt64 => "<u8",
         ElementType.Float16 => "<f2",
+        // What NumPy writes for an array of ml_dtypes.bfloat16.
+        ElementType.BFloat16 => "<V2",
         ElementType.Float32 => "<f4",
         ElementType.Float64 => "<f8",
         _ => throw new UsageException($"npy has no type for {type.Name()}."),
@@ -160,12 +162,13 @@ public sealed class NpyHeader
             "i8" => ElementType.Int64,
             "u8" => ElementType.UInt64,
             "f2" => ElementType.Float16,
+            "V2" => ElementType.BFloat16,
             "f4" => ElementType.Float32,
             "f8" => ElementType.Float64,
             _ => null,
         };
         if (type is null)
-            throw new DataException(source, where, $"elements of type '{Printable(descr)}' are not supported; bool, integers, float16/32/64 and text are");
+            throw new DataException(source, where, $"elements of type '{Printable(descr)}' are not supported; bool, integers, float16/32/64, bfloat16 (V2) and text are");
         return new NpyHeader(NpyStorage.Numeric, type.Value, type.Value.Size(), big, fortran, fields.Shape, dataOffset, count);
     }
 

@@ -80,6 +80,9 @@ public sealed class SafetensorsFile : IDisposable
         ? entry
         : throw new DataException(_path, name, $"there is no such tensor; the file has {Listing.Of(Names)}");
 
+    /// <summary>Offset in the file of a tensor's first byte.</summary>
+    internal long OffsetOf(SafetensorsEntry entry) => _dataStart + entry.Start;
+
     /// <summary>A tensor of any shape in managed memory.</summary>
     public NdArray Read(string name) => SourceGuard.Read(_path, Kind, () =>
     {

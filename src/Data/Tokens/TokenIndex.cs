@@ -5,7 +5,7 @@ using BioSup.Runtime;
 
 namespace BioSup.Data;
 
-/// <summary>One npy file of a token folder.</summary>
+/// <summary>One npy or safetensors file of a token folder.</summary>
 /// <param name="File">Name inside the folder.</param>
 /// <param name="Rows">Tokens in it.</param>
 /// <param name="Sha256">Checksum of the whole file, lower-case hexadecimal.</param>
@@ -18,17 +18,22 @@ public sealed record TokenShard(string File, long Rows, string Sha256);
 public sealed record TokenIndex(ElementType Type, int Columns, IReadOnlyList<TokenShard> Shards, IReadOnlyList<string> ImageIds, IReadOnlyList<int> RowsPerImage)
 {
     public const string FileName = "index.json";
+    internal const string NpyExtension = ".npy", SafetensorsExtension = ".safetensors";
+    internal const int MaxColumns = 1 << 24;
     private const string Format = "biosup-tokens";
     private static readonly JsonWriterOptions s_json = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     public long Rows => Shards.Sum(shard => shard.Rows);
+
+    /// <summary>1, which every release reads, unless there is something in the folder that came later: bfloat16 or safetensors shards.</summary>
+    private int Version => Type == ElementType.BFloat16 || Shards.Any(shard => shard.File.EndsWith(SafetensorsExtension, StringComparison.Ordinal)) ? 2 : 1;
 
     internal void Write(string folder) => AtomicFile.Write(Path.Combine(folder, FileName), stream =>
     {
         using Utf8JsonWriter json = new(stream, s_json);
         json.WriteStartObject();
         json.WriteString("format", Format);
-        json.WriteNumber("version", 1);
+        json.WriteNumber("version", Version);
         json.WriteString("dtype", Type.Name());
         json.WriteNumber("d", Columns);
         json.WriteNumber("rows", Rows);
@@ -69,22 +74,23 @@ public sealed record TokenIndex(ElementType Type, int Columns, IReadOnlyList<Tok
     private static TokenIndex Parse(JsonElement root, string path)
     {
         if (root.ValueKind != JsonValueKind.Object || Text(root, "format", path) != Format) throw new DataException(path, "format", $"'{Format}' was expected");
-        if (Number(root, "version", path) != 1) throw new DataException(path, "version", "only version 1 is known");
+        if (Number(root, "version", path) is not (1 or 2)) throw new DataException(path, "version", "only versions 1 and 2 are known");
         ElementType type = Text(root, "dtype", path) switch
         {
             "float32" => ElementType.Float32,
             "float16" => ElementType.Float16,
-            string other => throw new DataException(path, "dtype", $"'{NpyHeader.Printable(other)}' is not float32 or float16"),
+            "bfloat16" => ElementType.BFloat16,
+            string other => throw new DataException(path, "dtype", $"'{NpyHeader.Printable(other)}' is not float32, float16 or bfloat16"),
         };
         long columns = Number(root, "d", path);
-        if (columns is < 1 or > 1 << 24) throw new DataException(path, "d", $"{columns} features per token are not between 1 and {1 << 24}");
+        if (columns is < 1 or > MaxColumns) throw new DataException(path, "d", $"{columns} features per token are not between 1 and {MaxColumns}");
         List<TokenShard> shards = [];
         foreach (JsonElement shard in Items(root, "shards", path))
         {
             string file = Text(shard, "file", path);
             // Names, not paths: an index must not reach outside its folder.
-            if (file != Path.GetFileName(file) || !file.EndsWith(".npy", StringComparison.Ordinal))
-                throw new DataException(path, $"shards[{shards.Count}].file", $"'{NpyHeader.Printable(file)}' is not the name of an .npy file in this folder");
+            if (file != Path.GetFileName(file) || !(file.EndsWith(NpyExtension, StringComparison.Ordinal) || file.EndsWith(SafetensorsExtension, StringComparison.Ordinal)))
+                throw new DataException(path, $"shards[{shards.Count}].file", $"'{NpyHeader.Printable(file)}' is not the name of an .npy or .safetensors file in this folder");
             shards.Add(new TokenShard(file, Number(shard, "rows", path), Text(shard, "sha256", path)));
         }
         List<string> ids = [];

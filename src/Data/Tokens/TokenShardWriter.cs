@@ -11,11 +11,11 @@ namespace BioSup.Data;
 /// </summary>
 public sealed class TokenShardWriter : IDisposable
 {
-    private const int HeaderBytes = 128;
     private const long DefaultShardBytes = 256L << 20;
     private readonly string _folder;
     private readonly int _columns;
     private readonly ElementType _type;
+    private readonly TokenContainer _container;
     private readonly long _rowsPerShard;
     private readonly List<TokenShard> _shards = [];
     private readonly List<string> _ids = [];
@@ -30,16 +30,17 @@ public sealed class TokenShardWriter : IDisposable
 
     /// <param name="folder">Made when it does not exist.</param>
     /// <param name="columns">Features per token.</param>
-    /// <param name="type">Float32, or Float16 to halve the size.</param>
+    /// <param name="type">Float32, or Float16 or BFloat16 to halve the size.</param>
     /// <param name="rowsPerShard">0 gives shards of 256 MiB.</param>
+    /// <param name="container">File format of the shards.</param>
     /// <exception cref="UsageException">The folder cannot be written to.</exception>
-    public TokenShardWriter(string folder, int columns, ElementType type = ElementType.Float32, long rowsPerShard = 0)
+    public TokenShardWriter(string folder, int columns, ElementType type = ElementType.Float32, long rowsPerShard = 0, TokenContainer container = TokenContainer.Npy)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(columns, 1);
-        if (type is not (ElementType.Float32 or ElementType.Float16)) throw new UsageException($"Token shards hold float32 or float16, not {type.Name()}.");
         _folder = folder;
         _columns = columns;
-        _type = type;
+        _type = TokenCodec.RequireStored(type);
+        _container = container;
         _row = new byte[columns * type.Size()];
         _rowsPerShard = rowsPerShard > 0 ? rowsPerShard : Math.Max(1, DefaultShardBytes / _row.Length);
         AtomicFile.Guard(folder, () => Directory.CreateDirectory(folder));
@@ -117,14 +118,21 @@ public sealed class TokenShardWriter : IDisposable
         {
             ReadOnlySpan<float> row = tokens.Row(i);
             ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(row);
-            if (_type == ElementType.Float16)
+            if (_type != ElementType.Float32)
             {
-                Span<Half> halves = MemoryMarshal.Cast<byte, Half>(_row.AsSpan());
-                for (int j = 0; j < row.Length; j++) halves[j] = (Half)row[j];
+                if (_type == ElementType.Float16) RequireHalf(row, Rows);
+                TokenCodec.Encode(_type, row, _row);
                 bytes = _row;
             }
             WriteRow(bytes);
         }
+    }
+
+    private void RequireHalf(ReadOnlySpan<float> row, long number)
+    {
+        for (int j = 0; j < row.Length; j++)
+            if (!Half.IsFinite((Half)row[j]))
+                throw new DataException(_folder, string.Create(CultureInfo.InvariantCulture, $"row {number}, column {j}, counted from 0"), string.Create(CultureInfo.InvariantCulture, $"{row[j]} does not fit into float16; bfloat16 and float32 hold it"));
     }
 
     private void WriteRow(ReadOnlySpan<byte> bytes)
@@ -170,7 +178,7 @@ public sealed class TokenShardWriter : IDisposable
             _stream = null;
             string hash = Convert.ToHexStringLower(_hash!.GetHashAndReset());
             if (_rowsInShard != _rowsPerShard) hash = TokenShards.HashFile(_temporary);
-            string name = string.Create(CultureInfo.InvariantCulture, $"tokens-{_shards.Count:00000}-{hash[..8]}.npy");
+            string name = string.Create(CultureInfo.InvariantCulture, $"tokens-{_shards.Count:00000}-{hash[..8]}{_container.Extension()}");
             File.Move(_temporary, Path.Combine(_folder, name), overwrite: true);
             _shards.Add(new TokenShard(name, _rowsInShard, hash));
         }
@@ -184,5 +192,5 @@ public sealed class TokenShardWriter : IDisposable
         _rowsInShard = 0;
     }
 
-    private byte[] Header(long rows) => NpyHeader.Compose(NpyHeader.Descr(_type), [rows, _columns], HeaderBytes);
+    private byte[] Header(long rows) => _container.Header(_type, rows, _columns);
 }

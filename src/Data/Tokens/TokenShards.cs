@@ -1,18 +1,15 @@
-using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using BioSup.Runtime;
-using Microsoft.Win32.SafeHandles;
 
 namespace BioSup.Data;
 
 /// <summary>
-/// A folder of token shards: npy files of float32 or float16, rows x d, and <c>index.json</c>. Any range of rows can be read by any thread;
-/// nothing is held in memory. <see cref="ShuffledTokens"/> gives the rows in random order.
+/// A folder of token shards: npy or safetensors files of float32, float16 or bfloat16, rows x d, and <c>index.json</c>. Any range of rows can be read by any thread;
+/// nothing is held in memory, and files are read by position. <see cref="ShuffledTokens"/> gives the rows in random order.
 /// </summary>
 public sealed class TokenShards : ITokenSource
 {
-    private readonly SafeFileHandle[] _files;
-    private readonly long[] _dataOffset;
+    private readonly TokenSegment?[] _segments;
 
     // First row of each shard, and the total at the end.
     private readonly long[] _firstRow;
@@ -23,17 +20,16 @@ public sealed class TokenShards : ITokenSource
         RequireFinite = requireFinite;
         Folder = folder;
         Index = index;
-        _files = new SafeFileHandle[index.Shards.Count];
-        _dataOffset = new long[index.Shards.Count];
+        _segments = new TokenSegment[index.Shards.Count];
         _firstRow = new long[index.Shards.Count + 1];
         _firstRowOfImage = new long[index.ImageIds.Count + 1];
         for (int i = 0; i < index.ImageIds.Count; i++) _firstRowOfImage[i + 1] = _firstRowOfImage[i] + index.RowsPerImage[i];
-        for (int i = 0; i < _files.Length; i++)
+        for (int i = 0; i < _segments.Length; i++)
         {
             _firstRow[i + 1] = _firstRow[i] + index.Shards[i].Rows;
             try
             {
-                OpenShard(i);
+                _segments[i] = TokenSegment.OpenShard(folder, index, index.Shards[i]);
             }
             catch
             {
@@ -70,7 +66,7 @@ public sealed class TokenShards : ITokenSource
         {
             while (start + row >= _firstRow[shard + 1]) shard++;
             int count = (int)Math.Min(destination.Rows - row, _firstRow[shard + 1] - start - row);
-            ReadShard(shard, start + row - _firstRow[shard], destination.RowBlock(row, count));
+            _segments[shard]!.Read(start + row - _firstRow[shard], destination.RowBlock(row, count));
             row += count;
         }
         if (RequireFinite) FiniteCheck.Require(destination, Folder, start);
@@ -111,7 +107,7 @@ public sealed class TokenShards : ITokenSource
 
     public void Dispose()
     {
-        foreach (SafeFileHandle? file in _files) file?.Dispose();
+        foreach (TokenSegment? segment in _segments) segment?.Dispose();
     }
 
     internal static string HashFile(string path) => SourceGuard.Read(path, "token shard", () =>
@@ -124,76 +120,5 @@ public sealed class TokenShards : ITokenSource
     {
         if (destination.Columns != columns) throw new ArgumentException($"Tokens have {columns} features, the destination {destination.Columns}.", nameof(destination));
         if (start < 0 || start > rows - destination.Rows) throw new ArgumentOutOfRangeException(nameof(start), $"Rows {start} to {start + destination.Rows} of {rows} do not exist.");
-    }
-
-    private void OpenShard(int i)
-    {
-        TokenShard shard = Index.Shards[i];
-        string path = Path.Combine(Folder, shard.File);
-        SourceGuard.Run(path, "token shard", () =>
-        {
-            using FileStream stream = SourceGuard.Open(path);
-            NpyHeader header = NpyHeader.Read(stream, path);
-            if (header.Storage != NpyStorage.Numeric || header.Type != Index.Type || header.BigEndian || header.FortranOrder
-                || header.Shape.Count != 2 || header.Shape[0] != shard.Rows || header.Shape[1] != Columns)
-                throw new DataException(path, null, $"holds {header.ShapeText} {header.Type.Name()}; {TokenIndex.FileName} promises {shard.Rows} x {Columns} {Index.Type.Name()}");
-            NpyDecoder.RequireBytes(header, stream.Length - header.DataOffset, path, null);
-            _dataOffset[i] = header.DataOffset;
-            _files[i] = File.OpenHandle(path, options: FileOptions.RandomAccess);
-        });
-    }
-
-    private void ReadShard(int shard, long row, MatrixView<float> destination)
-    {
-        int rowBytes = Columns * Index.Type.Size();
-        long offset = _dataOffset[shard] + row * rowBytes;
-        if (Index.Type == ElementType.Float32)
-        {
-            // Whole rows lie together in the file; in memory only when the view has no padding.
-            int block = destination.Stride == Columns ? (int)Math.Min(destination.Rows, Math.Max(1, (1 << 28) / rowBytes)) : 1;
-            for (int i = 0; i < destination.Rows; i += block)
-            {
-                int rows = Math.Min(block, destination.Rows - i);
-                unsafe
-                {
-                    Fill(shard, offset + (long)i * rowBytes, new Span<byte>(destination.Pointer + i * destination.Stride, rows * rowBytes));
-                }
-            }
-            return;
-        }
-        byte[] raw = System.Buffers.ArrayPool<byte>.Shared.Rent(rowBytes);
-        try
-        {
-            for (int i = 0; i < destination.Rows; i++)
-            {
-                Fill(shard, offset + (long)i * rowBytes, raw.AsSpan(0, rowBytes));
-                ReadOnlySpan<Half> halves = MemoryMarshal.Cast<byte, Half>(raw.AsSpan(0, rowBytes));
-                Span<float> target = destination.Row(i);
-                for (int j = 0; j < target.Length; j++) target[j] = (float)halves[j];
-            }
-        }
-        finally
-        {
-            System.Buffers.ArrayPool<byte>.Shared.Return(raw);
-        }
-    }
-
-    private void Fill(int shard, long offset, Span<byte> bytes)
-    {
-        while (bytes.Length > 0)
-        {
-            int count;
-            try
-            {
-                count = RandomAccess.Read(_files[shard], bytes, offset);
-            }
-            catch (IOException e)
-            {
-                throw new DataException(Path.Combine(Folder, Index.Shards[shard].File), $"offset {offset}", $"reading failed: {e.Message}", e);
-            }
-            if (count == 0) throw new DataException(Path.Combine(Folder, Index.Shards[shard].File), $"offset {offset}", "the file has become shorter");
-            bytes = bytes[count..];
-            offset += count;
-        }
     }
 }

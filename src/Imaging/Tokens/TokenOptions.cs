@@ -1,3 +1,4 @@
+using BioSup.Data;
 using BioSup.Runtime;
 
 namespace BioSup.Imaging;
@@ -31,6 +32,12 @@ public sealed record TokenOptions
 
     /// <summary>Patches encoded together; with batch centring also the patches that share a mean.</summary>
     public int Batch { get; init; } = 64;
+
+    /// <summary>Type of the stored values: float32, or float16 or bfloat16 to halve the size.</summary>
+    public ElementType StoredType { get; init; } = ElementType.Float32;
+
+    /// <summary>File format of the shards.</summary>
+    public TokenContainer Container { get; init; } = TokenContainer.Npy;
 
     /// <exception cref="UsageException">A value is out of range.</exception>
     public void Validate()

@@ -83,7 +83,7 @@ public sealed class TokenPipeline
         TokenNormaliser normaliser = new(_device, _shape, _options.Centring, centre);
         double normSum = 0;
         int done = 0;
-        using TokenShardWriter shards = new(folder, _shape.Channels);
+        using TokenShardWriter shards = new(folder, _shape.Channels, _options.StoredType, container: _options.Container);
         AtomicFile.Write(Path.Combine(folder, "gap.npy"), gapStream => AtomicFile.Write(Path.Combine(folder, "l2.npy"), normStream =>
         {
             NpyFile.WriteHeader<float>(gapStream, _plan.Patches.Count, _shape.Channels);

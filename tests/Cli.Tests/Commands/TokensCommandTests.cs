@@ -45,8 +45,23 @@ public sealed class TokensCommandTests : IDisposable
             Assert.Equal(File.ReadAllBytes(Path.Combine(a, file)), File.ReadAllBytes(Path.Combine(_folder, "b", file)));
     }
 
+    [Fact]
+    public void Tokens_of_half_the_size_are_those_of_full_size_rounded()
+    {
+        Assert.Equal(0, CommandFrameTests.Invoke(Arguments("full")).Code);
+        Assert.Equal(0, CommandFrameTests.Invoke(Arguments("half", "--dtype", "bfloat16", "--container", "safetensors")).Code);
+        using CpuDevice device = new(1);
+        using TokenShards full = TokenShards.Open(Path.Combine(_folder, "full")), half = TokenShards.Open(Path.Combine(_folder, "half"));
+        Assert.EndsWith(".safetensors", half.Index.Shards[0].File, StringComparison.Ordinal);
+        using Matrix<float> a = full.ReadAll(device), b = half.ReadAll(device);
+        for (int i = 0; i < a.Rows; i++)
+            for (int j = 0; j < a.Columns; j++) Assert.Equal((float)(BFloat16)a.Row(i)[j], b.Row(i)[j]);
+    }
+
     [Theory]
     [InlineData(2, "expected fixed, batch", "--centring", "odd")]
+    [InlineData(2, "expected float32, float16 or bfloat16", "--dtype", "float64")]
+    [InlineData(2, "expected npy, safetensors", "--container", "zip")]
     [InlineData(2, "expected none or paper", "--filter", "strict")]
     [InlineData(2, "between 0 and 1", "--min-foreground", "7")]
     [InlineData(2, "needs --channels", "--name-pattern", "{a}_{channel}", "--channels")]
