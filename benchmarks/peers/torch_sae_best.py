@@ -135,21 +135,23 @@ class Best:
         g, m = self.gate.view(-1)[flat], self.z.view(-1)[flat]
         is_open, positive = (g > 0).to(x.dtype), (m > 0).to(x.dtype)
         a = m * is_open * positive
+        firing = (a > 0).nonzero().view(-1)
+        token_a, latent_a, a = token[firing], latent[firing], a[firing]
         active = None
         if self.dense:
             active = torch.mul(self.z, self.gate > 0, out=self.q).clamp_min_(0)
             recon = active @ self.dec
         else:
-            recon = self.decode(token, latent, a)
+            recon = self.decode(token_a, latent_a, a)
         error, sse, sst = self.residual(x, recon)
         r = error * (2 / n)
         loss_sparsity = torch.dot(g * is_open, norms[latent]) / (n * latents)
-        order, token_sorted, begins = self.by_latent(token, latent)
         if self.dense:
             torch.mm(active.t(), r, out=self.g_dec)
         else:
+            order, token_sorted, begins = self.by_latent(token_a, latent_a)
             self.g_dec.copy_(F.embedding_bag(token_sorted, r, begins, mode="sum", per_sample_weights=a[order]))
-        self.usage.mul_(0.99).add_(torch.bincount(latent, weights=(a > 0).to(x.dtype), minlength=latents), alpha=0.01 / n)
+        self.usage.mul_(0.99).add_(torch.bincount(latent_a, minlength=latents), alpha=0.01 / n)
 
         # Auxiliary reconstruction by the largest magnitudes behind closed gates.
         closed = flat if self.architecture == "gated" else flat[is_open > 0]
@@ -186,7 +188,7 @@ class Best:
             order, token_sorted, begins = self.by_latent(torch.cat([token, token_aux]), torch.cat([latent, latent_aux]))
             self.g_enc.copy_(F.embedding_bag(token_sorted, x, begins, mode="sum", per_sample_weights=torch.cat([dg + dm, dm_aux])[order]))
         self.g_b_enc.zero_().index_add_(0, latent, dm).index_add_(0, latent_aux, dm_aux)
-        return sse / n, loss_sparsity, loss_aux, sse / sst, (a > 0).sum() / n
+        return sse / n, loss_sparsity, loss_aux, sse / sst, torch.tensor(len(a) / n)
 
     def select(self, n):
         """Pairs of the k largest of every token or the n*k largest of the batch; tokens ascend."""
