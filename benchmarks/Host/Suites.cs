@@ -14,6 +14,7 @@ public static class Suites
         new("gw", "entropic Gromov-Wasserstein on SNARE-seq against POT", GwSuite.Run),
         new("gw-points", "alignment by squared distances with and without forming the costs", GwPointsSuite.Run),
         new("sae", "training step of the gated autoencoder against eager PyTorch", SaeSuite.Run),
+        new("sae-encode", "encoding beside the matrix product of ONNX Runtime and OpenBLAS", SaeEncodeSuite.Run),
     }.ToDictionary(suite => suite.Name);
 }
 
