@@ -6,7 +6,7 @@ namespace BioSup.Kernels;
 public sealed class ActivationPool : IDisposable
 {
     private const int EncodeRows = 512, Threads = 256;
-    private static readonly JitRequest s_module = new("cuda/kernels/gated_sae_step/gated_sae_pool_any.cu");
+    private static readonly JitRequest s_module = new("cuda/kernels/sae_step/sae_pool_any.cu");
     private readonly SaeWorkspace _workspace;
     private readonly DeviceBuffer<double> _sums;
     private readonly Matrix<float>? _activations;
@@ -49,7 +49,7 @@ public sealed class ActivationPool : IDisposable
         if (means.Length != _workspace.Latents) throw new ArgumentException($"There are {means.Length} places for {_workspace.Latents} means.", nameof(means));
         if (_workspace.Cuda is { } state)
         {
-            DeviceKernels.Get(state.Device, s_module, "bs_gated_sae_pool_take_f32").Launch(state.Device.Stream, LaunchShape.For(means.Length, Threads), _sums.View.Address, (int)means.Length, (double)tokens, means.Address);
+            DeviceKernels.Get(state.Device, s_module, "bs_sae_pool_take_f32").Launch(state.Device.Stream, LaunchShape.For(means.Length, Threads), _sums.View.Address, (int)means.Length, (double)tokens, means.Address);
             return;
         }
         Span<double> sums = _sums.View.Host;
@@ -70,8 +70,8 @@ public sealed class ActivationPool : IDisposable
         {
             int count = Math.Min(state.TileTokens, tokens.Rows - start), chunks = (count + SaeCudaState.Chunk - 1) / SaeCudaState.Chunk;
             SaeTile tile = SaeStep.EncodeTile(state, tokens.RowBlock(start, count), parameters, _workspace.Precision);
-            DeviceKernels.Get(state.Device, s_module, "bs_gated_sae_pool_partials_f32").Launch(state.Device.Stream, new LaunchShape(new Extent(state.Words, chunks), Threads), tile, state.LatentPartials.Penalty);
-            DeviceKernels.Get(state.Device, s_module, "bs_gated_sae_pool_join").Launch(state.Device.Stream, LaunchShape.For(state.Latents, Threads), state.LatentPartials.Penalty, chunks, state.Latents, _sums.View.Address);
+            DeviceKernels.Get(state.Device, s_module, "bs_sae_pool_partials_f32").Launch(state.Device.Stream, new LaunchShape(new Extent(state.Words, chunks), Threads), tile, state.LatentPartials.Penalty);
+            DeviceKernels.Get(state.Device, s_module, "bs_sae_pool_join").Launch(state.Device.Stream, LaunchShape.For(state.Latents, Threads), state.LatentPartials.Penalty, chunks, state.Latents, _sums.View.Address);
         }
     }
 }

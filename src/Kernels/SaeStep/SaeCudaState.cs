@@ -209,31 +209,31 @@ internal readonly record struct SaeCudaConfig(int TileTokens, int Latents, int I
 /// <summary>Kernels of the step and the update on one device.</summary>
 internal sealed class SaeKernels(CudaDevice device)
 {
-    private const string Forward = "cuda/kernels/gated_sae_step/gated_sae_forward_any.cu", Aux = "cuda/kernels/gated_sae_step/gated_sae_auxiliary_any.cu",
-        Backward = "cuda/kernels/gated_sae_step/gated_sae_backward_any.cu", Update = "cuda/kernels/gated_sae_update/gated_sae_update_any.cu",
-        Products = "cuda/kernels/gated_sae_step/gated_sae_product_sm80.cu", WarpgroupProducts = "cuda/kernels/gated_sae_step/gated_sae_product_sm90a.cu";
+    private const string Forward = "cuda/kernels/sae_step/sae_forward_any.cu", Aux = "cuda/kernels/sae_step/sae_auxiliary_any.cu",
+        Backward = "cuda/kernels/sae_step/sae_backward_any.cu", Update = "cuda/kernels/sae_update/sae_update_any.cu",
+        Products = "cuda/kernels/sae_step/sae_product_sm80.cu", WarpgroupProducts = "cuda/kernels/sae_step/sae_product_sm90a.cu";
 
     private readonly CudaKernel?[,,] _products = new CudaKernel?[2, 2, 3];
 
-    public CudaKernel Norms { get; } = Get(device, Forward, "bs_gated_sae_norms_f32");
-    public CudaKernel Classify { get; } = Get(device, Forward, "bs_gated_sae_classify_f32");
-    public CudaKernel Activations { get; } = Get(device, Forward, "bs_gated_sae_activations_f32");
-    public CudaKernel Decode { get; } = Get(device, Forward, "bs_gated_sae_decode_f32");
-    public CudaKernel Residual { get; } = Get(device, Forward, "bs_gated_sae_residual_f32");
-    public CudaKernel Select { get; } = Get(device, Aux, "bs_gated_sae_auxiliary_select_f32");
-    public CudaKernel Auxiliary { get; } = Get(device, Aux, "bs_gated_sae_auxiliary_f32");
-    public CudaKernel StraightThrough { get; } = Get(device, Backward, "bs_gated_sae_straight_through_f32");
-    public CudaKernel DecoderGradient { get; } = Get(device, Backward, "bs_gated_sae_decoder_gradient_f32");
-    public CudaKernel TokenColumns { get; } = Get(device, Backward, "bs_gated_sae_token_columns_f32");
-    public CudaKernel JoinColumns { get; } = Get(device, Backward, "bs_gated_sae_join_columns");
-    public CudaKernel JoinTokens { get; } = Get(device, Backward, "bs_gated_sae_join_tokens");
-    public CudaKernel Finish { get; } = Get(device, Backward, "bs_gated_sae_finish_f32");
-    public CudaKernel Usage { get; } = Get(device, Backward, "bs_gated_sae_usage_f32");
-    public CudaKernel Project { get; } = Get(device, Update, "bs_gated_sae_project_f32");
-    public CudaKernel Squares { get; } = Get(device, Update, "bs_gated_sae_squares_f32");
-    public CudaKernel Clip { get; } = Get(device, Update, "bs_gated_sae_clip_f32");
-    public CudaKernel Adam { get; } = Get(device, Update, "bs_gated_sae_adam_f32");
-    public CudaKernel AdamRows { get; } = Get(device, Update, "bs_gated_sae_adam_rows_f32");
+    public CudaKernel Norms { get; } = Get(device, Forward, "bs_sae_norms_f32");
+    public CudaKernel Classify { get; } = Get(device, Forward, "bs_sae_classify_f32");
+    public CudaKernel Activations { get; } = Get(device, Forward, "bs_sae_activations_f32");
+    public CudaKernel Decode { get; } = Get(device, Forward, "bs_sae_decode_f32");
+    public CudaKernel Residual { get; } = Get(device, Forward, "bs_sae_residual_f32");
+    public CudaKernel Select { get; } = Get(device, Aux, "bs_sae_auxiliary_select_f32");
+    public CudaKernel Auxiliary { get; } = Get(device, Aux, "bs_sae_auxiliary_f32");
+    public CudaKernel StraightThrough { get; } = Get(device, Backward, "bs_sae_straight_through_f32");
+    public CudaKernel DecoderGradient { get; } = Get(device, Backward, "bs_sae_decoder_gradient_f32");
+    public CudaKernel TokenColumns { get; } = Get(device, Backward, "bs_sae_token_columns_f32");
+    public CudaKernel JoinColumns { get; } = Get(device, Backward, "bs_sae_join_columns");
+    public CudaKernel JoinTokens { get; } = Get(device, Backward, "bs_sae_join_tokens");
+    public CudaKernel Finish { get; } = Get(device, Backward, "bs_sae_finish_f32");
+    public CudaKernel Usage { get; } = Get(device, Backward, "bs_sae_usage_f32");
+    public CudaKernel Project { get; } = Get(device, Update, "bs_sae_project_f32");
+    public CudaKernel Squares { get; } = Get(device, Update, "bs_sae_squares_f32");
+    public CudaKernel Clip { get; } = Get(device, Update, "bs_sae_clip_f32");
+    public CudaKernel Adam { get; } = Get(device, Update, "bs_sae_adam_f32");
+    public CudaKernel AdamRows { get; } = Get(device, Update, "bs_sae_adam_rows_f32");
 
     /// <summary>A product and what follows it: stage 0 encodes, stage 1 forms the gradient of the pre-activations.</summary>
     public CudaKernel Product(int stage, GemmConfig config)
@@ -241,7 +241,7 @@ internal sealed class SaeKernels(CudaDevice device)
         bool bf16 = config.Form == GemmForm.BFloat16;
         ref CudaKernel? kernel = ref _products[stage, bf16 ? 1 : 0, config.Warpgroups ? 2 : config.Tile == 128 ? 1 : 0];
         if (kernel is not null) return kernel;
-        string constants = $"BS_STAGE={stage} BS_FORM={(bf16 ? 1 : 0)}", entry = stage == 0 ? "bs_gated_sae_encode_" : "bs_gated_sae_gradient_";
+        string constants = $"BS_STAGE={stage} BS_FORM={(bf16 ? 1 : 0)}", entry = stage == 0 ? "bs_sae_encode_" : "bs_sae_gradient_";
         return kernel = config.Warpgroups
             ? DeviceKernels.Get(device, new JitRequest(WarpgroupProducts, constants), entry + "wgmma")
             : DeviceKernels.Get(device, new JitRequest(Products, $"{constants} BS_TILE={config.Tile}"), entry + "f32");

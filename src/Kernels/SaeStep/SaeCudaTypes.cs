@@ -3,7 +3,7 @@ using BioSup.Runtime;
 
 namespace BioSup.Kernels;
 
-// Laid out as in cuda/include/bs/gated_sae.cuh and the kernels of the update.
+// Laid out as in cuda/include/bs/sae.cuh and the kernels of the update.
 
 /// <summary>Products of one tile [tokens, latents] without their biases.</summary>
 [StructLayout(LayoutKind.Sequential)]

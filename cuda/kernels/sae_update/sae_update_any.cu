@@ -2,7 +2,7 @@
 // all gradients, clipping, AdamW, decoder rows back to unit length. The norm, its clipping factor and the scalars of
 // the step stay on the device. Floor: parameters, gradients and moments read, parameters and moments written, 28 bytes
 // a parameter, and the gradients once more before it for their norm.
-#include <bs/gated_sae.cuh>
+#include <bs/sae.cuh>
 
 namespace bs {
 
@@ -60,7 +60,7 @@ __device__ __forceinline__ float sae_adam(const SaeSegment& s, long long i, floa
 
 // squares[row] of the decoder gradient after it has lost its part along the decoder row, in place. A block to a row.
 extern "C" __global__ void __launch_bounds__(128)
-    bs_gated_sae_project_f32(bs::SaeSegment decoder, int width, double* squares) {
+    bs_sae_project_f32(bs::SaeSegment decoder, int width, double* squares) {
     using namespace bs;
     __shared__ double scratch[warp_size];
     const long long start = static_cast<long long>(blockIdx.x) * width;
@@ -85,7 +85,7 @@ extern "C" __global__ void __launch_bounds__(128)
 }
 
 // squares[block] of the other gradients, runs of 32768 elements.
-extern "C" __global__ void __launch_bounds__(256) bs_gated_sae_squares_f32(bs::SaeSegments all, double* squares) {
+extern "C" __global__ void __launch_bounds__(256) bs_sae_squares_f32(bs::SaeSegments all, double* squares) {
     using namespace bs;
     __shared__ double scratch[warp_size];
     long long block = blockIdx.x;
@@ -101,7 +101,7 @@ extern "C" __global__ void __launch_bounds__(256) bs_gated_sae_squares_f32(bs::S
 
 // The norm of all gradients, the factor that clips it, and whether training has diverged. One block.
 extern "C" __global__ void __launch_bounds__(1024)
-    bs_gated_sae_clip_f32(const double* squares, int count, double clip_norm, const bs::SaeCoefficients* coefficients,
+    bs_sae_clip_f32(const double* squares, int count, double clip_norm, const bs::SaeCoefficients* coefficients,
                           bs::SaeStatistics* statistics, float* clip) {
     using namespace bs;
     __shared__ double scratch[warp_size];
@@ -122,7 +122,7 @@ extern "C" __global__ void __launch_bounds__(1024)
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gated_sae_adam_f32(bs::SaeSegments all, bs::SaeAdam adam, const bs::SaeCoefficients* coefficients,
+    bs_sae_adam_f32(bs::SaeSegments all, bs::SaeAdam adam, const bs::SaeCoefficients* coefficients,
                           const float* clip) {
     using namespace bs;
     long long block = blockIdx.x;
@@ -136,7 +136,7 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // The same for the decoder, whose rows return to unit length. A block to a row.
 extern "C" __global__ void __launch_bounds__(128)
-    bs_gated_sae_adam_rows_f32(bs::SaeSegment decoder, int width, bs::SaeAdam adam,
+    bs_sae_adam_rows_f32(bs::SaeSegment decoder, int width, bs::SaeAdam adam,
                                const bs::SaeCoefficients* coefficients, const float* clip) {
     using namespace bs;
     __shared__ double scratch[warp_size];

@@ -1,13 +1,13 @@
 // Backward pass of the gated autoencoder over one tile, beside its products: the straight-through gradient element by
 // element, the decoder gradient from active pairs, and the sums that leave the tile. Every sum has one owner and an
 // order fixed by the shape. Floor: products and their gradient read once, the gradient written once.
-#include <bs/gated_sae.cuh>
+#include <bs/sae.cuh>
 
 // q [tokens, latents], the products of residuals and decoder rows, becomes dL/dm + dL/dg of a tied model; otherwise
 // dL/dm, and `gate` [tokens, latents] gets dL/dg. Sums of both over the chunk. Grid: words of latents x chunks of
 // tokens.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gated_sae_straight_through_f32(bs::SaeTile tile, float* q, float* gate, const float* norms,
+    bs_sae_straight_through_f32(bs::SaeTile tile, float* q, float* gate, const float* norms,
                                       const bs::SaeCoefficients* coefficients, float bandwidth,
                                       bs::SaeAuxiliary auxiliary, bs::SaeLatentSums partial) {
     using namespace bs;
@@ -44,7 +44,7 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // gradient[j] (+)= scale * sum over the tokens on which latent j is active, in ascending order. A block to a latent.
 extern "C" __global__ void __launch_bounds__(128)
-    bs_gated_sae_decoder_gradient_f32(bs::SaeTile tile, const unsigned* by_latent, int token_words, const float* error,
+    bs_sae_decoder_gradient_f32(bs::SaeTile tile, const unsigned* by_latent, int token_words, const float* error,
                                       long long error_stride, int width, float scale, float* gradient,
                                       long long gradient_stride, int first_tile) {
     using namespace bs;
@@ -68,7 +68,7 @@ extern "C" __global__ void __launch_bounds__(128)
 
 // Column sums of tokens and residuals over chunks [chunks, width]. Grid: blocks of 32 dimensions x chunks.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gated_sae_token_columns_f32(const float* tokens, long long token_stride, const float* error,
+    bs_sae_token_columns_f32(const float* tokens, long long token_stride, const float* error,
                                    long long error_stride, int rows, int width, double* token_partial,
                                    double* error_partial) {
     using namespace bs;
@@ -97,7 +97,7 @@ extern "C" __global__ void __launch_bounds__(256)
 // Adds the chunks of a tile, in order, to the sums of the batch: forward and backward ones of latents, 0 where there
 // was no such pass, and those of dimensions. A thread to a latent, then one to a dimension.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gated_sae_join_columns(bs::SaeLatentSums partial, bs::SaeLatentSums total, int latents,
+    bs_sae_join_columns(bs::SaeLatentSums partial, bs::SaeLatentSums total, int latents,
                               const double* token_partial, const double* error_partial, double* token_total,
                               double* error_total, int width, int forward, int backward, int chunks, int first_tile) {
     const int at = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
@@ -136,7 +136,7 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // Adds the tokens of a tile to the sums of the batch. One block.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gated_sae_join_tokens(bs::SaeTokenSums sums, int tokens, bs::SaeStatistics* statistics, int first_tile,
+    bs_sae_join_tokens(bs::SaeTokenSums sums, int tokens, bs::SaeStatistics* statistics, int first_tile,
                              int auxiliary) {
     using namespace bs;
     __shared__ double scratch[warp_size];
@@ -169,7 +169,7 @@ extern "C" __global__ void __launch_bounds__(256)
 // After the last tile: counts and penalty of the batch, gradients of the biases (where there is a place for them). One
 // block.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gated_sae_finish_f32(bs::SaeLatentSums total, const float* norms, int latents, const double* token_total,
+    bs_sae_finish_f32(bs::SaeLatentSums total, const float* norms, int latents, const double* token_total,
                             const double* error_total, int width, double tokens, double residual_scale,
                             float* magnitude_bias, float* gate_bias, float* decoder_bias,
                             bs::SaeStatistics* statistics) {
@@ -210,7 +210,7 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // usage[j] <- decay usage[j] + rest * share of the batch's tokens on which latent j is active.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gated_sae_usage_f32(const int* counts, int latents, float tokens, float decay, float rest, float* usage) {
+    bs_sae_usage_f32(const int* counts, int latents, float tokens, float decay, float rest, float* usage) {
     const int j = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     if (j < latents)
         usage[j] = usage[j] * decay + rest * (static_cast<float>(counts[j]) / tokens);

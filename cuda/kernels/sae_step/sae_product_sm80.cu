@@ -12,7 +12,7 @@
 // ptx-gate: BS_STAGE=0 BS_FORM=1 BS_TILE=128
 // ptx-gate: BS_STAGE=1 BS_FORM=1 BS_TILE=64
 // ptx-gate: BS_STAGE=1 BS_FORM=1 BS_TILE=128
-#include <bs/gated_sae_product.cuh>
+#include <bs/sae_product.cuh>
 #include <bs/gemm_target.cuh>
 #include <bs/tensor_tile.cuh>
 
@@ -98,7 +98,7 @@ __device__ __forceinline__ void product_tile(float* memory, const float* x, long
 // tile.gate is where the product goes; of a tied model it is tile.magnitude too, otherwise the magnitudes are there
 // already. Grid: blocks of tokens x blocks of latents; a block of tokens is a chunk of the partial sums.
 extern "C" __global__ void __launch_bounds__(bs::threads)
-    bs_gated_sae_encode_f32(const float* tokens, long long token_stride, int wide_tokens, const float* weights,
+    bs_sae_encode_f32(const float* tokens, long long token_stride, int wide_tokens, const float* weights,
                             long long weight_stride, int wide_weights, int width, bs::SaeTile tile, float* product,
                             int tied, unsigned* by_token, int words, unsigned* by_latent, int token_words,
                             bs::SaeLatentSums partial) {
@@ -112,9 +112,9 @@ extern "C" __global__ void __launch_bounds__(bs::threads)
                                                           partial);
 }
 #else
-// As bs_gated_sae_straight_through_f32, with the product in front.
+// As bs_sae_straight_through_f32, with the product in front.
 extern "C" __global__ void __launch_bounds__(bs::threads)
-    bs_gated_sae_gradient_f32(const float* error, long long error_stride, int wide_error, const float* decoder,
+    bs_sae_gradient_f32(const float* error, long long error_stride, int wide_error, const float* decoder,
                               long long decoder_stride, int wide_decoder, int width, float scale, bs::SaeTile tile,
                               float* q, float* gate, const float* norms, const bs::SaeCoefficients* coefficients,
                               float bandwidth, bs::SaeAuxiliary auxiliary, bs::SaeLatentSums partial) {

@@ -1,6 +1,6 @@
 // The auxiliary loss of one tile: the largest closed-gate magnitudes of every token rebuild its residual. Floor: one
 // read of the tile's products, then `kept` decoder rows a token, used twice (reconstruction, gradient).
-#include <bs/gated_sae.cuh>
+#include <bs/sae.cuh>
 
 namespace bs {
 
@@ -46,7 +46,7 @@ __device__ __forceinline__ int sae_insert(unsigned long long* keys, int held, in
 // of the index, count [tokens]. A block to a token, its four warps to a quarter of the latents each: the best of all
 // are among the best of the quarters. 40 kept bytes of shared memory.
 extern "C" __global__ void __launch_bounds__(128)
-    bs_gated_sae_auxiliary_select_f32(bs::SaeTile tile, int kept, int* index, float* value, int* count) {
+    bs_sae_auxiliary_select_f32(bs::SaeTile tile, int kept, int* index, float* value, int* count) {
     using namespace bs;
     BS_DYNAMIC_SHARED(unsigned long long, shared);
     __shared__ int held_by[select_warps];
@@ -114,7 +114,7 @@ extern "C" __global__ void __launch_bounds__(128)
 // With e' = sum of the chosen latents' parts (+ bias) + error: gradient [tokens, kept] = scale e' . decoder row; chosen
 // pairs as bits [tokens, words]; squared length of e'. A block to a token; `width` floats of shared memory.
 extern "C" __global__ void __launch_bounds__(128)
-    bs_gated_sae_auxiliary_f32(const int* index, const float* value, const int* count, int kept, const float* decoder,
+    bs_sae_auxiliary_f32(const int* index, const float* value, const int* count, int kept, const float* decoder,
                                long long decoder_stride, const float* bias, const float* error, long long error_stride,
                                int width, float scale, float* gradient, unsigned* chosen, int words,
                                bs::SaeTokenSums sums) {

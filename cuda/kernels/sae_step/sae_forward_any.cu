@@ -1,7 +1,7 @@
 // Forward pass of the gated autoencoder over one tile of tokens, after the encoder product: sets of pairs, decoding,
 // residual. Floor: one read of the tile's products, then L0 decoder rows a token; a tile stays in the cache of a large
 // device.
-#include <bs/gated_sae.cuh>
+#include <bs/sae.cuh>
 
 namespace bs {
 
@@ -36,7 +36,7 @@ __device__ __forceinline__ void sae_token_done(SaeTokenSums sums, double squared
 
 // norms[j] = length of decoder row j. A warp to a row.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gated_sae_norms_f32(const float* decoder, long long stride, int latents, int width, float* norms) {
+    bs_sae_norms_f32(const float* decoder, long long stride, int latents, int width, float* norms) {
     const int j = static_cast<int>(blockIdx.x) * bs::sae_warps + bs::warp_rank();
     if (j >= latents)
         return;
@@ -53,7 +53,7 @@ extern "C" __global__ void __launch_bounds__(256)
 // Active pairs as bits, by token [tokens, words of latents] and by latent [latents, token_words]; sums of the chunk.
 // Grid: words of latents x chunks of tokens.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gated_sae_classify_f32(bs::SaeTile tile, unsigned* by_token, unsigned* by_latent, int token_words,
+    bs_sae_classify_f32(bs::SaeTile tile, unsigned* by_token, unsigned* by_latent, int token_words,
                               bs::SaeLatentSums partial) {
     using namespace bs;
     __shared__ double penalties[sae_warps][sae_side];
@@ -94,7 +94,7 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // activations[t, j] = 1[g > 0] max(m, 0). Grid: blocks of latents x tokens.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gated_sae_activations_f32(bs::SaeTile tile, float* activations, long long stride) {
+    bs_sae_activations_f32(bs::SaeTile tile, float* activations, long long stride) {
     const int j = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x), t = static_cast<int>(blockIdx.y);
     if (j >= tile.latents)
         return;
@@ -104,7 +104,7 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // error[t] = reconstruction - token from the active latents alone, in ascending order. A block to a token.
 extern "C" __global__ void __launch_bounds__(128)
-    bs_gated_sae_decode_f32(bs::SaeTile tile, const unsigned* by_token, const float* decoder, long long decoder_stride,
+    bs_sae_decode_f32(bs::SaeTile tile, const unsigned* by_token, const float* decoder, long long decoder_stride,
                             const float* bias, const float* tokens, long long token_stride, int width, float* error,
                             long long error_stride, bs::SaeTokenSums sums) {
     using namespace bs;
@@ -126,7 +126,7 @@ extern "C" __global__ void __launch_bounds__(128)
 
 // The same where `error` holds activations times decoder already.
 extern "C" __global__ void __launch_bounds__(128)
-    bs_gated_sae_residual_f32(const unsigned* by_token, int words, const float* bias, const float* tokens,
+    bs_sae_residual_f32(const unsigned* by_token, int words, const float* bias, const float* tokens,
                               long long token_stride, int width, float* error, long long error_stride,
                               bs::SaeTokenSums sums) {
     using namespace bs;

@@ -1,7 +1,7 @@
 // What is done with the products of the gated autoencoder while a tile of them lies in shared memory: SIDE tokens x
 // SIDE latents, rows SIDE + 8 apart, sums behind it. For all of `warps` warps, which meet in sync().
 #pragma once
-#include <bs/gated_sae.cuh>
+#include <bs/sae.cuh>
 
 namespace bs {
 

@@ -1,4 +1,4 @@
-// As gated_sae_product_sm80.cu, with the products on warpgroups: rows of all matrices at multiples of 16 bytes.
+// As sae_product_sm80.cu, with the products on warpgroups: rows of all matrices at multiples of 16 bytes.
 //   BS_STAGE 0: tokens W and what the encoder does with it.  BS_STAGE 1: scale * residuals W_dec^T and the gradient.
 // A block has 128 tokens x 128 latents; the loop is that of bs/warpgroup_tile.cuh.
 //
@@ -6,7 +6,7 @@
 // ptx-gate: BS_STAGE=1 BS_FORM=0
 // ptx-gate: BS_STAGE=0 BS_FORM=1
 // ptx-gate: BS_STAGE=1 BS_FORM=1
-#include <bs/gated_sae_product.cuh>
+#include <bs/sae_product.cuh>
 #include <bs/gemm_target.cuh>
 #include <bs/warpgroup_tile.cuh>
 
@@ -59,9 +59,9 @@ __device__ __forceinline__ void finish_tile(float* memory, const float (&sum)[64
 } // namespace bs
 
 #if BS_STAGE == 0
-// Parameters as of bs_gated_sae_encode_f32.
+// Parameters as of bs_sae_encode_f32.
 extern "C" __global__ void __launch_bounds__(bs::Tile::threads)
-    bs_gated_sae_encode_wgmma(const __grid_constant__ bs::TensorMap map_tokens,
+    bs_sae_encode_wgmma(const __grid_constant__ bs::TensorMap map_tokens,
                               const __grid_constant__ bs::TensorMap map_weights, const float* tokens,
                               long long token_stride, const float* weights, long long weight_stride, int width,
                               bs::SaeTile tile, float* product, int tied, unsigned* by_token, int words,
@@ -79,9 +79,9 @@ extern "C" __global__ void __launch_bounds__(bs::Tile::threads)
     });
 }
 #else
-// Parameters as of bs_gated_sae_gradient_f32.
+// Parameters as of bs_sae_gradient_f32.
 extern "C" __global__ void __launch_bounds__(bs::Tile::threads)
-    bs_gated_sae_gradient_wgmma(const __grid_constant__ bs::TensorMap map_error,
+    bs_sae_gradient_wgmma(const __grid_constant__ bs::TensorMap map_error,
                                 const __grid_constant__ bs::TensorMap map_decoder, const float* error,
                                 long long error_stride, const float* decoder, long long decoder_stride, int width,
                                 float scale, bs::SaeTile tile, float* q, float* gate, const float* norms,

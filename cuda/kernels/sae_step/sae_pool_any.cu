@@ -1,9 +1,9 @@
 // Mean activation of every latent over runs of tokens: activations are summed where they arise and never written.
-#include <bs/gated_sae.cuh>
+#include <bs/sae.cuh>
 
 // Column sums of the activations over chunks of 256 tokens, partials [chunks, latents]. Grid: words of latents x
 // chunks.
-extern "C" __global__ void __launch_bounds__(256) bs_gated_sae_pool_partials_f32(bs::SaeTile tile, double* partials) {
+extern "C" __global__ void __launch_bounds__(256) bs_sae_pool_partials_f32(bs::SaeTile tile, double* partials) {
     using namespace bs;
     __shared__ double sums[sae_warps][sae_side];
     const int lane = lane_rank(), warp = warp_rank(), j = static_cast<int>(blockIdx.x) * sae_side + lane;
@@ -26,7 +26,7 @@ extern "C" __global__ void __launch_bounds__(256) bs_gated_sae_pool_partials_f32
 
 // sums += the partials in order.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gated_sae_pool_join(const double* partials, int chunks, int latents, double* sums) {
+    bs_sae_pool_join(const double* partials, int chunks, int latents, double* sums) {
     const int j = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     if (j >= latents)
         return;
@@ -38,7 +38,7 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // means = sums / tokens, and the sums begin anew.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_gated_sae_pool_take_f32(double* sums, int latents, double tokens, float* means) {
+    bs_sae_pool_take_f32(double* sums, int latents, double tokens, float* means) {
     const int j = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     if (j >= latents)
         return;
