@@ -1,4 +1,4 @@
-// What the kernels of the gated autoencoder share: one tile of tokens, its sums, and the gather along a bit mask.
+// What the kernels of the autoencoders share: one tile of tokens, its sums, and the gather along a bit mask.
 // A tile is cut into squares of 32 tokens x 32 latents, a warp to a square with a lane to a latent, and chunks of 256
 // tokens, a block of eight warps to a chunk of 32 latents. Sets of pairs are bit masks, kept by token and by latent:
 // both are lists in ascending order, whatever their number, and need no space for the worst case.
@@ -13,18 +13,36 @@ constexpr int sae_chunk = 256;   // tokens of one partial sum
 constexpr int sae_threads = 128; // of blocks that own a token or a latent
 constexpr int sae_dims = 4;      // input dimensions of one of those threads at a time
 
-// Products of one tile [tokens, latents] without their biases; a tied model has one product for both.
+// Products of one tile [tokens, latents] without their biases; where no gate has weights of its own there is one
+// product for both. A pair is active where m > 0 and g > 0: without a gate g is m, with a threshold m less the
+// threshold.
 struct SaeTile {
     const float* magnitude;
     const float* gate;
     const float* magnitude_bias;
     const float* gate_bias;
+    const float* scale;     // of the magnitudes' product, by latent; null for 1
+    const float* threshold; // of the gate, by latent; null for 0
     long long stride;
     int tokens, latents;
 
-    __device__ __forceinline__ float m(int t, int j) const { return magnitude[t * stride + j] + magnitude_bias[j]; }
-    __device__ __forceinline__ float g(int t, int j) const { return gate[t * stride + j] + gate_bias[j]; }
+    __device__ __forceinline__ float m_of(float product, int j) const {
+        return scale ? fmaf(product, scale[j], magnitude_bias[j]) : product + magnitude_bias[j];
+    }
+    __device__ __forceinline__ float g_of(float product, int j) const {
+        const float g = product + gate_bias[j];
+        return threshold ? g - threshold[j] : g;
+    }
+    __device__ __forceinline__ float m(int t, int j) const { return m_of(magnitude[t * stride + j], j); }
+    __device__ __forceinline__ float g(int t, int j) const { return g_of(gate[t * stride + j], j); }
 };
+
+// Whether a pair is active: by its bit, or without bits by its pre-activations.
+__device__ __forceinline__ bool sae_active(const SaeTile& tile, const unsigned* by_token, int t, int j) {
+    if (by_token)
+        return (by_token[static_cast<long long>(t) * ((tile.latents + 31) / 32) + j / 32] >> j % 32 & 1u) != 0;
+    return tile.m(t, j) > 0 && tile.g(t, j) > 0;
+}
 
 // What changes from step to step.
 struct SaeCoefficients {
@@ -33,7 +51,8 @@ struct SaeCoefficients {
     float rate;    // lr / (1 - beta1^t)
     float root;    // 1 / sqrt(1 - beta2^t)
     int step;
-    int unused[3];
+    float exponent; // of the penalty on activations
+    int unused[2];
 };
 
 // Sums per latent: of a chunk [chunks, latents], or of the batch [latents].
@@ -46,6 +65,7 @@ struct SaeLatentSums {
 struct SaeTokenSums {
     double *squared_error, *squares, *auxiliary;
     int *any, *auxiliary_any;
+    double* nested; // over all prefixes; null where there is one
 };
 
 // Sums of the batch; laid out as on the host.
@@ -53,6 +73,10 @@ struct SaeStatistics {
     double squared_error, squares, auxiliary, sparsity, mean_squares, norm;
     long long active, positive, open, with_active, auxiliary_any;
     long long diverged; // first step with a loss or norm that is not finite, -1 for none
+    double nested;      // squared errors of all prefixes
+    double closed;      // pre-activations of dead latents below their thresholds, times row lengths
+    float smallest;     // activation that was selected, 0 for none
+    int unused;
 };
 
 __device__ __forceinline__ int sae_words(int items) {
@@ -91,6 +115,23 @@ struct SaeGather {
     int scratch[sae_threads / warp_size];
 };
 
+// Set bits of 128 words of a mask from `start` on, in ascending order, with their values. All threads of a block of 128
+// take part. Returns how many there are.
+template <class Value>
+__device__ __forceinline__ int sae_expand(const unsigned* mask, int words, int start, Value value, SaeGather& list) {
+    const int thread = static_cast<int>(threadIdx.x);
+    unsigned word = start + thread < words ? mask[start + thread] : 0u;
+    int total;
+    int place = block_prefix(__popc(word), list.scratch, total);
+    for (; word != 0; word &= word - 1) {
+        const int i = (start + thread) * 32 + __ffs(static_cast<int>(word)) - 1;
+        list.index[place] = i;
+        list.value[place++] = value(i);
+    }
+    __syncthreads();
+    return total;
+}
+
 // sum[k] += value(i) * rows[i, first + thread + 128 k] over the set bits i of a mask, in ascending order. All threads
 // of a block of 128 take part. Returns how many bits are set.
 template <class Value>
@@ -100,15 +141,7 @@ __device__ __forceinline__ int sae_gather(const unsigned* mask, int words, Value
     const int thread = static_cast<int>(threadIdx.x);
     int count = 0;
     for (int start = 0; start < words; start += sae_threads) {
-        unsigned word = start + thread < words ? mask[start + thread] : 0u;
-        int total;
-        int place = block_prefix(__popc(word), list.scratch, total);
-        for (; word != 0; word &= word - 1) {
-            const int i = (start + thread) * 32 + __ffs(static_cast<int>(word)) - 1;
-            list.index[place] = i;
-            list.value[place++] = value(i);
-        }
-        __syncthreads();
+        const int total = sae_expand(mask, words, start, value, list);
 #pragma unroll 4
         for (int e = 0; e < total; e++) {
             const float* row = rows + list.index[e] * stride;
@@ -157,9 +190,9 @@ struct SaeAuxiliary {
     const unsigned* chosen;
     const int *index, *count;
     const float* gradient;
-    int words, kept;
+    int words, kept, anywhere; // anywhere: also active pairs may be chosen
 
-    // Gradient of a pair behind a closed gate.
+    // Gradient of a pair, by its magnitude.
     __device__ __forceinline__ float of(int t, int j) const {
         if (kept == 0 || (chosen[static_cast<long long>(t) * words + j / 32] >> j % 32 & 1u) == 0)
             return 0.0f;
@@ -191,6 +224,8 @@ __device__ __forceinline__ float2 sae_straight_through(const SaeTile& tile, int 
     if (g > 0) {
         to.y += penalty;
         to.x = m > 0 ? along : 0.0f;
+        if (auxiliary.anywhere)
+            to.x += auxiliary.of(t, j);
     } else {
         to.x = auxiliary.of(t, j);
     }

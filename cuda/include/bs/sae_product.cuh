@@ -1,4 +1,4 @@
-// What is done with the products of the gated autoencoder while a tile of them lies in shared memory: SIDE tokens x
+// What is done with the products of an autoencoder while a tile of them lies in shared memory: SIDE tokens x
 // SIDE latents, rows SIDE + 8 apart, sums behind it. For all of `warps` warps, which meet in sync().
 #pragma once
 #include <bs/sae.cuh>
@@ -24,12 +24,15 @@ template <int side, int warps, class Sync> struct SaeProductTile {
             const int t0 = first_token + down * sae_side, j = first_latent + own;
             const bool mine = j < tile.latents;
             const float magnitude_bias = mine ? tile.magnitude_bias[j] : 0.0f,
-                        gate_bias = mine ? tile.gate_bias[j] : 0.0f;
+                        gate_bias = mine ? tile.gate_bias[j] : 0.0f,
+                        magnitude_scale = mine && tile.scale ? tile.scale[j] : 1.0f,
+                        threshold = mine && tile.threshold ? tile.threshold[j] : 0.0f;
             const SaeSquare square = sae_classify(tile.tokens - t0, mine, [&](int i, float& m, float& g) {
                 const float z = memory[(down * sae_side + i) * pitch + own];
                 const long long at = (t0 + i) * tile.stride + j;
-                m = (tied ? z : tile.magnitude[at]) + magnitude_bias;
-                g = z + gate_bias;
+                // Exactly the product and the bias where there is neither scale nor threshold.
+                m = fmaf(tied ? z : tile.magnitude[at], magnitude_scale, magnitude_bias);
+                g = z + gate_bias - threshold;
                 product[at] = z;
             });
             if (t0 + lane < tile.tokens && first_latent + s % squares * sae_side < tile.latents)

@@ -1,5 +1,6 @@
-// The auxiliary loss of one tile: the largest closed-gate magnitudes of every token rebuild its residual. Floor: one
-// read of the tile's products, then `kept` decoder rows a token, used twice (reconstruction, gradient).
+// The auxiliary loss of one tile: the largest magnitudes of every token behind closed gates, or of dead latents,
+// rebuild its residual. Floor: one read of the tile's products, then `kept` decoder rows a token, used twice
+// (reconstruction, gradient).
 #include <bs/sae.cuh>
 
 namespace bs {
@@ -42,11 +43,12 @@ __device__ __forceinline__ int sae_insert(unsigned long long* keys, int held, in
 
 } // namespace bs
 
-// The `kept` largest m > 0 behind a closed gate, ties by lower index: index and value [tokens, kept] in ascending order
-// of the index, count [tokens]. A block to a token, its four warps to a quarter of the latents each: the best of all
-// are among the best of the quarters. 40 kept bytes of shared memory.
+// The `kept` largest m > 0 behind a closed gate, or where `dead` is given of dead latents, ties by lower index: index
+// and value [tokens, kept] in ascending order of the index, count [tokens]. A block to a token, its four warps to a
+// quarter of the latents each: the best of all are among the best of the quarters. 40 kept bytes of shared memory.
 extern "C" __global__ void __launch_bounds__(128)
-    bs_sae_auxiliary_select_f32(bs::SaeTile tile, int kept, int* index, float* value, int* count) {
+    bs_sae_auxiliary_select_f32(bs::SaeTile tile, const unsigned char* dead, int kept, int* index, float* value,
+                                int* count) {
     using namespace bs;
     BS_DYNAMIC_SHARED(unsigned long long, shared);
     __shared__ int held_by[select_warps];
@@ -58,16 +60,17 @@ extern "C" __global__ void __launch_bounds__(128)
     const int end = min((warp + 1) * quarter, tile.latents);
     int held = 0;
     for (int start = warp * quarter; start < end; start += ahead * warp_size) {
-        float m[ahead], g[ahead];
+        float m[ahead];
+        bool candidate[ahead];
 #pragma unroll
         for (int k = 0; k < ahead; k++) {
             const int j = start + k * warp_size + lane;
             m[k] = j < end ? tile.m(t, j) : 0.0f;
-            g[k] = j < end ? tile.g(t, j) : 0.0f;
+            candidate[k] = j < end && (dead ? dead[j] != 0 : tile.g(t, j) <= 0);
         }
 #pragma unroll
         for (int k = 0; k < ahead; k++) {
-            const unsigned long long key = m[k] > 0 && g[k] <= 0 ? sae_key(m[k], start + k * warp_size + lane) : 0;
+            const unsigned long long key = m[k] > 0 && candidate[k] ? sae_key(m[k], start + k * warp_size + lane) : 0;
             const unsigned long long worst = held == kept ? keys[kept - 1] : 0;
             unsigned wanted = __ballot_sync(full_warp, key > worst);
             for (; wanted != 0; wanted &= wanted - 1)
@@ -112,12 +115,13 @@ extern "C" __global__ void __launch_bounds__(128)
 }
 
 // With e' = sum of the chosen latents' parts (+ bias) + error: gradient [tokens, kept] = scale e' . decoder row; chosen
-// pairs as bits [tokens, words]; squared length of e'. A block to a token; `width` floats of shared memory.
+// pairs as bits [tokens, words]; squared length of e', and e' itself [tokens, width] where there is a place for it. A
+// block to a token; `width` floats of shared memory.
 extern "C" __global__ void __launch_bounds__(128)
     bs_sae_auxiliary_f32(const int* index, const float* value, const int* count, int kept, const float* decoder,
-                               long long decoder_stride, const float* bias, const float* error, long long error_stride,
-                               int width, float scale, float* gradient, unsigned* chosen, int words,
-                               bs::SaeTokenSums sums) {
+                         long long decoder_stride, const float* bias, const float* error, long long error_stride,
+                         int width, float scale, float* gradient, unsigned* chosen, int words, float* rests,
+                         bs::SaeTokenSums sums) {
     using namespace bs;
     BS_DYNAMIC_SHARED(float, rest);
     __shared__ double scratch[warp_size];
@@ -136,6 +140,8 @@ extern "C" __global__ void __launch_bounds__(128)
         any |= sum != 0;
         const float e = sum + error[t * error_stride + i];
         rest[i] = e;
+        if (rests)
+            rests[static_cast<long long>(t) * width + i] = e;
         squares = fma(static_cast<double>(e), static_cast<double>(e), squares);
     }
     squares = block_sum(squares, scratch);

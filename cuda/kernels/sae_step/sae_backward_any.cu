@@ -1,4 +1,4 @@
-// Backward pass of the gated autoencoder over one tile, beside its products: the straight-through gradient element by
+// Backward pass of the paper's autoencoder over one tile, beside its products: the straight-through gradient element by
 // element, the decoder gradient from active pairs, and the sums that leave the tile. Every sum has one owner and an
 // order fixed by the shape. Floor: products and their gradient read once, the gradient written once.
 #include <bs/sae.cuh>
@@ -8,8 +8,8 @@
 // tokens.
 extern "C" __global__ void __launch_bounds__(256)
     bs_sae_straight_through_f32(bs::SaeTile tile, float* q, float* gate, const float* norms,
-                                      const bs::SaeCoefficients* coefficients, float bandwidth,
-                                      bs::SaeAuxiliary auxiliary, bs::SaeLatentSums partial) {
+                                const bs::SaeCoefficients* coefficients, float bandwidth, bs::SaeAuxiliary auxiliary,
+                                bs::SaeLatentSums partial) {
     using namespace bs;
     __shared__ double of_magnitude[sae_warps][sae_side], of_gate[sae_warps][sae_side];
     const int lane = lane_rank(), warp = warp_rank();
@@ -45,8 +45,8 @@ extern "C" __global__ void __launch_bounds__(256)
 // gradient[j] (+)= scale * sum over the tokens on which latent j is active, in ascending order. A block to a latent.
 extern "C" __global__ void __launch_bounds__(128)
     bs_sae_decoder_gradient_f32(bs::SaeTile tile, const unsigned* by_latent, int token_words, const float* error,
-                                      long long error_stride, int width, float scale, float* gradient,
-                                      long long gradient_stride, int first_tile) {
+                                long long error_stride, int width, float scale, float* gradient,
+                                long long gradient_stride, int first_tile) {
     using namespace bs;
     __shared__ SaeGather list;
     const int j = static_cast<int>(blockIdx.x);
@@ -68,9 +68,8 @@ extern "C" __global__ void __launch_bounds__(128)
 
 // Column sums of tokens and residuals over chunks [chunks, width]. Grid: blocks of 32 dimensions x chunks.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_sae_token_columns_f32(const float* tokens, long long token_stride, const float* error,
-                                   long long error_stride, int rows, int width, double* token_partial,
-                                   double* error_partial) {
+    bs_sae_token_columns_f32(const float* tokens, long long token_stride, const float* error, long long error_stride,
+                             int rows, int width, double* token_partial, double* error_partial) {
     using namespace bs;
     __shared__ double of_tokens[sae_warps][sae_side], of_errors[sae_warps][sae_side];
     const int lane = lane_rank(), warp = warp_rank(), i = static_cast<int>(blockIdx.x) * sae_side + lane;
@@ -97,9 +96,9 @@ extern "C" __global__ void __launch_bounds__(256)
 // Adds the chunks of a tile, in order, to the sums of the batch: forward and backward ones of latents, 0 where there
 // was no such pass, and those of dimensions. A thread to a latent, then one to a dimension.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_sae_join_columns(bs::SaeLatentSums partial, bs::SaeLatentSums total, int latents,
-                              const double* token_partial, const double* error_partial, double* token_total,
-                              double* error_total, int width, int forward, int backward, int chunks, int first_tile) {
+    bs_sae_join_columns(bs::SaeLatentSums partial, bs::SaeLatentSums total, int latents, const double* token_partial,
+                        const double* error_partial, double* token_total, double* error_total, int width, int forward,
+                        int backward, int chunks, int first_tile) {
     const int at = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     if (at < latents) {
         double penalty = 0, magnitude = 0, gate = 0;
@@ -137,10 +136,10 @@ extern "C" __global__ void __launch_bounds__(256)
 // Adds the tokens of a tile to the sums of the batch. One block.
 extern "C" __global__ void __launch_bounds__(256)
     bs_sae_join_tokens(bs::SaeTokenSums sums, int tokens, bs::SaeStatistics* statistics, int first_tile,
-                             int auxiliary) {
+                       int auxiliary) {
     using namespace bs;
     __shared__ double scratch[warp_size];
-    double squared_error = 0, squares = 0, aux = 0;
+    double squared_error = 0, squares = 0, aux = 0, nested = 0;
     int any = 0, auxiliary_any = 0;
     for (int t = static_cast<int>(threadIdx.x); t < tokens; t += static_cast<int>(blockDim.x)) {
         squared_error += sums.squared_error[t];
@@ -150,10 +149,13 @@ extern "C" __global__ void __launch_bounds__(256)
             aux += sums.auxiliary[t];
             auxiliary_any |= sums.auxiliary_any[t];
         }
+        if (sums.nested)
+            nested += sums.nested[t];
     }
     squared_error = block_sum(squared_error, scratch);
     squares = block_sum(squares, scratch);
     aux = block_sum(aux, scratch);
+    nested = block_sum(nested, scratch);
     const double with_active = block_sum(static_cast<double>(any), scratch);
     auxiliary_any = __syncthreads_or(auxiliary_any);
     if (threadIdx.x != 0)
@@ -162,6 +164,7 @@ extern "C" __global__ void __launch_bounds__(256)
     s.squared_error = (first_tile ? 0.0 : s.squared_error) + squared_error;
     s.squares = (first_tile ? 0.0 : s.squares) + squares;
     s.auxiliary = (first_tile ? 0.0 : s.auxiliary) + aux;
+    s.nested = (first_tile ? 0.0 : s.nested) + nested;
     s.with_active = (first_tile ? 0 : s.with_active) + static_cast<long long>(with_active);
     s.auxiliary_any = (first_tile ? 0 : s.auxiliary_any) | auxiliary_any;
 }
@@ -170,9 +173,8 @@ extern "C" __global__ void __launch_bounds__(256)
 // block.
 extern "C" __global__ void __launch_bounds__(256)
     bs_sae_finish_f32(bs::SaeLatentSums total, const float* norms, int latents, const double* token_total,
-                            const double* error_total, int width, double tokens, double residual_scale,
-                            float* magnitude_bias, float* gate_bias, float* decoder_bias,
-                            bs::SaeStatistics* statistics) {
+                      const double* error_total, int width, double tokens, double residual_scale, float* magnitude_bias,
+                      float* gate_bias, float* decoder_bias, bs::SaeStatistics* statistics) {
     using namespace bs;
     __shared__ double scratch[warp_size];
     __shared__ long long integers[warp_size];

@@ -1,4 +1,4 @@
-// Forward pass of the gated autoencoder over one tile of tokens, after the encoder product: sets of pairs, decoding,
+// Forward pass of an autoencoder over one tile of tokens, after the encoder product: sets of pairs, decoding,
 // residual. Floor: one read of the tile's products, then L0 decoder rows a token; a tile stays in the cache of a large
 // device.
 #include <bs/sae.cuh>
@@ -54,7 +54,7 @@ extern "C" __global__ void __launch_bounds__(256)
 // Grid: words of latents x chunks of tokens.
 extern "C" __global__ void __launch_bounds__(256)
     bs_sae_classify_f32(bs::SaeTile tile, unsigned* by_token, unsigned* by_latent, int token_words,
-                              bs::SaeLatentSums partial) {
+                        bs::SaeLatentSums partial) {
     using namespace bs;
     __shared__ double penalties[sae_warps][sae_side];
     __shared__ int counts[3][sae_warps][sae_side];
@@ -92,21 +92,21 @@ extern "C" __global__ void __launch_bounds__(256)
     partial.open[at] = open;
 }
 
-// activations[t, j] = 1[g > 0] max(m, 0). Grid: blocks of latents x tokens.
+// activations[t, j] = m where the pair is active: where its bit is set, or without bits where m > 0 and g > 0; else 0.
+// Grid: blocks of latents x tokens.
 extern "C" __global__ void __launch_bounds__(256)
-    bs_sae_activations_f32(bs::SaeTile tile, float* activations, long long stride) {
+    bs_sae_activations_f32(bs::SaeTile tile, const unsigned* by_token, float* activations, long long stride) {
     const int j = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x), t = static_cast<int>(blockIdx.y);
     if (j >= tile.latents)
         return;
-    const float m = tile.m(t, j);
-    activations[t * stride + j] = m > 0 && tile.g(t, j) > 0 ? m : 0.0f;
+    activations[t * stride + j] = bs::sae_active(tile, by_token, t, j) ? tile.m(t, j) : 0.0f;
 }
 
 // error[t] = reconstruction - token from the active latents alone, in ascending order. A block to a token.
 extern "C" __global__ void __launch_bounds__(128)
     bs_sae_decode_f32(bs::SaeTile tile, const unsigned* by_token, const float* decoder, long long decoder_stride,
-                            const float* bias, const float* tokens, long long token_stride, int width, float* error,
-                            long long error_stride, bs::SaeTokenSums sums) {
+                      const float* bias, const float* tokens, long long token_stride, int width, float* error,
+                      long long error_stride, bs::SaeTokenSums sums) {
     using namespace bs;
     __shared__ SaeGather list;
     __shared__ double scratch[warp_size];
@@ -124,11 +124,78 @@ extern "C" __global__ void __launch_bounds__(128)
     sae_token_done(sums, squared_error, squares, count > 0, scratch);
 }
 
-// The same where `error` holds activations times decoder already.
+// The same for nested dictionaries, the first ends[p] latents each: reconstruction - token of the last, all of them, in
+// `error`, and in nested[p] [tokens, width] the sum of this and of all larger ones, divided by their number. Latents
+// follow residuals p where ends[p - 1] <= j < ends[p].
+extern "C" __global__ void __launch_bounds__(128)
+    bs_sae_nested_decode_f32(bs::SaeTile tile, const unsigned* by_token, const float* decoder, long long decoder_stride,
+                             const float* bias, const float* tokens, long long token_stride, int width, float* error,
+                             const int* ends, int prefixes, float* nested, long long nested_stride,
+                             bs::SaeTokenSums sums) {
+    using namespace bs;
+    __shared__ SaeGather list;
+    __shared__ double scratch[warp_size];
+    const int t = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x), words = sae_words(tile.latents);
+    const long long row = static_cast<long long>(t) * width;
+    const unsigned* mask = by_token + static_cast<long long>(t) * words;
+    double squared_error = 0, squares = 0, all = 0;
+    int count = 0;
+    for (int first = 0; first < width; first += sae_dims * sae_threads) {
+        float sum[sae_dims] = {};
+        count = 0;
+        int prefix = 0;
+        const auto leave = [&] {
+#pragma unroll
+            for (int k = 0; k < sae_dims; k++) {
+                const int i = first + k * sae_threads + thread;
+                if (i < width) {
+                    const float e = sum[k] + (bias[i] - tokens[t * token_stride + i]);
+                    nested[prefix * nested_stride + row + i] = e;
+                    all = fma(static_cast<double>(e), static_cast<double>(e), all);
+                }
+            }
+            prefix++;
+        };
+        for (int start = 0; start < words; start += sae_threads) {
+            const int total = sae_expand(mask, words, start, [&](int j) { return tile.m(t, j); }, list);
+            for (int e = 0; e < total; e++) {
+                while (list.index[e] >= ends[prefix])
+                    leave();
+                const float* from = decoder + list.index[e] * decoder_stride;
+#pragma unroll
+                for (int k = 0; k < sae_dims; k++) {
+                    const int i = first + k * sae_threads + thread;
+                    if (i < width)
+                        sum[k] = fmaf(list.value[e], from[i], sum[k]);
+                }
+            }
+            __syncthreads();
+            count += total;
+        }
+        while (prefix < prefixes)
+            leave();
+        sae_residual(tokens + t * token_stride, bias, error + row, first, width, sum, squared_error, squares);
+        // Every thread meets again the elements that it wrote.
+        for (int i = first + thread; i < width && i < first + sae_dims * sae_threads; i += sae_threads) {
+            float larger = 0;
+            for (int p = prefixes - 1; p >= 0; p--) {
+                float* to = nested + p * nested_stride + row + i;
+                larger += *to;
+                *to = larger / static_cast<float>(prefixes);
+            }
+        }
+    }
+    all = block_sum(all, scratch);
+    if (thread == 0)
+        sums.nested[t] = all;
+    sae_token_done(sums, squared_error, squares, count > 0, scratch);
+}
+
+// As bs_sae_decode_f32 where `error` holds activations times decoder already.
 extern "C" __global__ void __launch_bounds__(128)
     bs_sae_residual_f32(const unsigned* by_token, int words, const float* bias, const float* tokens,
-                              long long token_stride, int width, float* error, long long error_stride,
-                              bs::SaeTokenSums sums) {
+                        long long token_stride, int width, float* error, long long error_stride,
+                        bs::SaeTokenSums sums) {
     using namespace bs;
     __shared__ double scratch[warp_size];
     const int t = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);

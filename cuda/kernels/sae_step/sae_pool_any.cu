@@ -1,9 +1,10 @@
 // Mean activation of every latent over runs of tokens: activations are summed where they arise and never written.
 #include <bs/sae.cuh>
 
-// Column sums of the activations over chunks of 256 tokens, partials [chunks, latents]. Grid: words of latents x
-// chunks.
-extern "C" __global__ void __launch_bounds__(256) bs_sae_pool_partials_f32(bs::SaeTile tile, double* partials) {
+// Column sums of the activations over chunks of 256 tokens, partials [chunks, latents]; active pairs as in
+// bs_sae_activations_f32. Grid: words of latents x chunks.
+extern "C" __global__ void __launch_bounds__(256)
+    bs_sae_pool_partials_f32(bs::SaeTile tile, const unsigned* by_token, double* partials) {
     using namespace bs;
     __shared__ double sums[sae_warps][sae_side];
     const int lane = lane_rank(), warp = warp_rank(), j = static_cast<int>(blockIdx.x) * sae_side + lane;
@@ -11,8 +12,7 @@ extern "C" __global__ void __launch_bounds__(256) bs_sae_pool_partials_f32(bs::S
     const bool mine = j < tile.latents;
     double sum = 0;
     for (int t = t0; mine && t < t0 + sae_side && t < tile.tokens; t++) {
-        const float m = tile.m(t, j);
-        sum += m > 0 && tile.g(t, j) > 0 ? m : 0.0f;
+        sum += sae_active(tile, by_token, t, j) ? tile.m(t, j) : 0.0f;
     }
     sums[warp][lane] = sum;
     __syncthreads();

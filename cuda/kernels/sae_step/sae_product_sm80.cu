@@ -1,4 +1,4 @@
-// The two products of the gated autoencoder with d_sae columns, on the tensor cores, and what is done with their
+// The two products of an autoencoder with d_sae columns, on the tensor cores, and what is done with their
 // elements while they are in shared memory.
 //   BS_STAGE 0: tokens W. Writes the product, active pairs as bits by token and by latent, sums per latent.
 //   BS_STAGE 1: scale * residuals W_dec^T. Writes the straight-through gradient in its place, and its sums per latent.
@@ -12,8 +12,8 @@
 // ptx-gate: BS_STAGE=0 BS_FORM=1 BS_TILE=128
 // ptx-gate: BS_STAGE=1 BS_FORM=1 BS_TILE=64
 // ptx-gate: BS_STAGE=1 BS_FORM=1 BS_TILE=128
-#include <bs/sae_product.cuh>
 #include <bs/gemm_target.cuh>
+#include <bs/sae_product.cuh>
 #include <bs/tensor_tile.cuh>
 
 #ifndef BS_STAGE
@@ -99,9 +99,8 @@ __device__ __forceinline__ void product_tile(float* memory, const float* x, long
 // already. Grid: blocks of tokens x blocks of latents; a block of tokens is a chunk of the partial sums.
 extern "C" __global__ void __launch_bounds__(bs::threads)
     bs_sae_encode_f32(const float* tokens, long long token_stride, int wide_tokens, const float* weights,
-                            long long weight_stride, int wide_weights, int width, bs::SaeTile tile, float* product,
-                            int tied, unsigned* by_token, int words, unsigned* by_latent, int token_words,
-                            bs::SaeLatentSums partial) {
+                      long long weight_stride, int wide_weights, int width, bs::SaeTile tile, float* product, int tied,
+                      unsigned* by_token, int words, unsigned* by_latent, int token_words, bs::SaeLatentSums partial) {
     using namespace bs;
     BS_DYNAMIC_SHARED(float, memory);
     const int first_token = static_cast<int>(blockIdx.x) * BS_TILE,
@@ -115,9 +114,9 @@ extern "C" __global__ void __launch_bounds__(bs::threads)
 // As bs_sae_straight_through_f32, with the product in front.
 extern "C" __global__ void __launch_bounds__(bs::threads)
     bs_sae_gradient_f32(const float* error, long long error_stride, int wide_error, const float* decoder,
-                              long long decoder_stride, int wide_decoder, int width, float scale, bs::SaeTile tile,
-                              float* q, float* gate, const float* norms, const bs::SaeCoefficients* coefficients,
-                              float bandwidth, bs::SaeAuxiliary auxiliary, bs::SaeLatentSums partial) {
+                        long long decoder_stride, int wide_decoder, int width, float scale, bs::SaeTile tile, float* q,
+                        float* gate, const float* norms, const bs::SaeCoefficients* coefficients, float bandwidth,
+                        bs::SaeAuxiliary auxiliary, bs::SaeLatentSums partial) {
     using namespace bs;
     BS_DYNAMIC_SHARED(float, memory);
     const int first_token = static_cast<int>(blockIdx.x) * BS_TILE,

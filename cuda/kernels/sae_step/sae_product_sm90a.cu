@@ -6,8 +6,8 @@
 // ptx-gate: BS_STAGE=1 BS_FORM=0
 // ptx-gate: BS_STAGE=0 BS_FORM=1
 // ptx-gate: BS_STAGE=1 BS_FORM=1
-#include <bs/sae_product.cuh>
 #include <bs/gemm_target.cuh>
+#include <bs/sae_product.cuh>
 #include <bs/warpgroup_tile.cuh>
 
 #ifndef BS_STAGE
@@ -62,10 +62,10 @@ __device__ __forceinline__ void finish_tile(float* memory, const float (&sum)[64
 // Parameters as of bs_sae_encode_f32.
 extern "C" __global__ void __launch_bounds__(bs::Tile::threads)
     bs_sae_encode_wgmma(const __grid_constant__ bs::TensorMap map_tokens,
-                              const __grid_constant__ bs::TensorMap map_weights, const float* tokens,
-                              long long token_stride, const float* weights, long long weight_stride, int width,
-                              bs::SaeTile tile, float* product, int tied, unsigned* by_token, int words,
-                              unsigned* by_latent, int token_words, bs::SaeLatentSums partial) {
+                        const __grid_constant__ bs::TensorMap map_weights, const float* tokens, long long token_stride,
+                        const float* weights, long long weight_stride, int width, bs::SaeTile tile, float* product,
+                        int tied, unsigned* by_token, int words, unsigned* by_latent, int token_words,
+                        bs::SaeLatentSums partial) {
     using namespace bs;
     BS_DYNAMIC_SHARED(unsigned char, ring);
     const int first_token = static_cast<int>(blockIdx.x) * Tile::lines,
@@ -82,11 +82,10 @@ extern "C" __global__ void __launch_bounds__(bs::Tile::threads)
 // Parameters as of bs_sae_gradient_f32.
 extern "C" __global__ void __launch_bounds__(bs::Tile::threads)
     bs_sae_gradient_wgmma(const __grid_constant__ bs::TensorMap map_error,
-                                const __grid_constant__ bs::TensorMap map_decoder, const float* error,
-                                long long error_stride, const float* decoder, long long decoder_stride, int width,
-                                float scale, bs::SaeTile tile, float* q, float* gate, const float* norms,
-                                const bs::SaeCoefficients* coefficients, float bandwidth, bs::SaeAuxiliary auxiliary,
-                                bs::SaeLatentSums partial) {
+                          const __grid_constant__ bs::TensorMap map_decoder, const float* error, long long error_stride,
+                          const float* decoder, long long decoder_stride, int width, float scale, bs::SaeTile tile,
+                          float* q, float* gate, const float* norms, const bs::SaeCoefficients* coefficients,
+                          float bandwidth, bs::SaeAuxiliary auxiliary, bs::SaeLatentSums partial) {
     using namespace bs;
     BS_DYNAMIC_SHARED(unsigned char, ring);
     const int first_token = static_cast<int>(blockIdx.x) * Tile::lines,

@@ -1,4 +1,4 @@
-// The parameter update of the gated autoencoder: the decoder gradient loses its part along the decoder row, one norm of
+// The parameter update of an autoencoder: the decoder gradient loses its part along the decoder row, one norm of
 // all gradients, clipping, AdamW, decoder rows back to unit length. The norm, its clipping factor and the scalars of
 // the step stay on the device. Floor: parameters, gradients and moments read, parameters and moments written, 28 bytes
 // a parameter, and the gradients once more before it for their norm.
@@ -102,7 +102,7 @@ extern "C" __global__ void __launch_bounds__(256) bs_sae_squares_f32(bs::SaeSegm
 // The norm of all gradients, the factor that clips it, and whether training has diverged. One block.
 extern "C" __global__ void __launch_bounds__(1024)
     bs_sae_clip_f32(const double* squares, int count, double clip_norm, const bs::SaeCoefficients* coefficients,
-                          bs::SaeStatistics* statistics, float* clip) {
+                    bs::SaeStatistics* statistics, float* clip) {
     using namespace bs;
     __shared__ double scratch[warp_size];
     double sum = 0;
@@ -122,8 +122,7 @@ extern "C" __global__ void __launch_bounds__(1024)
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-    bs_sae_adam_f32(bs::SaeSegments all, bs::SaeAdam adam, const bs::SaeCoefficients* coefficients,
-                          const float* clip) {
+    bs_sae_adam_f32(bs::SaeSegments all, bs::SaeAdam adam, const bs::SaeCoefficients* coefficients, const float* clip) {
     using namespace bs;
     long long block = blockIdx.x;
     const SaeSegment s = sae_locate(all, update_block, block);
@@ -136,8 +135,8 @@ extern "C" __global__ void __launch_bounds__(256)
 
 // The same for the decoder, whose rows return to unit length. A block to a row.
 extern "C" __global__ void __launch_bounds__(128)
-    bs_sae_adam_rows_f32(bs::SaeSegment decoder, int width, bs::SaeAdam adam,
-                               const bs::SaeCoefficients* coefficients, const float* clip) {
+    bs_sae_adam_rows_f32(bs::SaeSegment decoder, int width, bs::SaeAdam adam, const bs::SaeCoefficients* coefficients,
+                         const float* clip) {
     using namespace bs;
     __shared__ double scratch[warp_size];
     const SaeCoefficients c = *coefficients;
