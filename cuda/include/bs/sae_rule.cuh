@@ -15,7 +15,6 @@ struct SaeRule {
     float bandwidth; // of the window around g = 0; 0 for none
     float tanh_scale;
     float below; // weight of the pre-activation loss, per pair; 0 for none
-    int training;
     const unsigned char* dead;
 
     __device__ __forceinline__ bool tanh_penalty() const {

@@ -119,9 +119,8 @@ extern "C" __global__ void __launch_bounds__(128)
 // block to a token; `width` floats of shared memory.
 extern "C" __global__ void __launch_bounds__(128)
     bs_sae_auxiliary_f32(const int* index, const float* value, const int* count, int kept, const float* decoder,
-                         long long decoder_stride, const float* bias, const float* error, long long error_stride,
-                         int width, float scale, float* gradient, unsigned* chosen, int words, float* rests,
-                         bs::SaeTokenSums sums) {
+                         long long decoder_stride, const float* bias, const float* error, int width, float scale,
+                         float* gradient, unsigned* chosen, int words, float* rests, bs::SaeTokenSums sums) {
     using namespace bs;
     BS_DYNAMIC_SHARED(float, rest);
     __shared__ double scratch[warp_size];
@@ -138,7 +137,7 @@ extern "C" __global__ void __launch_bounds__(128)
             sum = fmaf(value[static_cast<long long>(t) * kept + c], decoder[own[c] * decoder_stride + i], sum);
         sum += bias ? bias[i] : 0.0f;
         any |= sum != 0;
-        const float e = sum + error[t * error_stride + i];
+        const float e = sum + error[static_cast<long long>(t) * width + i];
         rest[i] = e;
         if (rests)
             rests[static_cast<long long>(t) * width + i] = e;

@@ -66,11 +66,12 @@ public sealed class ActivationPool : IDisposable
 
     private void AddCuda(SaeCudaState state, MatrixView<float> tokens, SaeParameters parameters)
     {
+        SaeStep.PrepareModel(state, parameters);
         for (int start = 0; start < tokens.Rows; start += state.TileTokens)
         {
             int count = Math.Min(state.TileTokens, tokens.Rows - start), chunks = (count + SaeCudaState.Chunk - 1) / SaeCudaState.Chunk;
-            SaeTile tile = SaeStep.EncodeTile(state, tokens.RowBlock(start, count), parameters, _workspace.Precision);
-            DeviceKernels.Get(state.Device, s_module, "bs_sae_pool_partials_f32").Launch(state.Device.Stream, new LaunchShape(new Extent(state.Words, chunks), Threads), tile, state.LatentPartials.Penalty);
+            SaeTile tile = SaeStep.EncodeTile(state, tokens.RowBlock(start, count), parameters, _workspace.Precision, out DevicePointer active);
+            DeviceKernels.Get(state.Device, s_module, "bs_sae_pool_partials_f32").Launch(state.Device.Stream, new LaunchShape(new Extent(state.Words, chunks), Threads), tile, active, state.LatentPartials.Penalty);
             DeviceKernels.Get(state.Device, s_module, "bs_sae_pool_join").Launch(state.Device.Stream, LaunchShape.For(state.Latents, Threads), state.LatentPartials.Penalty, chunks, state.Latents, _sums.View.Address);
         }
     }

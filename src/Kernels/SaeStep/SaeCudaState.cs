@@ -3,7 +3,7 @@ using BioSup.Runtime;
 namespace BioSup.Kernels;
 
 /// <summary>
-/// Device memory of the gated-SAE step for one model, and its kernels. Pre-activations exist for one tile of tokens at a time; the cut follows from the
+/// Device memory of the step for one model, and its kernels. Pre-activations exist for one tile of tokens at a time; the cut follows from the
 /// shape alone, and with it the order of every sum.
 /// </summary>
 internal sealed unsafe class SaeCudaState : IDisposable
@@ -19,6 +19,9 @@ internal sealed unsafe class SaeCudaState : IDisposable
 
     // Pre-activations of a tile: 16 MiB, so that they, their gradient and that of the weights fit into the 50 MB of cache of a large device.
     private const long TileElements = 4 << 20;
+
+    // 128 MiB where the backward pass is sparse: it reads the tile at chosen pairs alone, and it touches every row of the gradient once a tile.
+    private const long SparseTileElements = 32 << 20;
     private const int MaxTileTokens = 4096;
 
     private readonly List<IDisposable> _owned = [];
@@ -29,21 +32,25 @@ internal sealed unsafe class SaeCudaState : IDisposable
     private readonly PinnedBuffer<SaeDeviceStatistics> _hostStatistics;
     private readonly PinnedBuffer<int> _hostUsage;
     private readonly PinnedBuffer<double> _hostTokenSums;
+    private SaeRuleState? _rules;
 
-    public SaeCudaState(CudaDevice device, int width, int latents, bool tied, int auxLatents, int tileTokens)
+    public SaeCudaState(CudaDevice device, in SaeShape shape, int auxLatents, int tileTokens)
     {
-        (Device, Width, Latents) = (device, width, latents);
+        (int width, int latents) = (shape.InputWidth, shape.Latents);
+        bool tied = shape.Tied;
+        (Device, Shape) = (device, shape);
         RequireShared(device, SelectBytes * (long)auxLatents, $"{auxLatents} auxiliary latents");
         RequireShared(device, auxLatents > 0 ? sizeof(float) * (long)width : 0, $"tokens of {width} dimensions");
         Stride = RoundUp(latents, Side);
-        TileTokens = tileTokens > 0 ? RoundUp(tileTokens, Side) : (int)Math.Clamp(TileElements / Stride / Side * Side, Chunk, MaxTileTokens);
+        TileTokens = tileTokens > 0 ? RoundUp(tileTokens, Side) : (int)Math.Clamp((shape.Architecture == SaeArchitecture.Gated ? TileElements : SparseTileElements) / Stride / Side * Side, Chunk, MaxTileTokens);
+        if (TileTokens > MaxTileTokens) throw new ArgumentOutOfRangeException(nameof(tileTokens), $"A tile of {TileTokens} tokens; expected at most {MaxTileTokens}.");
         Words = Stride / Side;
         TokenWords = TileTokens / Side;
         Kernels = new SaeKernels(device);
         long pairs = (long)TileTokens * Stride;
         Encoder = New<float>(pairs);
         Gate = tied ? Encoder : New<float>(pairs);
-        Work = New<float>(pairs);
+        Work = shape.HasActiveLatents ? DevicePointer.Null : New<float>(pairs);
         Error = New<float>((long)TileTokens * width);
         ByToken = New<uint>((long)TileTokens * Words);
         ByLatent = New<uint>((long)latents * TokenWords);
@@ -67,7 +74,7 @@ internal sealed unsafe class SaeCudaState : IDisposable
         ErrorPartials = New<double>((long)chunks * width);
         _tokenTotal = Own(device.Allocate<double>(width));
         ErrorTotals = New<double>(width);
-        TokenSums = new SaeTokenSums(New<double>(TileTokens), New<double>(TileTokens), New<double>(TileTokens), New<int>(TileTokens), New<int>(TileTokens));
+        TokenSums = new SaeTokenSums(New<double>(TileTokens), New<double>(TileTokens), New<double>(TileTokens), New<int>(TileTokens), New<int>(TileTokens), DevicePointer.Null);
         long weights = (long)width * latents, run = SaeUpdate.BlockElements;
         Squares = New<double>(latents + (tied ? 1 : 2) * (weights / run + 1) + 2 * (latents / run + 1) + width / run + 1);
         _hostStatistics = Own(new PinnedBuffer<SaeDeviceStatistics>(device, 1));
@@ -79,8 +86,19 @@ internal sealed unsafe class SaeCudaState : IDisposable
 
     public CudaDevice Device { get; }
     public SaeKernels Kernels { get; }
-    public int Width { get; }
-    public int Latents { get; }
+    public SaeShape Shape { get; }
+    public int Width => Shape.InputWidth;
+    public int Latents => Shape.Latents;
+
+    /// <summary>What the paper's exact step has no use for; allocated when it is first asked for.</summary>
+    public SaeRuleState Rules => _rules ??= Own(new SaeRuleState(this));
+
+    /// <summary>Nested dictionaries whose errors differ.</summary>
+    public static int PrefixesOf(in SaeShape shape, in SaeObjective objective) => shape.Architecture == SaeArchitecture.Matryoshka && objective.Prefixes is { } prefixes ? prefixes.Count : 1;
+
+    /// <summary>Whether dead latents are drawn to their thresholds.</summary>
+    public static bool Below(in SaeShape shape, in SaeObjective objective, bool training) =>
+        training && shape.Architecture == SaeArchitecture.JumpRelu && objective.JumpReluLoss == JumpReluLoss.Tanh && objective.PreActivationCoefficient > 0;
 
     /// <summary>Elements from token to token of a tile's pre-activations.</summary>
     public int Stride { get; }
@@ -164,7 +182,7 @@ internal sealed unsafe class SaeCudaState : IDisposable
     public SaeCudaConfig Describe(int tokens, SaeWorkspace workspace)
     {
         bool fused = Fused(Math.Min(tokens, TileTokens), workspace.Precision, Width % 4 == 0 && Latents % 4 == 0, out GemmConfig product);
-        return new(TileTokens, Latents, Width, workspace.Decoding, SaeWorkspace.DenseShare, product, fused);
+        return new(Shape.Architecture, TileTokens, Latents, Width, workspace.Decoding, SaeWorkspace.DenseShare, product, fused);
     }
 
     public void Dispose()
@@ -197,6 +215,7 @@ internal sealed unsafe class SaeCudaState : IDisposable
 }
 
 /// <summary>The configuration of the step on a GPU.</summary>
+/// <param name="Architecture">Of the model.</param>
 /// <param name="TileTokens">Tokens whose pre-activations exist at the same time.</param>
 /// <param name="Latents">d_sae.</param>
 /// <param name="InputWidth">d_in.</param>
@@ -204,48 +223,4 @@ internal sealed unsafe class SaeCudaState : IDisposable
 /// <param name="DenseAbove">Share of active pairs above which the next is dense.</param>
 /// <param name="Product">How the products with d_sae columns are formed.</param>
 /// <param name="Fused">One kernel forms such a product and does what follows it.</param>
-internal readonly record struct SaeCudaConfig(int TileTokens, int Latents, int InputWidth, SaeDecoding Decoding, double DenseAbove, GemmConfig Product, bool Fused);
-
-/// <summary>Kernels of the step and the update on one device.</summary>
-internal sealed class SaeKernels(CudaDevice device)
-{
-    private const string Forward = "cuda/kernels/sae_step/sae_forward_any.cu", Aux = "cuda/kernels/sae_step/sae_auxiliary_any.cu",
-        Backward = "cuda/kernels/sae_step/sae_backward_any.cu", Update = "cuda/kernels/sae_update/sae_update_any.cu",
-        Products = "cuda/kernels/sae_step/sae_product_sm80.cu", WarpgroupProducts = "cuda/kernels/sae_step/sae_product_sm90a.cu";
-
-    private readonly CudaKernel?[,,] _products = new CudaKernel?[2, 2, 3];
-
-    public CudaKernel Norms { get; } = Get(device, Forward, "bs_sae_norms_f32");
-    public CudaKernel Classify { get; } = Get(device, Forward, "bs_sae_classify_f32");
-    public CudaKernel Activations { get; } = Get(device, Forward, "bs_sae_activations_f32");
-    public CudaKernel Decode { get; } = Get(device, Forward, "bs_sae_decode_f32");
-    public CudaKernel Residual { get; } = Get(device, Forward, "bs_sae_residual_f32");
-    public CudaKernel Select { get; } = Get(device, Aux, "bs_sae_auxiliary_select_f32");
-    public CudaKernel Auxiliary { get; } = Get(device, Aux, "bs_sae_auxiliary_f32");
-    public CudaKernel StraightThrough { get; } = Get(device, Backward, "bs_sae_straight_through_f32");
-    public CudaKernel DecoderGradient { get; } = Get(device, Backward, "bs_sae_decoder_gradient_f32");
-    public CudaKernel TokenColumns { get; } = Get(device, Backward, "bs_sae_token_columns_f32");
-    public CudaKernel JoinColumns { get; } = Get(device, Backward, "bs_sae_join_columns");
-    public CudaKernel JoinTokens { get; } = Get(device, Backward, "bs_sae_join_tokens");
-    public CudaKernel Finish { get; } = Get(device, Backward, "bs_sae_finish_f32");
-    public CudaKernel Usage { get; } = Get(device, Backward, "bs_sae_usage_f32");
-    public CudaKernel Project { get; } = Get(device, Update, "bs_sae_project_f32");
-    public CudaKernel Squares { get; } = Get(device, Update, "bs_sae_squares_f32");
-    public CudaKernel Clip { get; } = Get(device, Update, "bs_sae_clip_f32");
-    public CudaKernel Adam { get; } = Get(device, Update, "bs_sae_adam_f32");
-    public CudaKernel AdamRows { get; } = Get(device, Update, "bs_sae_adam_rows_f32");
-
-    /// <summary>A product and what follows it: stage 0 encodes, stage 1 forms the gradient of the pre-activations.</summary>
-    public CudaKernel Product(int stage, GemmConfig config)
-    {
-        bool bf16 = config.Form == GemmForm.BFloat16;
-        ref CudaKernel? kernel = ref _products[stage, bf16 ? 1 : 0, config.Warpgroups ? 2 : config.Tile == 128 ? 1 : 0];
-        if (kernel is not null) return kernel;
-        string constants = $"BS_STAGE={stage} BS_FORM={(bf16 ? 1 : 0)}", entry = stage == 0 ? "bs_sae_encode_" : "bs_sae_gradient_";
-        return kernel = config.Warpgroups
-            ? DeviceKernels.Get(device, new JitRequest(WarpgroupProducts, constants), entry + "wgmma")
-            : DeviceKernels.Get(device, new JitRequest(Products, $"{constants} BS_TILE={config.Tile}"), entry + "f32");
-    }
-
-    private static CudaKernel Get(CudaDevice device, string source, string entry) => DeviceKernels.Get(device, new JitRequest(source), entry);
-}
+internal readonly record struct SaeCudaConfig(SaeArchitecture Architecture, int TileTokens, int Latents, int InputWidth, SaeDecoding Decoding, double DenseAbove, GemmConfig Product, bool Fused);

@@ -3,11 +3,12 @@ using BioSup.Runtime;
 
 namespace BioSup.Kernels;
 
-// Laid out as in cuda/include/bs/sae.cuh and the kernels of the update.
+// Laid out as in cuda/include/bs/sae.cuh, bs/sae_rule.cuh and the kernels that name them.
 
 /// <summary>Products of one tile [tokens, latents] without their biases.</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal readonly record struct SaeTile(DevicePointer Encoder, DevicePointer Gate, DevicePointer EncoderBias, DevicePointer GateBias, long Stride, int Tokens, int Latents);
+internal readonly record struct SaeTile(DevicePointer Encoder, DevicePointer Gate, DevicePointer EncoderBias, DevicePointer GateBias, DevicePointer Scale, DevicePointer Threshold,
+    long Stride, int Tokens, int Latents);
 
 /// <summary>Sums per latent, of chunks of a tile or of the batch.</summary>
 [StructLayout(LayoutKind.Sequential)]
@@ -15,29 +16,59 @@ internal readonly record struct SaeLatentSums(DevicePointer Penalty, DevicePoint
 
 /// <summary>Sums per token of a tile.</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal readonly record struct SaeTokenSums(DevicePointer SquaredError, DevicePointer Squares, DevicePointer Auxiliary, DevicePointer Any, DevicePointer AuxiliaryAny);
+internal readonly record struct SaeTokenSums(DevicePointer SquaredError, DevicePointer Squares, DevicePointer Auxiliary, DevicePointer Any, DevicePointer AuxiliaryAny, DevicePointer Nested);
 
 /// <summary>Chosen auxiliary pairs, as bits [tokens, words] and in lists [tokens, kept].</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal readonly record struct SaeAuxiliary(DevicePointer Chosen, DevicePointer Index, DevicePointer Count, DevicePointer Gradient, int Words, int Kept);
+internal readonly record struct SaeAuxiliary(DevicePointer Chosen, DevicePointer Index, DevicePointer Count, DevicePointer Gradient, int Words, int Kept, int Anywhere);
+
+/// <summary>What an architecture does with a pair; <paramref name="Below"/> is the weight of the pre-activation loss of a pair.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly record struct SaeRule(SaeArchitecture Architecture, JumpReluLoss Loss, float Bandwidth, float TanhScale, float Below, DevicePointer Dead);
+
+/// <summary>Sums per latent of the batch by which the rules' gradients and penalties leave it.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly record struct SaeRuleSums(DevicePointer Encoder, DevicePointer Gate, DevicePointer Extra, DevicePointer Slope, DevicePointer Closed, DevicePointer Window);
+
+/// <summary>Where gradients of vectors go; null where an architecture has none.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal readonly record struct SaeVectorGradients(DevicePointer EncoderBias, DevicePointer GateBias, DevicePointer Scale, DevicePointer Threshold, DevicePointer DecoderBias);
+
+/// <summary>One tile of the sparse backward pass.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct SaeBackward
+{
+    public DevicePointer Active, Window, Auxiliary;
+    public int TokenWords, Width;
+    public DevicePointer Tokens, Error, Second, Decoder;
+    public long TokenStride, ErrorStride, DecoderStride;
+    public DevicePointer Prefixes;
+    public long GroupStride;
+    public int Groups, FirstTile;
+    public float Scale, SecondScale;
+    public DevicePointer Norms, Coefficients, ToDecoder, ToEncoder, ToGate;
+    public long ToDecoderStride;
+}
 
 /// <summary>What changes from step to step; eight elements of four bytes.</summary>
 [StructLayout(LayoutKind.Sequential)]
-internal readonly struct SaeCoefficients(float penalty, float decay, float rate, float root, int step)
+internal readonly struct SaeCoefficients(float penalty, float decay, float rate, float root, int step, float exponent)
 {
     /// <summary>Elements of a float array that hold one.</summary>
     public const int Floats = 8;
 
     public readonly float Penalty = penalty, Decay = decay, Rate = rate, Root = root;
     public readonly int Step = step;
-    private readonly int _unused0, _unused1, _unused2;
+    public readonly float Exponent = exponent;
+    private readonly int _unused0, _unused1;
 
     public static SaeCoefficients Of(in SaeObjective objective, in SaeUpdateOptions update, long tokens, int latents) => new(
         (float)(objective.SparsityCoefficient / (objective.SparsityScale == SparsityScale.Mean ? (double)tokens * latents : tokens)),
         (float)(1 - update.LearningRate * update.WeightDecay),
         (float)(update.LearningRate / (1 - Math.Pow(update.Beta1, update.Step))),
         (float)(1 / Math.Sqrt(1 - Math.Pow(update.Beta2, update.Step))),
-        (int)Math.Min(int.MaxValue, update.Step - 1));
+        (int)Math.Min(int.MaxValue, update.Step - 1),
+        (float)objective.SparsityExponent);
 }
 
 /// <summary>Sums of one batch as the kernels leave them.</summary>
@@ -50,21 +81,39 @@ internal struct SaeDeviceStatistics
     /// <summary>First step whose losses or norm were not finite; -1 for none.</summary>
     public long Diverged;
 
-    public readonly void CopyTo(SaeStatistics statistics, long tokens, int latents, in SaeObjective objective, bool training)
+    /// <summary>Squared errors of all prefixes, and what dead latents lack to their thresholds times the lengths of their rows.</summary>
+    public double Nested, Closed;
+
+    /// <summary>Smallest activation that was selected from the batch.</summary>
+    public float Smallest;
+    private readonly int _unused;
+
+    public readonly void CopyTo(SaeStatistics statistics, long tokens, in SaeShape shape, in SaeObjective objective, bool training)
     {
+        bool selected = training && shape.Architecture is SaeArchitecture.BatchTopK or SaeArchitecture.Matryoshka;
+        int prefixes = SaeCudaState.PrefixesOf(shape, objective);
         statistics.Tokens = tokens;
         statistics.Reconstruction = SquaredError / tokens;
-        statistics.Sparsity = Sparsity / tokens / (objective.SparsityScale == SparsityScale.Mean ? latents : 1);
+        statistics.Sparsity = Penalty(tokens, shape, objective);
         // The reference leaves the term out when the auxiliary reconstruction of the whole batch is zero.
-        statistics.Auxiliary = training && objective.AuxCoefficient > 0 && AuxiliaryAny != 0 ? Auxiliary / tokens : 0;
-        statistics.Loss = statistics.Reconstruction + objective.SparsityCoefficient * statistics.Sparsity + objective.AuxCoefficient * statistics.Auxiliary;
+        statistics.Auxiliary = training && objective.AuxCoefficient > 0 && (AuxiliaryAny != 0 || shape.Architecture == SaeArchitecture.GatedOriginal) ? Auxiliary / tokens : 0;
+        statistics.PreActivation = SaeCudaState.Below(shape, objective, training) ? Closed / tokens : 0;
+        statistics.Loss = (prefixes > 1 ? Nested / prefixes / tokens : statistics.Reconstruction) + objective.SparsityCoefficient * statistics.Sparsity
+            + objective.AuxCoefficient * statistics.Auxiliary + objective.PreActivationCoefficient * statistics.PreActivation;
         statistics.SumSquaredError = SquaredError;
         statistics.SumSquares = Squares;
         statistics.SumSquaredTotal = Math.Max(0, Squares - MeanSquares);
         statistics.Active = Active;
         statistics.ClosedGate = Positive - Active;
-        statistics.NoMagnitude = Open - Active;
+        statistics.NoMagnitude = shape.HasGateBias ? Open - Active : 0;
         statistics.TokensWithActive = WithActive;
+        statistics.SmallestActive = selected ? Smallest : double.NaN;
+    }
+
+    private readonly double Penalty(long tokens, in SaeShape shape, in SaeObjective objective)
+    {
+        if (shape.Architecture == SaeArchitecture.JumpRelu && objective.JumpReluLoss == JumpReluLoss.QuadraticL0) return Math.Pow((double)Active / tokens / objective.TargetL0 - 1, 2);
+        return Sparsity / tokens / (objective.SparsityScale == SparsityScale.Mean ? shape.Latents : 1);
     }
 }
 

@@ -12,7 +12,7 @@ public static unsafe partial class SaeStep
         SaeCudaState state = workspace.Cuda!;
         state.SetCoefficients(SaeCoefficients.Of(objective, new SaeUpdateOptions(), tokens.Rows, workspace.Latents));
         Enqueue(tokens, parameters, gradients, backward, objective, workspace, state.Coefficients);
-        state.ReadAll().CopyTo(statistics, tokens.Rows, workspace.Latents, objective, backward);
+        state.ReadAll().CopyTo(statistics, tokens.Rows, workspace.Shape, objective, backward);
     }
 
     /// <summary>
@@ -25,45 +25,32 @@ public static unsafe partial class SaeStep
         SaeCudaState state = workspace.Cuda!;
         DeviceKernels.Report(state.Device, Operation, state.Describe(tokens.Rows, workspace));
         workspace.BatchTokens = tokens.Rows;
-        CudaPass pass = new()
-        {
-            State = state,
-            Parameters = parameters,
-            Gradients = gradients,
-            Backward = backward,
-            Dense = workspace.Decoding == SaeDecoding.Dense,
-            Precision = workspace.Precision,
-            Kept = backward && objective.AuxCoefficient > 0 ? Math.Min(objective.AuxLatents, workspace.AuxLatents) : 0,
-            AuxBias = objective.AuxDoubleBias ? parameters.DecoderBias.Address : DevicePointer.Null,
-            AuxScale = (float)(2 * objective.AuxCoefficient / tokens.Rows),
-            ResidualScale = (float)(2.0 / tokens.Rows),
-            Bandwidth = objective.StraightThrough == StraightThrough.Windowed ? (float)objective.Bandwidth : 0,
-            Coefficients = coefficients,
-        };
+        CudaPass pass = CudaPass.Of(state, tokens.Rows, parameters, gradients, backward, objective, workspace, coefficients);
         state.Kernels.Norms.Launch(state.Device.Stream, new LaunchShape((state.Latents + NormRows - 1) / NormRows, SquareThreads),
             parameters.Decoder.Address, parameters.Decoder.Stride, state.Latents, state.Width, state.Norms);
+        PrepareModel(state, parameters);
         int tiles = (tokens.Rows + state.TileTokens - 1) / state.TileTokens;
         // Tiles of equal length: the last one is not a stump.
         int even = ((tokens.Rows + tiles - 1) / tiles + SaeCudaState.Side - 1) / SaeCudaState.Side * SaeCudaState.Side;
+        if (pass.SelectsFromBatch) pass.SelectFromBatch(tokens, even);
         for (int start = 0; start < tokens.Rows; start += even)
         {
-            pass.FirstTile = start == 0;
-            pass.Tokens = tokens.RowBlock(start, Math.Min(even, tokens.Rows - start));
+            pass.At(tokens, start, even);
             pass.Run();
         }
-        state.Kernels.Finish.Launch(state.Device.Stream, new LaunchShape(1, SquareThreads), state.LatentTotals, state.Norms, state.Latents, state.TokenTotals, state.ErrorTotals,
-            state.Width, (double)tokens.Rows, 2.0 / tokens.Rows, gradients.EncoderBias.Address, gradients.GateBias.Address, gradients.DecoderBias.Address, state.Statistics);
+        pass.Finish(tokens.Rows);
     }
 
     private static void EncodeCuda(MatrixView<float> tokens, SaeParameters parameters, SaeWorkspace workspace, MatrixView<float> activations)
     {
         SaeCudaState state = workspace.Cuda!;
+        PrepareModel(state, parameters);
         for (int start = 0; start < tokens.Rows; start += state.TileTokens)
         {
             int count = Math.Min(state.TileTokens, tokens.Rows - start);
-            SaeTile tile = EncodeTile(state, tokens.RowBlock(start, count), parameters, workspace.Precision);
+            SaeTile tile = EncodeTile(state, tokens.RowBlock(start, count), parameters, workspace.Precision, out DevicePointer active);
             MatrixView<float> target = activations.RowBlock(start, count);
-            state.Kernels.Activations.Launch(state.Device.Stream, Pairs(state, count), tile, target.Address, target.Stride);
+            state.Kernels.Activations.Launch(state.Device.Stream, Pairs(state, count), tile, active, target.Address, target.Stride);
         }
     }
 
@@ -85,16 +72,45 @@ public static unsafe partial class SaeStep
         for (int j = 0; j < averages.Length; j++) averages[j] = averages[j] * keep + rest * ((float)counts[j] / workspace.BatchTokens);
     }
 
-    /// <summary>The encoder product of a tile; a tied model needs one.</summary>
-    internal static SaeTile EncodeTile(SaeCudaState state, MatrixView<float> tokens, SaeParameters parameters, GemmPrecision precision)
+    /// <summary>What every tile reads and follows from the parameters alone.</summary>
+    internal static void PrepareModel(SaeCudaState state, SaeParameters parameters)
     {
-        Product(Transpose.No, Transpose.No, 1, tokens, parameters.Encoder, 0, Tile(state, state.Encoder, tokens.Rows), precision);
-        if (!parameters.Tied) Product(Transpose.No, Transpose.No, 1, tokens, parameters.Gate, 0, Tile(state, state.Gate, tokens.Rows), precision);
-        return Describe(state, tokens.Rows, parameters);
+        if (state.Shape.HasMagnitudeScale)
+            state.Kernels.Scales.Launch(state.Device.Stream, LaunchShape.For(state.Latents, SquareThreads), parameters.MagnitudeScale.Address, state.Latents, state.Rules.Scales);
     }
 
-    private static SaeTile Describe(SaeCudaState state, int tokens, SaeParameters parameters) =>
-        new(state.Encoder, state.Gate, parameters.EncoderBias.Address, parameters.GateBias.Address, state.Stride, tokens, state.Latents);
+    /// <summary>Pre-activations of a tile for use outside training; <paramref name="active"/> are its active pairs as bits, or null where signs tell.</summary>
+    internal static SaeTile EncodeTile(SaeCudaState state, MatrixView<float> tokens, SaeParameters parameters, GemmPrecision precision, out DevicePointer active)
+    {
+        tokens = EncoderInput(state, tokens, parameters);
+        Product(Transpose.No, Transpose.No, 1, tokens, parameters.Encoder, 0, Tile(state, state.Encoder, tokens.Rows), precision);
+        if (!parameters.Tied) Product(Transpose.No, Transpose.No, 1, tokens, parameters.Gate, 0, Tile(state, state.Gate, tokens.Rows), precision);
+        SaeTile tile = Describe(state, tokens.Rows, parameters, state.Encoder, thresholds: true);
+        active = state.Shape.Architecture == SaeArchitecture.TopK ? state.ByToken : DevicePointer.Null;
+        if (state.Shape.Architecture == SaeArchitecture.TopK) SelectByToken(state, tile);
+        return tile;
+    }
+
+    /// <summary>Tokens as the encoder sees them.</summary>
+    private static MatrixView<float> EncoderInput(SaeCudaState state, MatrixView<float> tokens, SaeParameters parameters)
+    {
+        if (!state.Shape.SubtractDecoderBias) return tokens;
+        state.Kernels.Subtract.Launch(state.Device.Stream, new LaunchShape(new Extent((state.Width + SquareThreads - 1) / SquareThreads, tokens.Rows), SquareThreads), tokens.Address, tokens.Stride,
+            parameters.DecoderBias.Address, state.Width, state.Rules.Centred);
+        return new MatrixView<float>((float*)state.Rules.Centred.Address, tokens.Rows, state.Width, state.Width, state.Device);
+    }
+
+    /// <summary>The k largest of every token of a tile, as bits.</summary>
+    private static void SelectByToken(SaeCudaState state, in SaeTile tile) =>
+        state.Kernels.TopK.Launch(state.Device.Stream, new LaunchShape(tile.Tokens, SquareThreads), tile, state.Shape.ActiveLatents, state.ByToken, state.Words);
+
+    private static SaeTile Describe(SaeCudaState state, int tokens, SaeParameters parameters, DevicePointer encoder, bool thresholds)
+    {
+        SaeShape shape = state.Shape;
+        return new(encoder, shape.Tied ? encoder : state.Gate, parameters.EncoderBias.Address, shape.HasGateBias ? parameters.GateBias.Address : parameters.EncoderBias.Address,
+            shape.HasMagnitudeScale ? state.Rules.Scales : DevicePointer.Null, shape.HasThreshold && thresholds ? parameters.Threshold.Address : DevicePointer.Null,
+            state.Stride, tokens, state.Latents);
+    }
 
     /// <summary>Every dense product of the step that has a kernel to itself.</summary>
     private static void Product(Transpose transposeA, Transpose transposeB, float alpha, MatrixView<float> a, MatrixView<float> b, float beta, MatrixView<float> c, GemmPrecision precision) =>

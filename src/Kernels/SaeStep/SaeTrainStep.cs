@@ -104,7 +104,7 @@ public sealed partial class SaeTrainStep : IDisposable
     {
         if (_workspace.Cuda is not { } state) return;
         SaeDeviceStatistics sums = state.ReadStatistics();
-        sums.CopyTo(Statistics, _feed.Batch, _workspace.Latents, _objective, true);
+        sums.CopyTo(Statistics, _feed.Batch, _workspace.Shape, _objective, true);
         GradientNorm = sums.Norm;
         DivergedAt = sums.Diverged;
     }

@@ -41,7 +41,7 @@ public sealed unsafe class SaeWorkspace : IDisposable
         AuxLatents = Math.Min(auxLatents, latents);
         if (device is CudaDevice gpu)
         {
-            _buffers.Add(Cuda = new SaeCudaState(gpu, inputWidth, latents, tied, AuxLatents, tileTokens));
+            _buffers.Add(Cuda = new SaeCudaState(gpu, shape, AuxLatents, tileTokens));
             return;
         }
         _device = device as CpuDevice ?? throw new DeviceException($"The gated-SAE step has no implementation for {device.Name}.");

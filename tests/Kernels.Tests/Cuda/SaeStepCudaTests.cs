@@ -222,7 +222,7 @@ public sealed class SaeStepCudaTests(CudaDeviceFixture fixture)
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
     }
 
-    private static void Compare(SaeCase model, CudaSaeCase copy, in SaeObjective objective)
+    internal static void Compare(SaeCase model, CudaSaeCase copy, in SaeObjective objective)
     {
         using (KernelDispatch.Force(KernelVariant.Reference)) model.Step(objective);
         List<double[]> exact = SaeStepTests.Exact(model, objective);
@@ -232,6 +232,8 @@ public sealed class SaeStepCudaTests(CudaDeviceFixture fixture)
             copy.Step(objective, decoding);
             CompareLosses(model.Statistics, copy.Statistics);
             Assert.Equal(model.Statistics.Auxiliary, copy.Statistics.Auxiliary, 1e-6 * model.Statistics.Auxiliary);
+            Assert.Equal(model.Statistics.PreActivation, copy.Statistics.PreActivation, 1e-6 * model.Statistics.PreActivation);
+            Assert.Equal(model.Statistics.SmallestActive, copy.Statistics.SmallestActive, 1e-7);
             Assert.Equal(model.Statistics.Loss, copy.Statistics.Loss, 1e-6 * Math.Abs(model.Statistics.Loss) + 1e-12);
             Assert.Equal(model.Workspace.UsageCounts.ToArray(), copy.Workspace.UsageCounts.ToArray());
             ErrorRule rule = new();
@@ -241,7 +243,7 @@ public sealed class SaeStepCudaTests(CudaDeviceFixture fixture)
     }
 
     /// <summary>Signs of pre-activations within rounding of zero may differ; the seeds used have none.</summary>
-    private static void CompareLosses(SaeStatistics want, SaeStatistics got)
+    internal static void CompareLosses(SaeStatistics want, SaeStatistics got)
     {
         Assert.Equal((want.Active, want.ClosedGate, want.NoMagnitude, want.TokensWithActive), (got.Active, got.ClosedGate, got.NoMagnitude, got.TokensWithActive));
         Assert.Equal(want.Reconstruction, got.Reconstruction, 1e-6 * want.Reconstruction);
@@ -259,13 +261,12 @@ internal sealed class CudaSaeCase : IDisposable
 
     public CudaSaeCase(CudaDevice device, SaeCase model, int tileTokens)
     {
-        (int latents, int d) = (model.Values.Decoder.Rows, model.Values.Decoder.Columns);
-        bool tied = model.Values.Gate is null;
         Tokens = model.Tokens.To(device);
-        Values = new ModelArrays(device, d, latents, tied, _owned);
+        Values = new ModelArrays(device, model.Shape, _owned);
         Values.CopyFrom(model.Values);
-        Gradients = new ModelArrays(device, d, latents, tied, _owned);
-        Workspace = new SaeWorkspace(device, SaeShape.Gated(d, latents, tied), 32, tileTokens);
+        Gradients = new ModelArrays(device, model.Shape, _owned);
+        Workspace = new SaeWorkspace(device, model.Shape, 32, tileTokens);
+        Workspace.Dead.CopyFrom(model.Workspace.Dead.View.Host);
         _owned.AddRange([Tokens, Workspace]);
     }
 
