@@ -69,6 +69,7 @@ __device__ __forceinline__ SaeCut next_cut(SaeCut cut, const unsigned* bins, int
     cut.left -= above;
     cut.ties = cut.left;
     cut.whole = bins[bin] == cut.left;
+    __syncthreads(); // the bins may be cleared
     return cut;
 }
 
