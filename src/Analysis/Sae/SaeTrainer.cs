@@ -148,7 +148,7 @@ public static class SaeTrainer
             _centring = _model.Normaliser.CreateCentring(_model.Device, _config.Batch, _tokens.Columns);
             _feed = new SaeTokenFeed(_model.Device, _config.Batch, _tokens.Columns, _centring, _model.Normaliser.Mean is null);
             _step = CreateStep(_feed);
-            using TokenBatches batches = new(_tokens, _config.Batch, _options.Order, _options.Seed);
+            using TokenBatches batches = new(_tokens, _config.Batch, _options.Order, _options.Seed, _total);
             _log.Open();
             Stopwatch clock = Stopwatch.StartNew();
             double lastSeconds = 0;

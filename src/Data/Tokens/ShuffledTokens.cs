@@ -4,10 +4,11 @@ namespace BioSup.Data;
 
 /// <summary>
 /// The rows of a token source in random order with bounded memory. The rows are cut into blocks of neighbouring rows; the blocks are
-/// permuted; as many blocks as fit into the memory limit form a window, whose rows are permuted in turn. The order is a pure function of
-/// (rows, columns, seed, epoch, window size): it depends neither on threads nor on how the tokens are cut into shards, and any position can
-/// be resumed.
+/// permuted; as many blocks as fit into the memory limit form a window, whose rows are permuted in turn (<see cref="Mixing"/> says how good that is).
+/// The order is a pure function of (rows, columns, seed, epoch, window size): it depends neither on threads nor on how the tokens are cut into
+/// shards, and any position can be resumed. Threads read the next window while this one is consumed; what is in memory anyway is not copied.
 /// </summary>
+/// <remarks>One caller at a time. A failure to read comes out of <see cref="Next"/> when the caller gets to the tokens concerned.</remarks>
 public sealed class ShuffledTokens : IDisposable
 {
     /// <summary>Memory of the window unless the caller asks for another.</summary>
@@ -16,51 +17,71 @@ public sealed class ShuffledTokens : IDisposable
     // 64 KiB in one read is enough for a disk; smaller blocks mix better.
     private const int BlockBytes = 64 << 10;
     private readonly ITokenSource _source;
-    private readonly CpuDevice _host = new(1);
-    private readonly Matrix<float> _window;
-    private readonly int[] _blocks;
+    private readonly IResidentTokens? _resident;
+    private readonly WindowReader? _reader;
     private readonly int[] _rowOrder;
-    private readonly int _rowsPerBlock;
-    private readonly int _blocksPerWindow;
-    private readonly ulong _seed;
-    private ulong _epoch;
-    private int _loadedWindow = -1;
-    private int _loadedRows;
-    private long _firstRowOfWindow;
+    private readonly ulong _epochs;
+
+    // The order of the epoch being read, and one to draw the next epoch's in.
+    private ShuffleOrder _order;
+    private ShuffleOrder? _spare;
+    private int _window = -1, _windowRows;
+    private long _firstRow;
+    private bool _begun;
 
     /// <param name="source">Not disposed here.</param>
     /// <param name="seed">The run's seed.</param>
     /// <param name="epoch">Every epoch has an order of its own.</param>
     /// <param name="windowBytes">Memory limit; part of what defines the order.</param>
-    public ShuffledTokens(ITokenSource source, ulong seed, ulong epoch = 0, long windowBytes = DefaultWindowBytes)
+    /// <param name="epochs">Epochs before this number follow one another: the first tokens of the next are read while the last of one are consumed.</param>
+    public ShuffledTokens(ITokenSource source, ulong seed, ulong epoch = 0, long windowBytes = DefaultWindowBytes, ulong epochs = 0)
     {
         _source = source;
-        _seed = seed;
+        _resident = source as IResidentTokens;
+        _epochs = epochs;
         long rowBytes = sizeof(float) * (long)source.Columns;
-        _rowsPerBlock = (int)Math.Max(1, BlockBytes / rowBytes);
-        long blocks = (source.Rows + _rowsPerBlock - 1) / _rowsPerBlock;
-        if (blocks > Array.MaxLength) throw new UsageException($"{source.Rows} tokens are too many to be shuffled.");
-        _blocksPerWindow = (int)Math.Clamp(windowBytes / rowBytes / _rowsPerBlock, 1, Math.Max(1, blocks));
-        _blocks = new int[blocks];
-        _rowOrder = new int[Math.Min((long)_blocksPerWindow * _rowsPerBlock, source.Rows)];
-        _window = _host.AllocateMatrix<float>(_rowOrder.Length, source.Columns);
+        int blockRows = (source as IBlockTokens)?.BlockRows ?? (int)Math.Max(1, BlockBytes / rowBytes);
+        int blocksPerWindow = (int)Math.Clamp(windowBytes / rowBytes / blockRows, 1, int.MaxValue / blockRows);
+        _order = new ShuffleOrder(source.Rows, blockRows, blocksPerWindow, seed);
+        if (epochs > 1 && _resident is null) _spare = new ShuffleOrder(source.Rows, blockRows, blocksPerWindow, seed);
+        _rowOrder = new int[_order.Capacity];
+        if (_resident is null) _reader = new WindowReader(source, _order);
+        Mixing = new ShuffleMixing(source.Rows, blockRows, _order.BlocksPerWindow);
         Restart(epoch);
     }
 
-    /// <summary>Rows delivered so far in this epoch; set it to resume anywhere.</summary>
+    /// <summary>Rows delivered so far in this epoch; set by <see cref="Restart"/>.</summary>
     public long Position { get; private set; }
 
-    /// <summary>Starts an epoch at a position.</summary>
+    /// <summary>How well neighbours are parted.</summary>
+    public ShuffleMixing Mixing { get; }
+
+    /// <summary>Memory held: the window, what is read ahead, and the tables of the order.</summary>
+    public long MemoryBytes => (_reader?.MemoryBytes ?? 0) + _order.TableBytes + (_spare?.TableBytes ?? 0) + sizeof(int) * (long)_rowOrder.Length;
+
+    /// <summary>Threads that read ahead.</summary>
+    public int Threads => _reader?.Threads ?? 0;
+
+    /// <summary>Goes to a position of an epoch. The start of the epoch that follows is the one place that has been read ahead.</summary>
     public void Restart(ulong epoch, long position = 0)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(position);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(position, _source.Rows);
-        _epoch = epoch;
+        if (_begun && position == 0 && _spare is { } next && next.Epoch == epoch && _window == _order.Windows - 1 && epoch == _order.Epoch + 1)
+        {
+            (_order, _spare, _window) = (next, _order, -1);
+        }
+        else if (_resident is not null && _window >= 0 && _order.Epoch == epoch && _order.WindowAt(position) == _window)
+        {
+            // Nothing but the position changes.
+        }
+        else
+        {
+            _reader?.Abandon();
+            _order.Draw(epoch);
+            (_window, _begun) = (-1, false);
+        }
         Position = position;
-        _loadedWindow = -1;
-        for (int i = 0; i < _blocks.Length; i++) _blocks[i] = i;
-        CounterRandom random = new(_seed, Stream(0));
-        random.Shuffle(_blocks.AsSpan());
     }
 
     /// <summary>Fills a host batch with the next rows; fewer, and at the end of the epoch none.</summary>
@@ -72,80 +93,49 @@ public sealed class ShuffledTokens : IDisposable
         int done = 0;
         while (done < batch.Rows && Position < _source.Rows)
         {
-            LoadWindowAt(Position);
-            int at = (int)(Position - _firstRowOfWindow);
-            int count = Math.Min(batch.Rows - done, _loadedRows - at);
-            for (int i = 0; i < count; i++)
-            {
-                int slot = _rowOrder[at + i];
-                _window.Row(slot).CopyTo(batch.Row(done + i));
-                if (rows.Length > 0) rows[done + i] = SourceRow(slot);
-            }
+            Enter(_order.WindowAt(Position));
+            int at = (int)(Position - _firstRow), count = Math.Min(batch.Rows - done, _windowRows - at);
+            if (_resident is { } resident)
+                for (int i = 0; i < count; i++) resident.All.Row((int)_order.SourceRow(_window, _rowOrder[at + i])).CopyTo(batch.Row(done + i));
+            else
+                for (int i = 0; i < count; i++) _reader!.Row(at + i).CopyTo(batch.Row(done + i));
+            if (rows.Length > 0)
+                for (int i = 0; i < count; i++) rows[done + i] = _order.SourceRow(_window, _rowOrder[at + i]);
             done += count;
             Position += count;
+            _reader?.Release(at + count);
         }
         return done;
     }
 
-    public void Dispose()
-    {
-        _window.Dispose();
-        _host.Dispose();
-    }
+    public void Dispose() => _reader?.Dispose();
 
-    private void LoadWindowAt(long position)
+    /// <summary>Makes a window the current one and starts to read the one after it.</summary>
+    private void Enter(int window)
     {
-        if (_loadedWindow >= 0 && position >= _firstRowOfWindow && position < _firstRowOfWindow + _loadedRows) return;
-        // All blocks have the same length but the source's last one, wherever the permutation put it.
-        int window = 0;
-        long first = 0;
-        int rows;
-        while (position >= first + (rows = RowsOfWindow(window)))
+        if (window == _window) return;
+        if (_reader is not null)
         {
-            first += rows;
-            window++;
+            if (!_begun) _reader.Begin(_order, window);
+            _begun = false;
+            _window = -1;
+            _reader.Adopt();
         }
-        int filled = 0;
-        foreach (int block in WindowBlocks(window))
+        (_window, _windowRows, _firstRow) = (window, _order.RowsOf(window), _order.FirstRow(window));
+        for (int i = 0; i < _windowRows; i++) _rowOrder[i] = i;
+        _order.Permute(window, _rowOrder.AsSpan(0, _windowRows));
+        if (_reader is not null) BeginNext();
+    }
+
+    private void BeginNext()
+    {
+        if (_window + 1 < _order.Windows) _reader!.Begin(_order, _window + 1);
+        else if (_spare is { } next && _order.Epoch + 1 < _epochs)
         {
-            int count = RowsOfBlock(block);
-            _source.Read((long)block * _rowsPerBlock, _window.View.RowBlock(filled, count));
-            filled += count;
+            next.Draw(_order.Epoch + 1);
+            _reader!.Begin(next, 0);
         }
-        for (int i = 0; i < rows; i++) _rowOrder[i] = i;
-        CounterRandom random = new(_seed, Stream(window + 1));
-        random.Shuffle(_rowOrder.AsSpan(0, rows));
-        _loadedWindow = window;
-        _loadedRows = rows;
-        _firstRowOfWindow = first;
+        else return;
+        _begun = true;
     }
-
-    private ReadOnlySpan<int> WindowBlocks(int window)
-    {
-        int start = window * _blocksPerWindow;
-        return _blocks.AsSpan(start, Math.Min(_blocksPerWindow, _blocks.Length - start));
-    }
-
-    private int RowsOfBlock(int block) => (int)Math.Min(_rowsPerBlock, _source.Rows - (long)block * _rowsPerBlock);
-
-    private int RowsOfWindow(int window)
-    {
-        ReadOnlySpan<int> blocks = WindowBlocks(window);
-        int rows = blocks.Length * _rowsPerBlock;
-        return blocks.Contains(_blocks.Length - 1) ? rows - _rowsPerBlock + RowsOfBlock(_blocks.Length - 1) : rows;
-    }
-
-    private long SourceRow(int slot)
-    {
-        foreach (int block in WindowBlocks(_loadedWindow))
-        {
-            int count = RowsOfBlock(block);
-            if (slot < count) return (long)block * _rowsPerBlock + slot;
-            slot -= count;
-        }
-        throw new InvalidOperationException("The slot is not in the window.");
-    }
-
-    // Streams of the same seed never meet: the epoch in the upper half, the purpose in the lower.
-    private ulong Stream(int purpose) => (_epoch << 32) | (uint)purpose;
 }
