@@ -18,8 +18,12 @@ internal static class SaeTrainCommand
     private static readonly Option<long?> s_steps = new("--steps") { Description = "total steps, instead of epochs × batches" };
     private static readonly Option<bool> s_resume = new("--resume") { Description = "continue from the checkpoint in --out; without one the run starts at step 0" };
 
-    public static Command Create() =>
-        new Command("train", "Train a gated sparse autoencoder on tokens.") { s_tokens, s_out, s_config, s_init, s_order, s_steps, s_resume }.Runs(Run);
+    public static Command Create()
+    {
+        Command command = new("train", "Train a gated sparse autoencoder on tokens, or on images as they are encoded.") { s_tokens, s_out, s_config, s_init, s_order, s_steps, s_resume };
+        TokenInput.AddTo(command);
+        return command.Runs(Run);
+    }
 
     private static JsonObject Run(ParseResult parsed, CommandContext context)
     {
@@ -32,9 +36,11 @@ internal static class SaeTrainCommand
             null => TokenOrder.Shuffled,
         };
         SaeConfig config = ReadConfig(parsed.GetValue(s_config), parsed.GetValue(s_init));
-        using ITokenSource tokens = TokenSource.Open(context.Host, locator);
+        using TokenInput input = TokenInput.Open(parsed, context, locator);
+        input.Describe(context, config.Batch, order == TokenOrder.Shuffled);
+        ITokenSource tokens = input.Source;
         ResultFolder results = ResultFolder.Create(context, folder);
-        results.AddInput(locator);
+        foreach (string file in input.Files) results.AddInput(file);
         if (parsed.GetValue(s_config) is { } configFile) results.AddInput(configFile);
         if (parsed.GetValue(s_init) is { } initFile) results.AddInput(initFile);
         bool resume = parsed.GetValue(s_resume);
