@@ -92,10 +92,10 @@ public sealed class SaeTrainerTests : IDisposable
         List<string> warnings = [];
         using SaeTrainingResult result = SaeTrainer.Train(device, tokens, options with { Resume = true, Warn = warnings.Add });
         Assert.Equal(14, result.ResumedAt);
-        Assert.Contains("step 14", Assert.Single(warnings), StringComparison.Ordinal);
+        Assert.Contains("step 14", Assert.Single(warnings, w => w.Contains("damaged", StringComparison.Ordinal)), StringComparison.Ordinal);
         Assert.Equal(model, File.ReadAllBytes(Path.Combine(_folder, "model.safetensors")));
         SaeTrainer.Train(device, tokens, options with { Resume = true, Warn = warnings.Add }).Dispose();
-        Assert.Single(warnings);
+        Assert.Single(warnings, w => w.Contains("damaged", StringComparison.Ordinal));
     }
 
     private void Damage(string file, int keep)
