@@ -16,6 +16,9 @@ public sealed record LinearProbeOptions
 
     /// <summary>Scale columns to zero mean and unit deviation of the training rows.</summary>
     public bool Standardise { get; init; } = true;
+
+    /// <summary>With <see cref="Standardise"/>: one deviation for all columns, the root of their mean variance, so that columns which are rarely not zero are not blown up.</summary>
+    public bool CommonScale { get; init; }
 }
 
 /// <summary>How well classes can be told apart by linear boundaries.</summary>
@@ -58,7 +61,7 @@ public static class LinearProbe
         foreach (Fold split in splits)
         {
             using Matrix<double> train = Gather.Rows(x, split.Train), test = Gather.Rows(x, split.Test);
-            if (options.Standardise) StandardiseBoth(train, test);
+            if (options.Standardise) StandardiseBoth(train, test, options.CommonScale);
             int[] truth = new int[split.Train.Length];
             for (int i = 0; i < truth.Length; i++) truth[i] = labels[split.Train[i]];
             using LogisticRegression model = LogisticRegression.Fit(train, truth, classes, options.C, options.MaxIterations, cancellation);
@@ -91,12 +94,20 @@ public static class LinearProbe
         return new LinearProbeResult((double)right / all, recalls / present, f1 / classes, confusion, predictions);
     }
 
-    private static void StandardiseBoth(Matrix<double> train, Matrix<double> test)
+    private static void StandardiseBoth(Matrix<double> train, Matrix<double> test, bool commonScale)
     {
         (DeviceBuffer<double> means, DeviceBuffer<double> scales) = ColumnStatistics.Scaler(train);
         using (means)
         using (scales)
         {
+            if (commonScale)
+            {
+                Reductions.ColumnVariances(train.View, means.View, scales.View);
+                double variance = scales.ToArray().Average();
+                double[] same = new double[train.Columns];
+                Array.Fill(same, variance > 0 ? Math.Sqrt(variance) : 1);
+                scales.CopyFrom(same);
+            }
             Standardise.Columns(train.View, means.View, scales.View, train.View);
             Standardise.Columns(test.View, means.View, scales.View, test.View);
         }

@@ -8,7 +8,13 @@ namespace BioSup.Analysis.Geometry;
 /// <param name="Log10P">Its decimal logarithm, finite in every tail.</param>
 public sealed record SignedRankTest(double Statistic, double P, double Log10P);
 
-/// <summary>Ranks, correlations and the signed-rank test, in SciPy's conventions.</summary>
+/// <summary>Result of a two-sided Mann–Whitney test.</summary>
+/// <param name="U">U of the first sample: pairs in which it is the larger, ties counting half.</param>
+/// <param name="P">p-value; 0 where it is below the smallest double.</param>
+/// <param name="Log10P">Its decimal logarithm, finite in every tail.</param>
+public sealed record RankSumTest(double U, double P, double Log10P);
+
+/// <summary>Ranks, correlations and rank tests, in SciPy's conventions.</summary>
 public static class RankStatistics
 {
     private const int LargestExact = 50;
@@ -66,6 +72,38 @@ public static class RankStatistics
         double mean = n * (n + 1.0) / 4, variance = n * (n + 1.0) * (2 * n + 1.0) / 24 - ties / 48;
         double z = (positive - mean) / Math.Sqrt(variance);
         return new SignedRankTest(positive, NormalTail.Upper(-z), NormalTail.Log10Upper(-z));
+    }
+
+    /// <summary>
+    /// Tests whether one sample tends to be larger than the other (<c>scipy.stats.mannwhitneyu(x, y, method="asymptotic")</c>): normal distribution with tie and
+    /// continuity correction. Two samples of one value have P = 1.
+    /// </summary>
+    /// <exception cref="UsageException">A sample is empty.</exception>
+    public static RankSumTest MannWhitney(ReadOnlySpan<double> x, ReadOnlySpan<double> y)
+    {
+        if (x.Length == 0 || y.Length == 0) throw new UsageException("The Mann–Whitney test needs values on both sides.");
+        double[] all = [.. x, .. y], ranks = AverageRanks(all);
+        double n1 = x.Length, n2 = y.Length, n = n1 + n2, sum = 0;
+        for (int i = 0; i < x.Length; i++) sum += ranks[i];
+        double u = sum - n1 * (n1 + 1) / 2, larger = Math.Max(u, n1 * n2 - u);
+        double variance = n1 * n2 / 12 * (n + 1 - TieTerm(all) / (n * (n - 1)));
+        double z = variance > 0 ? (larger - n1 * n2 / 2 - 0.5) / Math.Sqrt(variance) : double.NegativeInfinity;
+        return z <= 0 ? new RankSumTest(u, 1, 0) : new RankSumTest(u, Math.Min(1, 2 * NormalTail.Upper(z)), Math.Min(0, NormalTail.Log10Upper(z) + Math.Log10(2)));
+    }
+
+    /// <summary>Decimal logarithms of p-values adjusted for the false discovery rate (Benjamini and Hochberg 1995), from decimal logarithms of p-values.</summary>
+    public static double[] BenjaminiHochberg(ReadOnlySpan<double> log10P)
+    {
+        double[] sorted = log10P.ToArray(), adjusted = new double[sorted.Length];
+        int[] order = [.. Enumerable.Range(0, sorted.Length)];
+        Array.Sort(sorted, order);
+        double least = 0;
+        for (int rank = sorted.Length; rank >= 1; rank--)
+        {
+            least = Math.Min(least, sorted[rank - 1] + Math.Log10((double)sorted.Length / rank));
+            adjusted[order[rank - 1]] = least;
+        }
+        return adjusted;
     }
 
     internal static double Mean(ReadOnlySpan<double> values)

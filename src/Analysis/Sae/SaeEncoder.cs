@@ -78,6 +78,13 @@ public static class SaeEncoder
         }
     }
 
+    /// <summary>Activations of all tokens as compressed sparse rows: what is not zero goes to <paramref name="spool"/> 512 tokens at a time.</summary>
+    public static void EncodeSparse(SaeModel model, ITokenSource tokens, IReadOnlyList<int>? rowsPerImage, CsrSpool spool, IProgressReporter? progress = null, CancellationToken cancellation = default) =>
+        Encode(model, tokens, rowsPerImage, (_, _, activations) =>
+        {
+            for (int t = 0; t < activations.Rows; t++) spool.Add(activations.Row(t));
+        }, progress, cancellation);
+
     /// <summary>Encodes in row order. A model that centres by batch sees each image as one batch, or blocks of 4,096 tokens when there are no images.</summary>
     public static void Encode(SaeModel model, ITokenSource tokens, IReadOnlyList<int>? rowsPerImage, ActivationSink sink, IProgressReporter? progress = null, CancellationToken cancellation = default)
     {

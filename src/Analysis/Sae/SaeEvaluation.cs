@@ -58,6 +58,12 @@ public sealed record SaeEvaluation
     /// <summary>exp of the entropy of the decoder's normalised singular values, alive rows, not centred.</summary>
     public required double DecoderEffectiveRank { get; init; }
 
+    /// <summary>The dictionary: coherence of every alive latent, rank.</summary>
+    public required DecoderGeometry Decoder { get; init; }
+
+    /// <summary>What each latent does on these tokens.</summary>
+    public required LatentTable Latents { get; init; }
+
     /// <summary>Class purity of latents; null without labels.</summary>
     public SaePurity? Purity { get; init; }
 
@@ -72,11 +78,11 @@ public sealed record SaeEvaluation
         IProgressReporter? progress = null, CancellationToken cancellation = default)
     {
         if (tokens.Rows < 1) throw new DataException("tokens", null, "there are none to evaluate on");
-        SaePurity.Accumulator? purity = labels is null ? null : SaePurity.Accumulator.Create(labels, tokens.Rows, rowsPerImage, model.Latents);
+        LatentAccumulator latents = new(model.Latents, labels is null ? null : LabelPlan.Create(labels, tokens.Rows, rowsPerImage));
         using SaeWorkspace workspace = new(model.Device, model.Shape, 0);
         SaeStatistics statistics = new();
         SaeObjective objective = new() { AuxCoefficient = 0 };
-        long[] histogram = new long[model.Latents + 1], usage = new long[model.Latents];
+        long[] histogram = new long[model.Latents + 1];
         double[] sums = new double[model.InputWidth], chunk = new double[model.InputWidth];
         double error = 0, squares = 0, chunkTotal = 0, chunkSquares = 0;
         long positive = 0, active = 0, chunkRows = 0;
@@ -89,16 +95,10 @@ public sealed record SaeEvaluation
             workspace.ChooseDecoding(statistics.Active, block.Rows);
             positive += statistics.Active + statistics.ClosedGate;
             for (int i = 0; i < sums.Length; i++) (sums[i], chunk[i]) = (sums[i] + workspace.TokenSums[i], chunk[i] + workspace.TokenSums[i]);
-            for (int j = 0; j < usage.Length; j++) usage[j] += workspace.UsageCounts[j];
             chunkSquares += statistics.SumSquares;
             chunkRows += block.Rows;
             if (chunkRows >= 4096) CloseChunk();
-            for (int t = 0; t < activations.Rows; t++)
-            {
-                ReadOnlySpan<float> row = activations.Row(t);
-                histogram[row.Length - row.Count(0f)]++;
-                purity?.Add(start + t, row);
-            }
+            for (int t = 0; t < activations.Rows; t++) histogram[latents.Add(start + t, activations.Row(t))]++;
         }, progress, cancellation);
         CloseChunk();
         double total = squares - sums.Sum(s => s * s) / tokens.Rows;
@@ -107,6 +107,7 @@ public sealed record SaeEvaluation
         int[] alive = [.. Enumerable.Range(0, model.Latents).Where(j => average[j] >= AliveThreshold)];
         CountSummary counts = CountSummary.Of(histogram);
         DecoderGeometry decoder = DecoderGeometry.Measure(model, alive, cancellation);
+        LatentTable table = latents.Finish(tokens.Rows);
         return new SaeEvaluation
         {
             Tokens = tokens.Rows,
@@ -123,10 +124,12 @@ public sealed record SaeEvaluation
             MagnitudePositive = (double)positive / ((double)tokens.Rows * model.Latents),
             Alive = alive.Length,
             Dead = [.. Thresholds.Select(threshold => average.Count(u => u < threshold))],
-            NeverActive = usage.Count(u => u == 0),
+            NeverActive = table.Active.Count(a => a == 0),
             MeanAbsoluteCosine = decoder.MeanAbsoluteCosine,
             DecoderEffectiveRank = decoder.EffectiveRank,
-            Purity = purity?.Finish(),
+            Decoder = decoder,
+            Latents = table,
+            Purity = labels is null ? null : SaePurity.Of(table),
         };
 
         void CloseChunk()
@@ -176,52 +179,11 @@ public sealed record SaePurity(int Latents, double MeanPurity, double MeanEntrop
 {
     private const double MinimumTotal = 5;
 
-    internal sealed class Accumulator(string[] classes, int[] classOfLabel, long[]? firstRowOfImage, int latents)
+    internal static SaePurity Of(LatentTable table)
     {
-        private readonly double[] _sums = new double[(long)classes.Length * latents];
-        private int _image;
-
-        public static Accumulator Create(IReadOnlyList<string> labels, long tokens, IReadOnlyList<int>? rowsPerImage, int latents)
-        {
-            string[] classes = [.. labels.Distinct().Order(StringComparer.Ordinal)];
-            int[] classOfLabel = [.. labels.Select(l => Array.BinarySearch(classes, l, StringComparer.Ordinal))];
-            if (labels.Count == tokens) return new Accumulator(classes, classOfLabel, null, latents);
-            if (rowsPerImage is not { Count: > 0 } || labels.Count != rowsPerImage.Count)
-                throw new DataException("--labels", null, $"there are {labels.Count} labels for {tokens} tokens{(rowsPerImage is { Count: > 0 } ? $" of {rowsPerImage.Count} images" : "")}; expected one for each");
-            long[] first = new long[rowsPerImage.Count + 1];
-            for (int i = 0; i < rowsPerImage.Count; i++) first[i + 1] = first[i] + rowsPerImage[i];
-            return new Accumulator(classes, classOfLabel, first, latents);
-        }
-
-        public void Add(long token, ReadOnlySpan<float> activations)
-        {
-            if (firstRowOfImage is not null) while (token >= firstRowOfImage[_image + 1]) _image++;
-            long at = (long)classOfLabel[firstRowOfImage is null ? token : _image] * latents;
-            for (int j = 0; j < activations.Length; j++) _sums[at + j] += activations[j];
-        }
-
-        public SaePurity Finish()
-        {
-            int counted = 0, pure = 0, below1 = 0, below05 = 0;
-            double purity = 0, entropy = 0;
-            for (int j = 0; j < latents; j++)
-            {
-                double total = 0, largest = 0, bits = 0;
-                for (int c = 0; c < classes.Length; c++) (total, largest) = (total + _sums[(long)c * latents + j], Math.Max(largest, _sums[(long)c * latents + j]));
-                if (total < MinimumTotal) continue;
-                for (int c = 0; c < classes.Length; c++)
-                {
-                    double p = _sums[(long)c * latents + j] / total;
-                    if (p > 0) bits -= p * Math.Log2(p);
-                }
-                counted++;
-                purity += largest / total;
-                entropy += bits;
-                if (largest / total > 0.9) pure++;
-                if (bits < 1) below1++;
-                if (bits < 0.5) below05++;
-            }
-            return new SaePurity(counted, counted > 0 ? purity / counted : double.NaN, counted > 0 ? entropy / counted : double.NaN, pure, below1, below05, classes);
-        }
+        int[] counted = [.. Enumerable.Range(0, table.Latents).Where(j => table.Total(j) >= MinimumTotal)];
+        double[] purity = [.. counted.Select(table.Purity)], entropy = [.. counted.Select(table.Entropy)];
+        return new SaePurity(counted.Length, counted.Length > 0 ? purity.Average() : double.NaN, counted.Length > 0 ? entropy.Average() : double.NaN,
+            purity.Count(p => p > 0.9), entropy.Count(e => e < 1), entropy.Count(e => e < 0.5), table.Classes);
     }
 }

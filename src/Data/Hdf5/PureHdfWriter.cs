@@ -17,13 +17,17 @@ internal static class PureHdfWriter
     public static void Write(Stream stream, Hdf5Group root, bool compress)
     {
         H5File file = new();
-        List<(H5Object Dataset, Hdf5Rows Rows)> deferred = [];
+        List<(H5Object Made, Hdf5Dataset Source)> deferred = [];
         Fill(file, root, compress, deferred);
         using H5NativeWriter writer = file.BeginWrite(stream, s_options);
-        foreach ((H5Object dataset, Hdf5Rows rows) in deferred) WriteRows(writer, dataset, rows);
+        foreach ((H5Object made, Hdf5Dataset source) in deferred)
+        {
+            if (source.Rows is { } rows) WriteRows(writer, made, rows);
+            else WriteVector(writer, made, source.Vector!);
+        }
     }
 
-    private static void Fill(H5Group target, Hdf5Group source, bool compress, List<(H5Object, Hdf5Rows)> deferred)
+    private static void Fill(H5Group target, Hdf5Group source, bool compress, List<(H5Object, Hdf5Dataset)> deferred)
     {
         AddAttributes(target, source);
         foreach ((string name, Hdf5Node node) in source.Children)
@@ -41,7 +45,7 @@ internal static class PureHdfWriter
             H5Object made = Make(dataset, compress);
             AddAttributes(made, dataset);
             target[name] = made;
-            if (dataset.Rows is { RowCount: > 0, ColumnCount: > 0 } rows) deferred.Add((made, rows));
+            if (dataset.Rows is { RowCount: > 0, ColumnCount: > 0 } || dataset.Vector is { Length: > 0 }) deferred.Add((made, dataset));
         }
     }
 
@@ -56,7 +60,8 @@ internal static class PureHdfWriter
 
     private static H5Object Make(Hdf5Dataset dataset, bool compress)
     {
-        if (dataset.Rows is { } rows) return MakeDeferred(rows, compress);
+        if (dataset.Rows is { } rows) return MakeDeferred(rows.Type, [rows.RowCount, rows.ColumnCount], compress);
+        if (dataset.Vector is { } vector) return MakeDeferred(vector.Type, [vector.Length], compress);
         if (dataset.Records is { } records) return new H5Dataset(RecordType.ToArray(records, Storable));
         if (dataset.Array is not { } array) return new H5Dataset<float[]>();
         Array values = Storable(array);
@@ -65,17 +70,17 @@ internal static class PureHdfWriter
         return new H5Dataset(values, chunks: chunked ? Chunks(array.Shape) : null, fileDims: Dimensions(array.Shape), datasetCreation: chunked ? Compressed() : default);
     }
 
-    private static H5Object MakeDeferred(Hdf5Rows rows, bool compress)
+    private static H5Object MakeDeferred(ElementType type, long[] shape, bool compress)
     {
-        ulong[] dimensions = [(ulong)rows.RowCount, (ulong)rows.ColumnCount];
-        uint[]? chunks = compress && rows.RowCount > 0 && rows.ColumnCount > 0 ? Chunks([rows.RowCount, rows.ColumnCount]) : null;
+        uint[]? chunks = compress && !shape.Contains(0) ? Chunks(shape) : null;
         H5DatasetCreation creation = chunks is null ? default : Compressed(new SequentialChunks());
-        return rows.Type switch
+        return type switch
         {
-            ElementType.Float32 => new H5Dataset<float[]>(dimensions, chunks, creation),
-            ElementType.Float64 => new H5Dataset<double[]>(dimensions, chunks, creation),
-            ElementType.Int32 => new H5Dataset<int[]>(dimensions, chunks, creation),
-            _ => throw new UsageException($"Matrices of {rows.Type.Name()} are not written to HDF5."),
+            ElementType.Float32 => new H5Dataset<float[]>(Dimensions(shape), chunks, creation),
+            ElementType.Float64 => new H5Dataset<double[]>(Dimensions(shape), chunks, creation),
+            ElementType.Int32 => new H5Dataset<int[]>(Dimensions(shape), chunks, creation),
+            ElementType.Int64 => new H5Dataset<long[]>(Dimensions(shape), chunks, creation),
+            _ => throw new UsageException($"Arrays of {type.Name()} are not written to HDF5 block by block."),
         };
     }
 
@@ -86,13 +91,28 @@ internal static class PureHdfWriter
         {
             int count = Math.Min(block, rows.RowCount - start);
             HyperslabSelection part = new(2, [(ulong)start, 0], [(ulong)count, (ulong)rows.ColumnCount]);
-            Array values = rows.Read(start, count);
-            switch (dataset)
-            {
-                case H5Dataset<float[]> single: writer.Write(single, (float[])values, fileSelection: part); break;
-                case H5Dataset<double[]> wide: writer.Write(wide, (double[])values, fileSelection: part); break;
-                case H5Dataset<int[]> whole: writer.Write(whole, (int[])values, fileSelection: part); break;
-            }
+            WritePart(writer, dataset, rows.Read(start, count), part);
+        }
+    }
+
+    private static void WriteVector(H5NativeWriter writer, H5Object dataset, Hdf5Vector vector)
+    {
+        int block = (int)Chunks([vector.Length])[0];
+        for (long start = 0; start < vector.Length; start += block)
+        {
+            int count = (int)Math.Min(block, vector.Length - start);
+            WritePart(writer, dataset, vector.Read(start, count), new HyperslabSelection((ulong)start, (ulong)count));
+        }
+    }
+
+    private static void WritePart(H5NativeWriter writer, H5Object dataset, Array values, HyperslabSelection part)
+    {
+        switch (dataset)
+        {
+            case H5Dataset<float[]> single: writer.Write(single, (float[])values, fileSelection: part); break;
+            case H5Dataset<double[]> wide: writer.Write(wide, (double[])values, fileSelection: part); break;
+            case H5Dataset<int[]> whole: writer.Write(whole, (int[])values, fileSelection: part); break;
+            case H5Dataset<long[]> large: writer.Write(large, (long[])values, fileSelection: part); break;
         }
     }
 

@@ -139,6 +139,14 @@ public sealed class NpzWriter
     /// <summary>Adds a vector.</summary>
     public void Add<T>(string name, T[] values) => Add(name, NdArray.Vector(values));
 
+    /// <summary>Adds a vector whose elements the delegate writes, little-endian.</summary>
+    public void Add<T>(string name, long length, Action<Stream> write) where T : unmanaged
+    {
+        using Stream stream = Open(name);
+        NpyFile.WriteHeader<T>(stream, length);
+        write(stream);
+    }
+
     private BufferedStream Open(string name)
     {
         if (name.Length == 0 || !_names.Add(name)) throw new UsageException($"The archive member '{name}' is empty or given twice.");

@@ -5,6 +5,11 @@ using SkiaSharp;
 
 namespace BioSup.Report.Figures;
 
+/// <summary>A point and what is written beside it.</summary>
+/// <param name="Point">Index of the point.</param>
+/// <param name="Text">A few characters.</param>
+public sealed record PointLabel(int Point, string Text);
+
 /// <summary>
 /// Points in the plane, coloured by category or by value: a 2-D map of cells, or one quantity against another.
 /// Points are drawn in a shuffled (seeded) order, so that no class hides another merely by coming last.
@@ -27,6 +32,9 @@ public sealed class ScatterMap : ChartFigure
     /// <summary>Order of the categories, hence their colours; null sorts them by name.</summary>
     public string[]? CategoryOrder { get; init; }
 
+    /// <summary>The category that is context for the others: drawn grey; null for none.</summary>
+    public string? ContextCategory { get; init; }
+
     /// <summary>The value of every point, NaN drawn grey; null when coloured by category or not at all.</summary>
     public double[]? Values { get; init; }
 
@@ -46,6 +54,12 @@ public sealed class ScatterMap : ChartFigure
 
     /// <summary>Draws the line y = x, for observed against expected.</summary>
     public bool Diagonal { get; init; }
+
+    /// <summary>Dashed lines across the map, such as the bounds of a selection.</summary>
+    public IReadOnlyList<double> VerticalLines { get; init; } = [];
+
+    /// <summary>Names of single points. A name that would cover another is left out, later ones first.</summary>
+    public IReadOnlyList<PointLabel> Labels { get; init; } = [];
 
     protected override string DefaultDescription => $"Scatter plot of {YLabel} against {XLabel}";
 
@@ -67,14 +81,35 @@ public sealed class ScatterMap : ChartFigure
         string[] names = CategoryNames();
         plot.Add.Plottable(new Points(this, Colors(names)));
         if (Values is not null) plot.Axes.Right.MinimumSize = BarRoom + (ValueLabel.Length > 0 ? 16 : 0);
-        else if (names.Length > 0) ShowLegend(plot, names.Select((n, i) => new LegendItem { LabelText = n, MarkerShape = MarkerShape.FilledCircle, MarkerSize = 9, MarkerFillColor = ToPlot(Palette.Category(i)), MarkerLineWidth = 0 }));
+        else if (names.Length > 0) ShowLegend(plot, names.Select((n, i) => new LegendItem { LabelText = n, MarkerShape = MarkerShape.FilledCircle, MarkerSize = 9, MarkerFillColor = ToPlot(ColorOf(n, i)), MarkerLineWidth = 0 }));
     }
 
     private protected override void Annotate(Brush brush, Plot plot, PixelRect data)
     {
+        foreach (double line in VerticalLines)
+        {
+            float x = plot.Axes.Bottom.GetPixel(line, data);
+            if (x >= data.Left && x <= data.Right) brush.DashedLine(x, data.Top, x, data.Bottom, Ink.Axis);
+        }
+        DrawLabels(brush, plot, data);
         if (Values is null) return;
         (double low, double high) = ValueRange();
         ColorBar.Draw(brush, SKRect.Create(data.Right + 14, data.Top, BarWidth, Math.Min(data.Height, 220)), Scale, low, high, ValueLabel);
+    }
+
+    private void DrawLabels(Brush brush, Plot plot, PixelRect data)
+    {
+        const float Height = Ink.TickSize + 2;
+        List<SKRect> taken = [];
+        foreach (PointLabel label in Labels)
+        {
+            float x = plot.Axes.Bottom.GetPixel(X[label.Point], data), y = plot.Axes.Left.GetPixel(Y[label.Point], data), width = Brush.Measure(label.Text, Ink.TickSize);
+            float left = x + Radius + 3 + width > data.Right ? x - Radius - 3 - width : x + Radius + 3;
+            SKRect place = SKRect.Create(left, y - Height / 2, width, Height);
+            if (taken.Any(place.IntersectsWith)) continue;
+            taken.Add(place);
+            brush.Text(label.Text, left, y, Ink.TickSize, Ink.Text);
+        }
     }
 
     private string[] CategoryNames()
@@ -90,13 +125,15 @@ public sealed class ScatterMap : ChartFigure
         if (Categories is not null)
         {
             Dictionary<string, SKColor> colors = [];
-            for (int i = 0; i < names.Length; i++) colors.TryAdd(names[i], Palette.Category(i));
+            for (int i = 0; i < names.Length; i++) colors.TryAdd(names[i], ColorOf(names[i], i));
             return [.. Categories.Select(c => colors[c])];
         }
         if (Values is null) return [.. X.Select(_ => Palette.Category(0))];
         (double low, double high) = ValueRange();
         return [.. Values.Select(v => double.IsFinite(v) ? ColorScales.At(Scale, high > low ? (v - low) / (high - low) : 0.5) : Ink.Missing)];
     }
+
+    private SKColor ColorOf(string category, int index) => category == ContextCategory ? Ink.Axis : Palette.Category(index);
 
     private (double Low, double High) ValueRange()
     {

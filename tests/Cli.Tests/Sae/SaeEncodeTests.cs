@@ -87,6 +87,41 @@ public sealed class SaeEncodeTests : IDisposable
         Assert.Contains("equal", output, StringComparison.Ordinal);
     }
 
+    /// <summary>Sparse rows hold what dense ones hold, as our own reader, SciPy and anndata see them.</summary>
+    [Fact]
+    public void Sparse_latents_are_the_dense_ones_for_scipy_and_anndata_too()
+    {
+        Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--pool", "none", "--out", At("all.npz"));
+        Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--sparse", "--out", At("sparse.npz"));
+        Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--pool", "none", "--sparse", "--out", At("sparse.h5ad"));
+        float[] dense = NpzFile.Read(At("all.npz"), "X").As<float>();
+        using (CpuDevice device = new(1))
+        using (Matrix<float> read = AnnDataFile.ReadSingle(device, At("sparse.h5ad"), "X"))
+            Assert.Equal(dense, read.ToArray());
+        using (NpzFile file = NpzFile.Open(At("sparse.npz")))
+        {
+            Assert.Equal(["indices", "indptr", "format", "shape", "data"], file.Members);
+            Assert.Equal(dense.Where(v => v != 0), file.Read("data").As<float>());
+        }
+        Assert.DoesNotContain(Directory.GetFiles(_folder, ".*"), name => name.EndsWith(".tmp", StringComparison.Ordinal));
+        Assert.Equal(2, CommandFrameTests.Invoke(["sae", "encode", "--model", At("model"), "--tokens", At("tokens"), "--pool", "mean", "--sparse", "--out", At("no.npz"), "--quiet"]).Code);
+        const string Script = """
+            import sys, numpy, anndata, scipy.sparse
+            dense = numpy.load(sys.argv[1])["X"]
+            s = scipy.sparse.load_npz(sys.argv[2])
+            a = anndata.read_h5ad(sys.argv[3])
+            assert s.format == "csr" and scipy.sparse.isspmatrix_csr(a.X) and a.X.dtype == numpy.float32, (s.format, type(a.X))
+            assert s.has_sorted_indices and s.nnz == numpy.count_nonzero(dense)
+            assert numpy.array_equal(s.toarray(), dense) and numpy.array_equal(a.X.toarray(), dense)
+            print("equal")
+            """;
+        string python = Environment.GetEnvironmentVariable("BIOSUP_PYTHON") ?? "/usr/bin/python3";
+        Assert.SkipUnless(File.Exists(python) && Python(python, "-c", "import anndata, scipy.sparse").Code == 0, $"anndata is not installed in {python}: set BIOSUP_PYTHON to a Python that has it");
+        (int code, string output) = Python(python, "-c", Script, At("all.npz"), At("sparse.npz"), At("sparse.h5ad"));
+        Assert.True(code == 0, output);
+        Assert.Contains("equal", output, StringComparison.Ordinal);
+    }
+
     private string At(string name) => Path.Combine(_folder, name);
 
     private static void Run(params string[] arguments)
