@@ -5,7 +5,7 @@ namespace BioSup.Kernels;
 
 internal static unsafe partial class SaeEngine<TSimd, TVector>
 {
-    /// <summary>One block of latents over a tile: q = r W_decᵀ, dz in place of z, and this block's share of every gradient.</summary>
+    /// <summary>One block of latents over a tile by dense products: q = r W_decᵀ, dz in place of z, and this block's share of every gradient.</summary>
     private struct BackwardJob : IBlockJob
     {
         public Context Context;
@@ -14,20 +14,25 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         {
             SaeWorkspace space = Context.Space;
             int panels = BlockLatents / Panel, firstPanel = (int)block * panels, d = Context.Width;
-            if (Context.Dense) DenseDecoderGradient(firstPanel, panels, worker);
-            float* products = space.ProductScratch + (long)worker * BlockLatents * MaxRows;
+            if (Context.DenseDecode) DenseDecoderGradient(Context, firstPanel, panels, worker);
+            const long block2 = (long)BlockLatents * MaxRows;
+            float* products = space.ProductScratch + worker * 2 * block2;
             int pieces = (Context.TileTokens + MaxRows - 1) / MaxRows, slivers = Slivers(Context.TileTokens);
             for (int piece = 0; piece < pieces; piece++)
             {
                 int s0 = slivers * piece / pieces, s1 = slivers * (piece + 1) / pieces;
                 int t0 = s0 * Sliver, t1 = Math.Min(s1 * Sliver, Context.TileTokens);
-                Product(t1 - t0, d, space.ResidualSlivers + (long)t0 * d, (long)Sliver * d, space.DecoderPanels + (long)firstPanel * Panel * d, (long)Panel * d, panels,
-                    products, (long)MaxRows * Panel, Panel, false);
-                if (!Context.Dense) SparseDecoderGradient((int)block, t0, t1);
+                float* weights = space.DecoderPanels + (long)firstPanel * Panel * d;
+                Product(t1 - t0, d, space.ResidualSlivers + (long)t0 * d, (long)Sliver * d, weights, (long)Panel * d, panels, products, (long)MaxRows * Panel, Panel, false);
+                if (Context.Auxiliary == AuxiliaryKind.Open)
+                    Product(t1 - t0, d, space.AuxSlivers + (long)t0 * d, (long)Sliver * d, weights, (long)Panel * d, panels, products + block2, (long)MaxRows * Panel, Panel, false);
+                if (!Context.DenseDecode) SparseDecoderGradient((int)block, t0, t1);
                 for (int p = 0; p < panels; p++)
                 {
                     float* q = products + (long)p * MaxRows * Panel;
-                    if (Context.Tied) DifferentiateTied(firstPanel + p, t0, t1, q);
+                    if (Context.Pairwise) DifferentiatePairs(firstPanel + p, t0, t1, q, ref space.EncodeSums[block]);
+                    else if (!Context.Exact && !Context.Windowed) DifferentiateLinear(firstPanel + p, t0, t1, q, Context.Auxiliary == AuxiliaryKind.Open ? q + block2 : null);
+                    else if (Context.Tied) DifferentiateTied(firstPanel + p, t0, t1, q);
                     else DifferentiateUntied(firstPanel + p, t0, t1, q);
                 }
                 if (Context.AuxLatents > 0) AddAuxiliary((int)block, t0, t1);
@@ -40,7 +45,7 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         {
             SaeWorkspace space = Context.Space;
             Product(Context.Width, Context.TileTokens, space.TokenColumnSlivers, (long)Sliver * space.TileTokens, differentials + firstPanel * Context.PanelStride, Context.PanelStride,
-                panels, gradient + (long)firstPanel * Panel * space.PaddedRows, (long)Panel * space.PaddedRows, Panel, !Context.FirstTile);
+                panels, gradient + (long)firstPanel * Panel * space.PaddedRows, (long)Panel * space.PaddedRows, Panel, !Context.FirstDenseProducts);
         }
 
         /// <summary>dW_dec[j] += a r over the active pairs, in token order.</summary>
@@ -59,29 +64,6 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
                         AddScaled(Context.Width, Magnitude(Context, t, latent), residual, Context.DecoderGradient + latent * Context.DecoderGradientStride);
                     }
             }
-        }
-
-        /// <summary>The same as a dense product rᵀ a, kept as panels until the batch is over.</summary>
-        private readonly void DenseDecoderGradient(int firstPanel, int panels, int worker)
-        {
-            SaeWorkspace space = Context.Space;
-            float* activations = space.ActivationScratch + (long)worker * BlockLatents * space.TileTokens;
-            int lanes = TSimd.Count;
-            for (int p = 0; p < panels; p++)
-            {
-                int first = (firstPanel + p) * Panel;
-                float* gate = space.GatePre + (firstPanel + p) * Context.PanelStride, magnitude = space.MagnitudePre + (firstPanel + p) * Context.PanelStride;
-                float* target = activations + p * Context.PanelStride;
-                for (int t = 0; t < Context.TileTokens; t++)
-                    for (int offset = 0; offset < Panel; offset += lanes)
-                    {
-                        TVector g = TSimd.Add(TSimd.Load(gate + (long)t * Panel + offset), TSimd.Load(space.GateBias + first + offset));
-                        TVector m = TSimd.Add(TSimd.Load(magnitude + (long)t * Panel + offset), TSimd.Load(space.EncoderBias + first + offset));
-                        TSimd.Store(target + (long)t * Panel + offset, TSimd.And(TSimd.MaxOrSecond(m, TSimd.Zero), TSimd.GreaterThan(g, TSimd.Zero)));
-                    }
-            }
-            Product(Context.Width, Context.TileTokens, space.ResidualColumnSlivers, (long)Sliver * space.TileTokens, activations, Context.PanelStride, panels,
-                space.DecoderGradientPanels + (long)firstPanel * Panel * space.PaddedRows, (long)Panel * space.PaddedRows, Panel, !Context.FirstDenseTile);
         }
 
         private readonly void DifferentiateTied(int panel, int t0, int t1, float* q)
@@ -135,6 +117,58 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             }
         }
 
+        /// <summary>Architectures without a gradient through the step: dz = s (q + …) of active pairs, and penalty and auxiliary loss of open ones; s = e^r_mag.</summary>
+        private readonly void DifferentiateLinear(int panel, int t0, int t1, float* q, float* auxiliary)
+        {
+            SaeWorkspace space = Context.Space;
+            int lanes = TSimd.Count;
+            float* z = space.MagnitudePre + panel * Context.PanelStride;
+            for (int half = 0; half < 2; half++)
+            {
+                int offset = half * lanes, first = panel * Panel + offset;
+                TVector gateBias = TSimd.Load(space.GateBias + first), magnitudeBias = TSimd.Load(space.EncoderBias + first), scale = TSimd.Load(space.Scale + first);
+                TVector penalty = TSimd.Multiply(TSimd.Broadcast(Context.SparsityGradient), TSimd.Load(space.DecoderNorms + first));
+                TVector gateSum = TSimd.Zero, magnitudeSum = TSimd.Zero, scaleSum = TSimd.Zero;
+                for (int t = t0; t < t1; t++)
+                {
+                    float* address = z + (long)t * Panel + offset;
+                    TVector pre = TSimd.Load(address), g = TSimd.Add(pre, gateBias), m = TSimd.MultiplyAdd(pre, scale, magnitudeBias);
+                    TVector open = TSimd.GreaterThan(g, TSimd.Zero), active = TSimd.And(open, TSimd.GreaterThan(m, TSimd.Zero)), dGate = penalty;
+                    if (auxiliary != null) dGate = TSimd.Add(dGate, TSimd.Load(auxiliary + (long)(t - t0) * Panel + offset));
+                    dGate = TSimd.And(dGate, open);
+                    TVector dMagnitude = TSimd.And(TSimd.Load(q + (long)(t - t0) * Panel + offset), active), scaled = TSimd.Multiply(dMagnitude, scale);
+                    gateSum = TSimd.Add(gateSum, dGate);
+                    magnitudeSum = TSimd.Add(magnitudeSum, dMagnitude);
+                    scaleSum = TSimd.MultiplyAdd(scaled, pre, scaleSum);
+                    TSimd.Store(address, TSimd.Add(dGate, scaled));
+                }
+                AddLanes(gateSum, space.GateBiasGradient + first);
+                AddLanes(magnitudeSum, space.MagnitudeBiasGradient + first);
+                AddLanes(scaleSum, space.ScaleGradient + first);
+            }
+        }
+
+        /// <summary>Pair by pair where the gradient is more than a product and a constant.</summary>
+        private readonly void DifferentiatePairs(int panel, int t0, int t1, float* q, ref SaeWorkspace.BlockSums sums)
+        {
+            SaeWorkspace space = Context.Space;
+            float* differentials = stackalloc float[Panel];
+            for (int t = t0; t < t1; t++)
+            {
+                float* z = space.MagnitudePre + panel * Context.PanelStride + (long)t * Panel;
+                new Span<float>(differentials, Panel).Clear();
+                uint active = LoadBits(space.ActiveMask + (long)t * space.MaskWords, panel);
+                for (uint bits = LoadBits(space.ReachMask + (long)t * space.MaskWords, panel); bits != 0; bits &= bits - 1)
+                {
+                    int lane = BitOperations.TrailingZeroCount(bits), latent = panel * Panel + lane;
+                    float m = z[lane] + space.EncoderBias[latent];
+                    DifferentiatePair(Context, latent, (active >> lane & 1) != 0, m, m, q[(long)(t - t0) * Panel + lane], ref sums, out _, out differentials[lane]);
+                    space.MagnitudeBiasGradient[latent] += differentials[lane];
+                }
+                new ReadOnlySpan<float>(differentials, Panel).CopyTo(new Span<float>(z, Panel));
+            }
+        }
+
         /// <summary>dg = q m s(g)(1−s(g)) [m &gt; 0] + c‖W_dec‖ [g &gt; 0];  dm = q [g &gt; 0, m &gt; 0].</summary>
         [System.Runtime.CompilerServices.MethodImpl(System.Runtime.CompilerServices.MethodImplOptions.AggressiveInlining)]
         private readonly void Differentiate(TVector g, TVector m, TVector q, TVector penalty, out TVector dGate, out TVector dMagnitude)
@@ -156,22 +190,50 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             for (int i = 0; i < TSimd.Count; i++) sums[i] += lanes[i];
         }
 
-        /// <summary>The auxiliary loss reaches the magnitudes of its chosen latents only.</summary>
+        /// <summary>The auxiliary loss reaches the magnitudes of its chosen latents; those of dead ones also by the decoder.</summary>
         private readonly void AddAuxiliary(int block, int t0, int t1)
         {
             SaeWorkspace space = Context.Space;
             int low = block * BlockLatents, high = low + BlockLatents;
             for (int t = t0; t < t1; t++)
             {
-                int* indices = space.AuxIndex + (long)t * space.AuxLatents;
-                float* gradients = space.AuxGradient + (long)t * space.AuxLatents;
+                long at = (long)t * space.AuxLatents;
+                int* indices = space.AuxIndex + at;
                 int count = space.AuxCount[t], n = new ReadOnlySpan<int>(indices, count).BinarySearch(low);
                 for (n = n < 0 ? ~n : n; n < count && indices[n] < high; n++)
                 {
-                    space.MagnitudePre[indices[n] / Panel * Context.PanelStride + (long)t * Panel + indices[n] % Panel] += gradients[n];
-                    space.MagnitudeBiasGradient[indices[n]] += gradients[n];
+                    int latent = indices[n];
+                    float gradient = space.AuxGradient[at + n];
+                    // The original gated autoencoder has no such latents: the scale of the magnitude is 1.
+                    space.MagnitudePre[PairIndex(Context, t, latent)] += gradient;
+                    space.MagnitudeBiasGradient[latent] += gradient;
+                    if (Context.Auxiliary == AuxiliaryKind.Dead)
+                        AddScaled(Context.Width, space.AuxValue[at + n], space.AuxRows + (long)t * space.PaddedColumns, Context.DecoderGradient + latent * Context.DecoderGradientStride);
                 }
             }
         }
+    }
+
+    /// <summary>dW_dec of a block as a dense product rᵀ a, kept as panels until the batch is over.</summary>
+    private static void DenseDecoderGradient(in Context context, int firstPanel, int panels, int worker)
+    {
+        SaeWorkspace space = context.Space;
+        float* activations = space.ActivationScratch + (long)worker * BlockLatents * space.TileTokens;
+        int lanes = TSimd.Count;
+        for (int p = 0; p < panels; p++)
+        {
+            int first = (firstPanel + p) * Panel;
+            float* gate = space.GatePre + (firstPanel + p) * context.PanelStride, magnitude = space.MagnitudePre + (firstPanel + p) * context.PanelStride;
+            float* target = activations + p * context.PanelStride;
+            for (int t = 0; t < context.TileTokens; t++)
+                for (int offset = 0; offset < Panel; offset += lanes)
+                {
+                    TVector m = TSimd.MultiplyAdd(TSimd.Load(magnitude + (long)t * Panel + offset), TSimd.Load(space.Scale + first + offset), TSimd.Load(space.EncoderBias + first + offset));
+                    TVector g = context.Thresholded ? TSimd.Subtract(m, TSimd.Load(space.Floor + first + offset)) : TSimd.Add(TSimd.Load(gate + (long)t * Panel + offset), TSimd.Load(space.GateBias + first + offset));
+                    TSimd.Store(target + (long)t * Panel + offset, TSimd.And(TSimd.MaxOrSecond(m, TSimd.Zero), TSimd.GreaterThan(g, TSimd.Zero)));
+                }
+        }
+        Product(context.Width, context.TileTokens, space.ResidualColumnSlivers, (long)Sliver * space.TileTokens, activations, context.PanelStride, panels,
+            space.DecoderGradientPanels + (long)firstPanel * Panel * space.PaddedRows, (long)Panel * space.PaddedRows, Panel, !context.FirstDenseDecode);
     }
 }

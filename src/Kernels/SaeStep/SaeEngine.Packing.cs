@@ -7,7 +7,7 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
     /// <summary>The addresses of a parameter set, storable in a job.</summary>
     private struct Pointers
     {
-        public float* Encoder, Gate, EncoderBias, GateBias, Decoder;
+        public float* Encoder, Gate, EncoderBias, GateBias, MagnitudeScale, Threshold, Decoder;
         public long MagnitudeStride, GateStride, DecoderStride;
 
         public static Pointers Of(SaeParameters p) => new()
@@ -18,12 +18,14 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             GateStride = p.Gate.Stride,
             EncoderBias = p.EncoderBias.Pointer,
             GateBias = p.GateBias.Pointer,
+            MagnitudeScale = p.MagnitudeScale.Pointer,
+            Threshold = p.Threshold.Pointer,
             Decoder = p.Decoder.Pointer,
             DecoderStride = p.Decoder.Stride,
         };
     }
 
-    /// <summary>One block of latents: encoder columns and decoder rows become panels, biases get closed padding, accumulators are cleared.</summary>
+    /// <summary>One block of latents: encoder columns become panels, biases get closed padding, accumulators are cleared.</summary>
     private struct PackJob : IBlockJob
     {
         public Context Context;
@@ -35,22 +37,30 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             int first = (int)block * BlockLatents, d = space.InputWidth, real = Math.Clamp(space.Latents - first, 0, BlockLatents);
             PackColumns(Parameters.Encoder, Parameters.MagnitudeStride, space.MagnitudePanels, first, real, d);
             if (!Context.Tied) PackColumns(Parameters.Gate, Parameters.GateStride, space.GatePanels, first, real, d);
+            bool gated = space.Shape.HasGateBias, norms = Context.Linear || Context.Pairwise;
+            byte* dead = space.Dead.Pointer;
             for (int j = 0; j < BlockLatents; j++)
             {
                 int latent = first + j;
                 bool exists = j < real;
                 // Padding latents have both pre-activations at −1: in none of the sets.
                 space.EncoderBias[latent] = exists ? Parameters.EncoderBias[latent] : -1;
-                space.GateBias[latent] = exists ? Parameters.GateBias[latent] : -1;
+                space.GateBias[latent] = !exists ? -1 : gated ? Parameters.GateBias[latent] : Parameters.EncoderBias[latent];
+                space.Scale[latent] = exists && space.Shape.HasMagnitudeScale ? MathF.Exp(Parameters.MagnitudeScale[latent]) : 1;
+                space.Threshold[latent] = !exists ? float.PositiveInfinity : Context.Thresholded ? Parameters.Threshold[latent] : 0;
+                space.Floor[latent] = Math.Max(space.Threshold[latent], 0);
+                space.DeadLanes[latent] = BitConverter.Int32BitsToSingle(exists && dead[latent] != 0 ? -1 : 0);
                 float* row = Parameters.Decoder + latent * Parameters.DecoderStride;
-                float* panel = space.DecoderPanels + (long)(latent / Panel) * Panel * d + latent % Panel;
-                if (exists) for (int k = 0; k < d; k++) panel[(long)k * Panel] = row[k];
-                space.DecoderNorms[latent] = exists ? MathF.Sqrt(Dot(d, row, row)) : 0;
+                space.DecoderNorms[latent] = exists && norms ? MathF.Sqrt(Dot(d, row, row)) : 0;
                 if (exists && Context.Backward) new Span<float>(Context.DecoderGradient + latent * Context.DecoderGradientStride, d).Clear();
             }
             new Span<int>(space.Usage + first, BlockLatents).Clear();
+            new Span<long>(space.WindowPairs + first, BlockLatents).Clear();
             new Span<double>(space.MagnitudeBiasGradient + first, BlockLatents).Clear();
             new Span<double>(space.GateBiasGradient + first, BlockLatents).Clear();
+            new Span<double>(space.LengthGradient + first, BlockLatents).Clear();
+            new Span<double>(space.ScaleGradient + first, BlockLatents).Clear();
+            new Span<double>(space.ThresholdGradient + first, BlockLatents).Clear();
         }
 
         private static void PackColumns(float* source, long stride, float* panels, int first, int real, int d)
@@ -73,13 +83,42 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         }
     }
 
-    /// <summary>Six tokens as the first operand of the encoder product: [d_in][6].</summary>
+    /// <summary>Decoder rows of one block of latents as panels [d_in][latent], the second operand of r W_decᵀ.</summary>
+    private struct DecoderColumnPackJob : IBlockJob
+    {
+        public Context Context;
+
+        public void Execute(long block, int worker)
+        {
+            int first = (int)block * BlockLatents, last = Math.Min(first + BlockLatents, Context.Space.Latents), d = Context.Width;
+            for (int latent = first; latent < last; latent++)
+            {
+                float* row = Context.Decoder + latent * Context.DecoderStride, panel = Context.Space.DecoderPanels + (long)(latent / Panel) * Panel * d + latent % Panel;
+                for (int k = 0; k < d; k++) panel[(long)k * Panel] = row[k];
+            }
+        }
+    }
+
+    /// <summary>Six tokens, less the decoder bias where the encoder sees them so, as the first operand of the encoder product: [d_in][6].</summary>
     private struct TokenPackJob : IBlockJob
     {
         public Context Context;
 
-        public void Execute(long block, int worker) =>
-            PackRows(Context.Tokens, Context.TokenStride, (int)block, Context.TileTokens, Context.Width, Context.Space.TokenSlivers);
+        public void Execute(long block, int worker)
+        {
+            int first = (int)block * Sliver;
+            if (Context.Subtract) Subtract(Context, first, Math.Min(first + Sliver, Context.TileTokens));
+            PackRows(Context.Input, Context.InputStride, (int)block, Context.TileTokens, Context.Width, Context.Space.TokenSlivers);
+        }
+    }
+
+    private static void Subtract(in Context context, int first, int last)
+    {
+        for (int t = first; t < last; t++)
+        {
+            float* token = context.Tokens + t * context.TokenStride, input = context.Input + t * context.InputStride;
+            for (int i = 0; i < context.Width; i++) input[i] = token[i] - context.DecoderBias[i];
+        }
     }
 
     private static void PackRows(float* source, long stride, int sliver, int rows, int d, float* slivers)
@@ -94,14 +133,14 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         }
     }
 
-    /// <summary>Some input dimensions of a tile as the first operand of a weight-gradient product, [tokens][6] a sliver, and their sums over the tile.</summary>
+    /// <summary>Some columns of a tile: their sums, and others of the same place as the first operand of a weight-gradient product, [tokens][6] a sliver.</summary>
     private struct ColumnPackJob : IBlockJob
     {
         private const int SliversPerBlock = 8;
 
         public Context Context;
-        public float* Source;
-        public long SourceStride;
+        public float* Source, SliverSource;
+        public long SourceStride, SliverStride;
         public float* Slivers;
         public double* Sums;
 
@@ -112,14 +151,14 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             int first = (int)block * SliversPerBlock, last = Math.Min(first + SliversPerBlock, Context.Space.PaddedRows / Sliver), d = Context.Width;
             for (int t = 0; t < Context.TileTokens; t++)
             {
-                float* row = Source + t * SourceStride;
+                float* row = Source + t * SourceStride, other = SliverSource + t * SliverStride;
                 for (int sliver = first; sliver < last; sliver++)
                 {
                     int count = Math.Min(Sliver, d - sliver * Sliver);
                     for (int i = 0; i < count; i++) Sums[sliver * Sliver + i] += row[sliver * Sliver + i];
                     if (Slivers == null) continue;
                     float* target = Slivers + (long)sliver * Sliver * Context.Space.TileTokens + (long)t * Sliver;
-                    for (int i = 0; i < count; i++) target[i] = row[sliver * Sliver + i];
+                    for (int i = 0; i < count; i++) target[i] = other[sliver * Sliver + i];
                     for (int i = count; i < Sliver; i++) target[i] = 0;
                 }
             }
@@ -142,42 +181,6 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
                 float* row = Context.Decoder + latent * Context.DecoderStride + first;
                 for (int i = 0; i < count; i++) target[(long)latent * Panel + i] = row[i];
             }
-        }
-    }
-
-    /// <summary>Gradient panels of one block of latents back to the layout of the parameters.</summary>
-    private struct UnpackJob : IBlockJob
-    {
-        public Context Context;
-        public Pointers Gradients;
-        public bool AddDense;
-
-        public void Execute(long block, int worker)
-        {
-            SaeWorkspace space = Context.Space;
-            int first = (int)block * BlockLatents, last = Math.Min(first + BlockLatents, space.Latents);
-            Unpack(space.MagnitudeGradient, Gradients.Encoder, Gradients.MagnitudeStride, first, last);
-            if (!Context.Tied) Unpack(space.GateGradient, Gradients.Gate, Gradients.GateStride, first, last);
-            for (int latent = first; latent < last; latent++)
-            {
-                Gradients.EncoderBias[latent] = (float)space.MagnitudeBiasGradient[latent];
-                Gradients.GateBias[latent] = (float)space.GateBiasGradient[latent];
-                if (!AddDense) continue;
-                float* panel = space.DecoderGradientPanels + (long)(latent / Panel) * Panel * space.PaddedRows + latent % Panel;
-                float* row = Gradients.Decoder + latent * Gradients.DecoderStride;
-                for (int k = 0; k < space.InputWidth; k++) row[k] += panel[(long)k * Panel];
-            }
-        }
-
-        private readonly void Unpack(float* panels, float* target, long stride, int first, int last)
-        {
-            for (int k = 0; k < Context.Width; k++)
-                for (int j = first; j < last; j += Panel)
-                {
-                    int count = Math.Min(Panel, last - j);
-                    float* source = panels + (long)j * Context.Space.PaddedRows + (long)k * Panel;
-                    new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(target + k * stride + j, count));
-                }
         }
     }
 }

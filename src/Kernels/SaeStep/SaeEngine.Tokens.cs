@@ -1,4 +1,3 @@
-using System.Numerics;
 using BioSup.Runtime;
 
 namespace BioSup.Kernels;
@@ -22,51 +21,92 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             {
                 Decode(t, indices, values, ref sums);
                 Residual(t, error, ref sums);
-                if (Context.AuxLatents > 0) Auxiliary(t, indices, values, space.CandidateScratch + (long)worker * space.PaddedLatents, error, aux, ref sums);
+                if (Context.Auxiliary == AuxiliaryKind.Open) OpenGates(t, indices, values, ref sums);
+                else if (Context.Auxiliary != AuxiliaryKind.None) Auxiliary(t, indices, values, space.CandidateScratch + (long)worker * space.PaddedLatents, error, aux, ref sums);
             }
-            if (Context.Backward) PackRows(space.ResidualRows, space.PaddedColumns, (int)sliver, Context.TileTokens, Context.Width, space.ResidualSlivers);
+            if (Context.Backward && Context.DenseProducts)
+            {
+                PackRows(space.ResidualRows, space.PaddedColumns, (int)sliver, Context.TileTokens, Context.Width, space.ResidualSlivers);
+                if (Context.Auxiliary == AuxiliaryKind.Open) PackRows(space.AuxRows, space.PaddedColumns, (int)sliver, Context.TileTokens, Context.Width, space.AuxSlivers);
+            }
             space.TokenBlockSums[sliver] = sums;
         }
 
+        /// <summary>Reconstructions of every prefix of the dictionary.</summary>
         private readonly void Decode(int t, int* indices, float* values, ref SaeWorkspace.BlockSums sums)
         {
             SaeWorkspace space = Context.Space;
             float* row = space.ResidualRows + (long)t * space.PaddedColumns;
             int d = Context.Width;
-            if (Context.Dense)
+            if (Context.DenseDecode)
             {
                 AddScaled(d, 1f, Context.DecoderBias, row);
-                bool any = false;
-                ulong* mask = space.ActiveMask + (long)t * space.MaskWords;
-                for (int word = 0; word < space.MaskWords; word++) any |= mask[word] != 0;
-                if (any) sums.TokensWithActive++;
+                if (new ReadOnlySpan<ulong>(space.ActiveMask + (long)t * space.MaskWords, space.MaskWords).ContainsAnyExcept(0UL)) sums.TokensWithActive++;
                 return;
             }
-            new ReadOnlySpan<float>(Context.DecoderBias, d).CopyTo(new Span<float>(row, d));
-            int count = CollectActive(Context, t, indices, values);
-            AddRows(d, count, indices, values, Context.Decoder, Context.DecoderStride, row);
+            int count = Collect(Context, space.ActiveMask, t, false, indices, values);
             if (count > 0) sums.TokensWithActive++;
+            new ReadOnlySpan<float>(Context.DecoderBias, d).CopyTo(new Span<float>(row, d));
+            for (int prefix = 0, from = 0; prefix < space.Prefixes; prefix++)
+            {
+                float* target = row + prefix * Context.PrefixStride;
+                if (prefix > 0) new ReadOnlySpan<float>(target - Context.PrefixStride, d).CopyTo(new Span<float>(target, d));
+                int end = from;
+                while (end < count && indices[end] < space.PrefixEnds[prefix]) end++;
+                AddRows(d, end - from, indices + from, values + from, Context.Decoder, Context.DecoderStride, target);
+                from = end;
+            }
         }
 
-        /// <summary>error = reconstruction − token; the row keeps dL/d(reconstruction).</summary>
+        /// <summary>error = reconstruction − token, of the whole dictionary; the rows keep dL/d(reconstruction), of a prefix that of all prefixes it is part of.</summary>
         private readonly void Residual(int t, float* error, ref SaeWorkspace.BlockSums sums)
         {
-            float* row = Context.Space.ResidualRows + (long)t * Context.Space.PaddedColumns, token = Context.Tokens + t * Context.TokenStride;
-            int d = Context.Width, lanes = TSimd.Count, i = 0;
-            TVector scale = TSimd.Broadcast(Context.ResidualScale);
-            for (; i <= d - lanes; i += lanes)
+            int d = Context.Width, lanes = TSimd.Count, prefixes = Context.Space.Prefixes;
+            float* token = Context.Tokens + t * Context.TokenStride;
+            TVector scale = TSimd.Broadcast(Context.ResidualScale / prefixes);
+            for (int prefix = prefixes - 1; prefix >= 0; prefix--)
             {
-                TVector e = TSimd.Subtract(TSimd.Load(row + i), TSimd.Load(token + i));
-                TSimd.Store(error + i, e);
-                TSimd.Store(row + i, TSimd.Multiply(e, scale));
+                float* row = Context.Space.ResidualRows + prefix * Context.PrefixStride + (long)t * Context.Space.PaddedColumns, later = row + Context.PrefixStride;
+                bool whole = prefix == prefixes - 1;
+                double square = Subtract(d, row, token, row);
+                sums.Fit += square / prefixes;
+                if (whole)
+                {
+                    sums.SquaredError += square;
+                    new ReadOnlySpan<float>(row, d).CopyTo(new Span<float>(error, d));
+                }
+                int i = 0;
+                for (; i <= d - lanes; i += lanes) TSimd.Store(row + i, whole ? TSimd.Multiply(TSimd.Load(row + i), scale) : TSimd.MultiplyAdd(TSimd.Load(row + i), scale, TSimd.Load(later + i)));
+                for (; i < d; i++) row[i] = whole ? row[i] * (Context.ResidualScale / prefixes) : MathF.FusedMultiplyAdd(row[i], Context.ResidualScale / prefixes, later[i]);
             }
-            for (; i < d; i++)
-            {
-                error[i] = row[i] - token[i];
-                row[i] = error[i] * Context.ResidualScale;
-            }
-            sums.SquaredError += Dot(d, error, error);
             sums.Squares += Dot(d, token, token);
+        }
+
+        /// <summary>target = a − b; returns the sum of squares.</summary>
+        private static double Subtract(int d, float* a, float* b, float* target)
+        {
+            int i = 0, lanes = TSimd.Count;
+            for (; i <= d - lanes; i += lanes) TSimd.Store(target + i, TSimd.Subtract(TSimd.Load(a + i), TSimd.Load(b + i)));
+            for (; i < d; i++) target[i] = a[i] - b[i];
+            return Dot(d, target, target);
+        }
+
+        /// <summary>The original gated autoencoder: the token rebuilt from the open gates' values, decoder and bias held constant.</summary>
+        private readonly void OpenGates(int t, int* indices, float* values, ref SaeWorkspace.BlockSums sums)
+        {
+            SaeWorkspace space = Context.Space;
+            int d = Context.Width;
+            float* row = space.AuxRows + (long)t * space.PaddedColumns;
+            if (Context.DenseDecode) AddScaled(d, 1f, Context.DecoderBias, row);
+            else
+            {
+                new ReadOnlySpan<float>(Context.DecoderBias, d).CopyTo(new Span<float>(row, d));
+                int count = Collect(Context, space.ReachMask, t, true, indices, values);
+                AddRows(d, count, indices, values, Context.Decoder, Context.DecoderStride, row);
+            }
+            sums.Auxiliary += Subtract(d, row, Context.Tokens + t * Context.TokenStride, row);
+            sums.AuxAny = 1;
+            for (int i = 0; i < d; i++) row[i] *= Context.AuxScale;
         }
 
         private readonly void Auxiliary(int t, int* indices, float* values, float* scratch, float* error, float* aux, ref SaeWorkspace.BlockSums sums)
@@ -74,7 +114,7 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             SaeWorkspace space = Context.Space;
             int d = Context.Width, lanes = TSimd.Count;
             int count = ChooseAuxiliary(t, indices, values, scratch);
-            if (Context.AuxDoubleBias) new ReadOnlySpan<float>(Context.DecoderBias, d).CopyTo(new Span<float>(aux, d));
+            if (Context.AuxDoubleBias && Context.Auxiliary == AuxiliaryKind.Closed) new ReadOnlySpan<float>(Context.DecoderBias, d).CopyTo(new Span<float>(aux, d));
             else new Span<float>(aux, d).Clear();
             AddRows(d, count, indices, values, Context.Decoder, Context.DecoderStride, aux);
             // The target is the residual token − reconstruction = −error, held constant.
@@ -95,90 +135,27 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             if (TSimd.Sum(any) + anyTail > 0) sums.AuxAny = 1;
             sums.Auxiliary += Dot(d, aux, aux);
             space.AuxCount[t] = count;
+            long at = (long)t * space.AuxLatents;
             for (int n = 0; n < count; n++)
             {
-                space.AuxIndex[(long)t * space.AuxLatents + n] = indices[n];
-                space.AuxGradient[(long)t * space.AuxLatents + n] = Context.AuxScale * Dot(d, aux, Context.Decoder + indices[n] * Context.DecoderStride);
+                space.AuxIndex[at + n] = indices[n];
+                space.AuxValue[at + n] = values[n];
+                space.AuxGradient[at + n] = Context.AuxScale * Dot(d, aux, Context.Decoder + indices[n] * Context.DecoderStride);
             }
+            if (Context.Auxiliary != AuxiliaryKind.Dead) return;
+            float* row = space.AuxRows + (long)t * space.PaddedColumns;
+            for (i = 0; i < d; i++) row[i] = aux[i] * Context.AuxScale;
         }
 
-        /// <summary>
-        /// The largest closed-gate magnitudes of a token, in ascending order of latent. The k-th largest of the panel maxima bounds the k-th largest
-        /// of all from below, so only panels that reach it are looked into.
-        /// </summary>
         private readonly int ChooseAuxiliary(int t, int* indices, float* values, float* scratch)
         {
             SaeWorkspace space = Context.Space;
-            int k = Context.AuxLatents, panels = Context.Panels, positive = 0, count = 0;
-            float* maxima = space.PanelMaxima + (long)t * panels;
-            for (int p = 0; p < panels; p++) if (maxima[p] > 0) scratch[positive++] = maxima[p];
-            float bound = positive > k ? SelectLargest(scratch, positive, k) : 0;
-            for (int p = 0; p < panels; p++)
-                if (maxima[p] > 0 && maxima[p] >= bound) count = CollectClosed(t, p, bound, indices, values, count);
-            return count <= k ? count : KeepLargest(indices, values, count, k, scratch);
-        }
-
-        private readonly int CollectClosed(int t, int panel, float bound, int* indices, float* values, int count)
-        {
-            SaeWorkspace space = Context.Space;
-            int lanes = TSimd.Count, first = panel * Panel;
-            float* gate = space.GatePre + panel * Context.PanelStride + (long)t * Panel, magnitude = space.MagnitudePre + panel * Context.PanelStride + (long)t * Panel;
-            TVector limit = TSimd.Broadcast(bound);
-            for (int half = 0; half < 2; half++)
-            {
-                int offset = half * lanes;
-                TVector m = TSimd.Add(TSimd.Load(magnitude + offset), TSimd.Load(space.EncoderBias + first + offset));
-                TVector g = TSimd.Add(TSimd.Load(gate + offset), TSimd.Load(space.GateBias + first + offset));
-                TVector chosen = TSimd.AndNot(TSimd.GreaterThan(m, TSimd.Zero), TSimd.GreaterThan(g, TSimd.Zero));
-                chosen = TSimd.AndNot(chosen, TSimd.GreaterThan(limit, m));
-                for (uint bits = TSimd.Bits(chosen); bits != 0; bits &= bits - 1)
-                {
-                    int lane = offset + BitOperations.TrailingZeroCount(bits);
-                    indices[count] = first + lane;
-                    values[count++] = magnitude[lane] + space.EncoderBias[first + lane];
-                }
-            }
+            if (!Context.BatchSelecting) return ChooseLargest(Context, t, Context.AuxLatents, Context.Auxiliary, space.AuxMaxima, indices, values, scratch);
+            long token = Context.TileStart + t;
+            int count = space.BatchAuxCount[token];
+            new ReadOnlySpan<int>(space.BatchAuxIndex + token * space.AuxLatents, count).CopyTo(new Span<int>(indices, count));
+            new ReadOnlySpan<float>(space.BatchAuxPre + token * space.AuxLatents, count).CopyTo(new Span<float>(values, count));
             return count;
         }
-
-        private static int KeepLargest(int* indices, float* values, int count, int k, float* scratch)
-        {
-            new ReadOnlySpan<float>(values, count).CopyTo(new Span<float>(scratch, count));
-            float threshold = SelectLargest(scratch, count, k);
-            int ties = k;
-            for (int n = 0; n < count; n++) if (values[n] > threshold) ties--;
-            int kept = 0;
-            for (int n = 0; n < count; n++)
-            {
-                if (values[n] < threshold || (values[n] == threshold && ties-- <= 0)) continue;
-                indices[kept] = indices[n];
-                values[kept++] = values[n];
-            }
-            return kept;
-        }
-    }
-
-    /// <summary>The k-th largest of the values (k ≥ 1), which are reordered: Hoare's selection with the middle as pivot.</summary>
-    private static float SelectLargest(float* values, int count, int k)
-    {
-        int low = 0, high = count - 1, target = k - 1;
-        while (low < high)
-        {
-            float pivot = values[low + (high - low) / 2];
-            int i = low, j = high;
-            while (i <= j)
-            {
-                while (values[i] > pivot) i++;
-                while (values[j] < pivot) j--;
-                if (i > j) break;
-                (values[i], values[j]) = (values[j], values[i]);
-                i++;
-                j--;
-            }
-            if (target <= j) high = j;
-            else if (target >= i) low = i;
-            else break;
-        }
-        return values[target];
     }
 }

@@ -55,6 +55,7 @@ internal static partial class SaeReference<T>
         private readonly int[] _prefixes = p.Shape.Architecture == SaeArchitecture.Matryoshka && objective.Prefixes is not null ? [.. objective.Prefixes] : [p.Latents];
         private readonly T _perToken = T.One / T.CreateTruncating(batch.Tokens), _two = T.One + T.One;
         private readonly T _penalty = PenaltyScale(p, objective, batch);
+        private readonly T _meanActive = T.CreateTruncating(batch.Active.LongCount(v => v)) / T.CreateTruncating(batch.Tokens);
         private readonly T[] _lengthGradient = new T[p.Latents];
         private T _auxAbsolute, _fit;
 
@@ -85,7 +86,7 @@ internal static partial class SaeReference<T>
         {
             if (_architecture == SaeArchitecture.JumpRelu && objective.JumpReluLoss == JumpReluLoss.QuadraticL0)
             {
-                T excess = MeanActive(batch) / Of(objective.TargetL0) - T.One;
+                T excess = _meanActive / Of(objective.TargetL0) - T.One;
                 Sparsity = excess * excess;
             }
             if (_auxAbsolute == T.Zero) Auxiliary = T.Zero;
@@ -97,8 +98,6 @@ internal static partial class SaeReference<T>
         /// <summary>1/n of a mean over tokens, also 1/d_sae where the objective divides by it.</summary>
         private static T PenaltyScale(Parameters p, in SaeObjective objective, Batch batch) =>
             T.One / T.CreateTruncating(batch.Tokens) / (objective.SparsityScale == SparsityScale.Mean ? T.CreateTruncating(p.Latents) : T.One);
-
-        private static T MeanActive(Batch batch) => T.CreateTruncating(batch.Active.LongCount(v => v)) / T.CreateTruncating(batch.Tokens);
 
         /// <summary>Reconstruction − token of every prefix of the dictionary, the whole dictionary last.</summary>
         private T[][] PrefixErrors(int t, ReadOnlySpan<T> x)
@@ -206,7 +205,7 @@ internal static partial class SaeReference<T>
             else if (objective.JumpReluLoss == JumpReluLoss.QuadraticL0)
             {
                 T target = Of(objective.TargetL0);
-                byStep = Of(objective.SparsityCoefficient) * _two * (MeanActive(batch) / target - T.One) / target * _perToken;
+                byStep = Of(objective.SparsityCoefficient) * _two * (_meanActive / target - T.One) / target * _perToken;
             }
             else
             {

@@ -56,7 +56,7 @@ public static partial class SaeStep
             EncodeCuda(tokens, parameters, workspace, activations);
             return;
         }
-        switch (Variant(workspace.Shape, new SaeObjective()))
+        switch (KernelDispatch.Select(Operation))
         {
             case KernelVariant.Avx512: SaeEngine<Simd512<float>, Vector512<float>>.Encode(tokens, parameters, workspace, activations); break;
             case KernelVariant.Avx2: SaeEngine<Simd256<float>, Vector256<float>>.Encode(tokens, parameters, workspace, activations); break;
@@ -74,7 +74,7 @@ public static partial class SaeStep
             return;
         }
         workspace.BatchTokens = tokens.Rows;
-        switch (Variant(workspace.Shape, objective))
+        switch (KernelDispatch.Select(Operation))
         {
             case KernelVariant.Avx512: SaeEngine<Simd512<float>, Vector512<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
             case KernelVariant.Avx2: SaeEngine<Simd256<float>, Vector256<float>>.Run(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
@@ -82,11 +82,6 @@ public static partial class SaeStep
             default: RunReference(tokens, parameters, gradients, backward, objective, workspace, statistics); break;
         }
     }
-
-    /// <summary>The tiled engine has the paper's autoencoder; the double-precision variant has every one.</summary>
-    private static KernelVariant Variant(in SaeShape shape, in SaeObjective objective) =>
-        shape.Architecture == SaeArchitecture.Gated && !shape.SubtractDecoderBias && objective.AuxChoice == AuxiliaryChoice.ClosedGate && objective.DecoderNorm == DecoderNorm.Unit
-            ? KernelDispatch.Select(Operation) : KernelVariant.Reference;
 
     private static void Validate(MatrixView<float> tokens, SaeParameters parameters, SaeWorkspace workspace)
     {

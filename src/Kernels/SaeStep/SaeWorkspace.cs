@@ -3,10 +3,10 @@ using BioSup.Runtime;
 namespace BioSup.Kernels;
 
 /// <summary>
-/// Memory of the gated-SAE step: packed weights, buffers of one token tile, gradient accumulators. Its size depends on the widths and on the
-/// tile, never on the batch: no array of tokens × latents exists. One workspace serves one caller at a time.
+/// Memory of an autoencoder's step: packed weights, buffers of one token tile, gradient accumulators. Its size depends on the widths and on the
+/// tile; only the choice among all pairs of a batch (BatchTopK) holds a list of the chosen ones. No array of tokens × latents exists. One workspace serves one caller at a time.
 /// </summary>
-public sealed unsafe class SaeWorkspace : IDisposable
+public sealed unsafe partial class SaeWorkspace : IDisposable
 {
     /// <summary>Latents of one parallel block of work; a multiple of every panel width.</summary>
     internal const int BlockLatents = 128;
@@ -44,7 +44,7 @@ public sealed unsafe class SaeWorkspace : IDisposable
             _buffers.Add(Cuda = new SaeCudaState(gpu, shape, AuxLatents, tileTokens));
             return;
         }
-        _device = device as CpuDevice ?? throw new DeviceException($"The gated-SAE step has no implementation for {device.Name}.");
+        _device = device as CpuDevice ?? throw new DeviceException($"The autoencoder's step has no implementation for {device.Name}.");
         PaddedLatents = (latents + BlockLatents - 1) / BlockLatents * BlockLatents;
         PaddedRows = (inputWidth + Sliver - 1) / Sliver * Sliver;
         PaddedColumns = (inputWidth + 31) / 32 * 32;
@@ -52,6 +52,7 @@ public sealed unsafe class SaeWorkspace : IDisposable
         TileTokens = Math.Max(MaxSubTokens, (int)Math.Min(MaxTileTokens, (8L << 20) / PaddedLatents / Sliver * Sliver));
         AllocateWeights();
         AllocateTile();
+        AllocateShape();
         AllocateScratch(_device.Pool.Threads);
     }
 
@@ -110,11 +111,11 @@ public sealed unsafe class SaeWorkspace : IDisposable
 
     // One tile of tokens.
     internal float* MagnitudePre, GatePre;
-    internal float* TokenSlivers, TokenColumnSlivers, ResidualRows, ResidualSlivers, ResidualColumnSlivers;
+    internal float* TokenSlivers, TokenColumnSlivers, ResidualSlivers, ResidualColumnSlivers;
     internal ulong* ActiveMask;
     internal float* PanelMaxima;
     internal int* AuxIndex, AuxCount;
-    internal float* AuxGradient;
+    internal float* AuxGradient, AuxValue;
 
     // Accumulators over the batch.
     internal float* MagnitudeGradient, GateGradient, DecoderGradientPanels;
@@ -178,17 +179,18 @@ public sealed unsafe class SaeWorkspace : IDisposable
         TokenSlivers = New<float>((long)TileTokens * InputWidth);
         ResidualSlivers = New<float>((long)TileTokens * InputWidth);
         TokenColumnSlivers = New<float>((long)PaddedRows * TileTokens);
-        ResidualRows = New<float>((long)TileTokens * PaddedColumns);
         ActiveMask = New<ulong>((long)TileTokens * MaskWords);
         PanelMaxima = New<float>((long)TileTokens * PaddedLatents / 8);
         AuxIndex = New<int>((long)TileTokens * AuxLatents);
         AuxGradient = New<float>((long)TileTokens * AuxLatents);
+        AuxValue = New<float>((long)TileTokens * AuxLatents);
         AuxCount = New<int>(TileTokens);
     }
 
     private void AllocateScratch(int workers)
     {
-        ProductScratch = New<float>((long)workers * BlockLatents * MaxSubTokens);
+        // The second half is for the gradient that the auxiliary loss of the original gated autoencoder sends to every open gate.
+        ProductScratch = New<float>(2L * workers * BlockLatents * MaxSubTokens);
         RowScratch = New<float>((long)workers * 2 * RowScratchStride);
         IndexScratch = New<int>((long)workers * PaddedLatents);
         ValueScratch = New<float>((long)workers * PaddedLatents);
@@ -205,8 +207,8 @@ public sealed unsafe class SaeWorkspace : IDisposable
     /// <summary>What one block of work adds to the statistics; a cache line of its own.</summary>
     internal struct BlockSums
     {
-        public double Sparsity, SquaredError, Squares, Auxiliary;
-        public long Active, MagnitudePositive, GatePositive;
+        public double Sparsity, SquaredError, Squares, Auxiliary, Fit, PreActivation;
+        public long Active, Reached, MagnitudePositive, GatePositive;
         public int TokensWithActive, AuxAny;
     }
 }
