@@ -70,7 +70,7 @@ public sealed class HugeTokenStoreTests
         int met = 0;
         using (ShuffledTokens shuffled = new(shards, Seed))
         {
-            stated = shuffled.MemoryBytes;
+            stated = shuffled.Plan.MemoryBytes;
             foreach (long start in starts)
             {
                 shuffled.Restart(0, start);

@@ -219,12 +219,14 @@ extern "C" __global__ void __launch_bounds__(256)
     dead[j] = now >= dead_after;
 }
 
-// threshold <- decay threshold + rest * the smallest activation selected; that itself at the first step.
+// threshold <- decay threshold + (1 - decay) * the smallest activation selected; that itself at the first step.
 extern "C" __global__ void __launch_bounds__(256)
     bs_sae_threshold_f32(const bs::SaeStatistics* statistics, const bs::SaeCoefficients* coefficients, int latents,
-                         float decay, float rest, float* threshold) {
+                         double decay, float* threshold) {
     const int j = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-    if (j < latents)
-        threshold[j] =
-            coefficients->step == 0 ? statistics->smallest : threshold[j] * decay + rest * statistics->smallest;
+    if (j >= latents)
+        return;
+    const double smallest = statistics->smallest;
+    threshold[j] = static_cast<float>(
+        coefficients->step == 0 ? smallest : decay * static_cast<double>(threshold[j]) + (1.0 - decay) * smallest);
 }

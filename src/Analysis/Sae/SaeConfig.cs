@@ -1,11 +1,36 @@
-using System.Globalization;
 using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Sae;
 
 /// <summary>Shape of the learning rate after its warm-up.</summary>
-public enum LearningRateSchedule { Cosine, Linear, Constant }
+public enum LearningRateSchedule
+{
+    Cosine,
+    Linear,
+    Constant,
+
+    /// <summary>Warm-up, stable, decay: constant until the last part of the run, there linear to 0 (Hu et al. 2024, arXiv 2404.06395).</summary>
+    Wsd,
+}
+
+/// <summary>Where the dictionary starts.</summary>
+public enum SaeInitialisation
+{
+    /// <summary>Encoder entries from a normal distribution, decoder rows the transposed encoder with unit length.</summary>
+    Transpose,
+
+    /// <summary>Decoder rows are centroids of a sample of tokens (k-means on the unit sphere), the encoder their transpose, scaled as above.</summary>
+    Centroids,
+}
+
+/// <summary>Widths of nested dictionaries, equal when their numbers are.</summary>
+public sealed record SaePrefixes(params IReadOnlyList<int> Widths)
+{
+    public bool Equals(SaePrefixes? other) => other is not null && Widths.SequenceEqual(other.Widths);
+
+    public override int GetHashCode() => Widths.Aggregate(0, HashCode.Combine);
+}
 
 /// <summary>What happens to tokens before they reach the autoencoder.</summary>
 public enum TokenNormalisation
@@ -27,9 +52,11 @@ public enum TokenCentring
 }
 
 /// <summary>Everything that defines a training run besides tokens, seed, order and number of steps. Defaults are those of the preset "default".</summary>
-public sealed record SaeConfig
+public sealed partial record SaeConfig
 {
     public string Preset { get; init; } = "default";
+
+    public SaeArchitecture Architecture { get; init; }
 
     /// <summary>Latents; 0 takes eight per input dimension.</summary>
     public int Latents { get; init; }
@@ -58,9 +85,50 @@ public sealed record SaeConfig
     public bool AuxDoubleBias { get; init; }
     public double GradientClip { get; init; } = 1.0;
     public double UsageDecay { get; init; } = 0.99;
+
+    /// <summary>Standard deviation of the encoder's entries at the start; 0 takes 1/√d_in, columns of about unit length.</summary>
     public double InitialScale { get; init; } = 0.02;
+
+    public SaeInitialisation Initialisation { get; init; }
     public StraightThrough StraightThrough { get; init; } = StraightThrough.Exact;
     public double Bandwidth { get; init; } = 0.01;
+
+    /// <summary>k of the TopK family.</summary>
+    public int ActiveLatents { get; init; } = 32;
+
+    /// <summary>The encoder sees x − b_dec.</summary>
+    public bool SubtractDecoderBias { get; init; }
+
+    public DecoderNorm DecoderNorm { get; init; }
+
+    /// <summary>Active latents per token that λ is steered to (<see cref="SparsityController"/>), or the target of the quadratic JumpReLU loss; 0 leaves λ alone.</summary>
+    public double TargetL0 { get; init; }
+
+    public JumpReluLoss JumpReluLoss { get; init; }
+    public double TanhScale { get; init; } = 4;
+    public double PreActivationCoefficient { get; init; } = 3e-6;
+
+    /// <summary>θ of JumpReLU at the start.</summary>
+    public double InitialThreshold { get; init; } = 0.001;
+
+    /// <summary>Widths of the nested dictionaries of Matryoshka; null takes d_sae divided by 16, 8, 4, 2 and 1.</summary>
+    public SaePrefixes? Prefixes { get; init; }
+
+    /// <summary>p of the ReLU penalty Σ aᵖ at the end; it falls from 1 over the second half of the run.</summary>
+    public double SparsityExponentEnd { get; init; } = 1;
+
+    /// <summary>A latent without an active token among so many is dead; 0 takes a tenth of the run's tokens, at most 10 million.</summary>
+    public long DeadAfterTokens { get; init; }
+
+    /// <summary>Steps between resamplings of dead latents; 0 never resamples.</summary>
+    public int ResampleEvery { get; init; }
+
+    public AuxiliaryChoice AuxChoice { get; init; }
+    public SaeOptimiser Optimiser { get; init; }
+
+    /// <summary>Last part of the run over which <see cref="LearningRateSchedule.Wsd"/> decays.</summary>
+    public double DecayFraction { get; init; } = 0.2;
+
     public TokenNormalisation Normalisation { get; init; } = TokenNormalisation.None;
     public TokenCentring Centring { get; init; } = TokenCentring.Fixed;
     public int LogEvery { get; init; } = 50;
@@ -89,6 +157,20 @@ public sealed record SaeConfig
         Centring = TokenCentring.Batch,
     };
 
+    /// <summary>The defaults of an architecture; those of the paper's are the preset's own (docs/sae.md, "Architectures").</summary>
+    public SaeConfig For(SaeArchitecture architecture)
+    {
+        if (architecture == SaeArchitecture.Gated) return this;
+        SaeConfig common = this with { Architecture = architecture, InitialScale = 0, AuxChoice = AuxiliaryChoice.Dead, AuxLatents = 64, SubtractDecoderBias = true };
+        return architecture switch
+        {
+            SaeArchitecture.GatedOriginal => common with { AuxChoice = AuxiliaryChoice.ClosedGate, AuxCoefficient = 1, AuxLatents = 0 },
+            SaeArchitecture.JumpRelu => common with { SubtractDecoderBias = false, SparsityCoefficient = 0.003 },
+            SaeArchitecture.Relu => common,
+            _ => common with { SparsityCoefficient = 0, SparsityWarmupSteps = 0, SparsityRampFraction = 0 },
+        };
+    }
+
     /// <summary>The preset of that name.</summary>
     public static SaeConfig ForPreset(string name) => name switch
     {
@@ -107,57 +189,29 @@ public sealed record SaeConfig
         AuxDoubleBias = AuxDoubleBias,
         StraightThrough = StraightThrough,
         Bandwidth = Bandwidth,
+        AuxChoice = AuxChoice,
+        JumpReluLoss = JumpReluLoss,
+        TargetL0 = TargetL0 > 0 ? TargetL0 : 32,
+        TanhScale = TanhScale,
+        PreActivationCoefficient = PreActivationCoefficient,
+        Prefixes = Prefixes?.Widths,
+        DecoderNorm = DecoderNorm,
     };
 
-    /// <summary>Learning rate of step 0, 1, … of <paramref name="total"/>: 0 at step 0, linear over the warm-up, then the schedule.</summary>
-    public double LearningRateAt(long step, long total)
+    /// <summary>The shape for tokens of a width; d_sae must be known.</summary>
+    public SaeShape Shape(int inputWidth) => new()
     {
-        long warm = (long)(WarmupFraction * total);
-        if (step < warm) return LearningRate * step / warm;
-        double progress = (double)(step - warm) / Math.Max(1, total - warm);
-        return Schedule switch
-        {
-            LearningRateSchedule.Cosine => 0.5 * LearningRate * (1 + Math.Cos(Math.PI * progress)),
-            LearningRateSchedule.Linear => LearningRate * (1 - progress),
-            _ => LearningRate,
-        };
-    }
+        Architecture = Architecture,
+        InputWidth = inputWidth,
+        Latents = Latents,
+        Tied = Tied,
+        ActiveLatents = HasActiveLatents ? ActiveLatents : 0,
+        SubtractDecoderBias = SubtractDecoderBias,
+    };
 
-    /// <summary>λ of a step: 0 over the warm-up, then a linear ramp over a fraction of all steps.</summary>
-    public double SparsityAt(long step, long total)
-    {
-        if (step < SparsityWarmupSteps) return 0;
-        long ramp = (long)(SparsityRampFraction * total);
-        return ramp == 0 ? SparsityCoefficient : SparsityCoefficient * Math.Min(1, (double)(step - SparsityWarmupSteps) / ramp);
-    }
+    /// <summary>k takes the place of a penalty.</summary>
+    public bool HasActiveLatents => Architecture is SaeArchitecture.TopK or SaeArchitecture.BatchTopK or SaeArchitecture.Matryoshka;
 
-    /// <summary>Refuses values that cannot be meant.</summary>
-    /// <exception cref="UsageException">Names the key, the value and what was expected.</exception>
-    public void Validate(string source)
-    {
-        Check(Latents >= 0, "d_sae", Latents, "at least 1");
-        Check(Batch >= 0, "batch", Batch, "at least 1");
-        Check(Epochs >= 1, "epochs", Epochs, "at least 1");
-        Check(LearningRate >= 0 && double.IsFinite(LearningRate), "lr", LearningRate, "at least 0");
-        Check(WeightDecay >= 0 && double.IsFinite(WeightDecay), "weight_decay", WeightDecay, "at least 0");
-        Check(Beta1 is >= 0 and < 1, "betas", Beta1, "two numbers from 0 up to, not including, 1");
-        Check(Beta2 is >= 0 and < 1, "betas", Beta2, "two numbers from 0 up to, not including, 1");
-        Check(WarmupFraction is >= 0 and <= 1, "lr_warmup_fraction", WarmupFraction, "0 to 1");
-        Check(SparsityCoefficient >= 0 && double.IsFinite(SparsityCoefficient), "sparsity_coeff", SparsityCoefficient, "at least 0");
-        Check(SparsityWarmupSteps >= 0, "sparsity_warmup_steps", SparsityWarmupSteps, "at least 0");
-        Check(SparsityRampFraction is >= 0 and <= 1, "sparsity_ramp_fraction", SparsityRampFraction, "0 to 1");
-        Check(AuxCoefficient >= 0 && double.IsFinite(AuxCoefficient), "aux_coeff", AuxCoefficient, "at least 0");
-        Check(AuxLatents >= 0, "aux_k", AuxLatents, "at least 0");
-        Check(GradientClip >= 0, "grad_clip", GradientClip, "at least 0 (0 does not clip)");
-        Check(UsageDecay is >= 0 and < 1, "usage_ema", UsageDecay, "0 up to, not including, 1");
-        Check(InitialScale > 0 && double.IsFinite(InitialScale), "init_scale", InitialScale, "more than 0");
-        Check(Bandwidth > 0 && double.IsFinite(Bandwidth), "ste_bandwidth", Bandwidth, "more than 0");
-        Check(LogEvery >= 1, "log_every", LogEvery, "at least 1");
-        Check(CheckpointEvery >= 0, "checkpoint_every", CheckpointEvery, "at least 0");
-
-        void Check(bool condition, string key, double value, string expected)
-        {
-            if (!condition) throw new UsageException($"{source}: '{key}' is {value.ToString(CultureInfo.InvariantCulture)}; expected {expected}.");
-        }
-    }
+    /// <summary>λ follows the number of active latents.</summary>
+    public bool SteersSparsity => TargetL0 > 0 && !HasActiveLatents && !(Architecture == SaeArchitecture.JumpRelu && JumpReluLoss == JumpReluLoss.QuadraticL0);
 }

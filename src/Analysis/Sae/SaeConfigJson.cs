@@ -37,6 +37,22 @@ internal sealed class SaeConfigJson
     public int? CheckpointEvery { get; set; }
     public bool? LogRate { get; set; }
     public string? GpuPrecision { get; set; }
+    public int? K { get; set; }
+    public bool? SubtractDecoderBias { get; set; }
+    public string? DecoderNorm { get; set; }
+    public string? Init { get; set; }
+    public double? TargetL0 { get; set; }
+    public string? JumpreluLoss { get; set; }
+    public double? TanhScale { get; set; }
+    public double? PreActCoeff { get; set; }
+    public double? ThresholdInit { get; set; }
+    public int[]? Prefixes { get; set; }
+    public double? PEnd { get; set; }
+    public long? DeadAfterTokens { get; set; }
+    public int? ResampleEvery { get; set; }
+    public string? AuxKind { get; set; }
+    public string? Optimiser { get; set; }
+    public double? LrDecayFraction { get; set; }
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true,
@@ -45,7 +61,7 @@ internal sealed class SaeConfigJson
 internal sealed partial class SaeConfigContext : JsonSerializerContext;
 
 /// <summary>Training configurations as JSON: comments and trailing commas are allowed, unknown keys are errors.</summary>
-public static class SaeConfigFile
+public static partial class SaeConfigFile
 {
     private static readonly JsonDocumentOptions s_lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
     private static readonly string[] s_keys = [.. typeof(SaeConfigJson).GetProperties().Select(p => JsonNamingPolicy.SnakeCaseLower.ConvertName(p.Name))];
@@ -80,9 +96,6 @@ public static class SaeConfigFile
         return (keys.Tied is not null, keys.DSae is not null);
     }
 
-    /// <summary>The complete configuration as it was resolved; parsing it gives the same configuration.</summary>
-    public static string Write(SaeConfig c) => JsonSerializer.Serialize(ToJson(c), SaeConfigContext.Default.SaeConfigJson);
-
     private static SaeConfigJson Deserialise(string json, string source)
     {
         try
@@ -107,12 +120,14 @@ public static class SaeConfigFile
 
     private static SaeConfig Resolve(SaeConfigJson j, string source)
     {
-        if (j.Architecture is not (null or "gated")) throw new UsageException($"{source}: 'architecture' is \"{j.Architecture}\"; expected \"gated\".");
         if (j.DSae < 1) throw new UsageException($"{source}: 'd_sae' is {j.DSae}; expected at least 1.");
         if (j.Batch < 1) throw new UsageException($"{source}: 'batch' is {j.Batch}; expected at least 1.");
         if (j.Betas is not (null or { Length: 2 })) throw new UsageException($"{source}: 'betas' has {j.Betas!.Length} numbers; expected two.");
         if (j.Preset is not (null or "default" or "paper")) throw new UsageException($"{source}: 'preset' is \"{j.Preset}\"; expected \"default\" or \"paper\".");
-        SaeConfig p = SaeConfig.ForPreset(j.Preset ?? "default");
+        SaeArchitecture architecture = Choose("architecture", j.Architecture, SaeArchitecture.Gated, s_architectures);
+        if (j.Preset == "paper" && architecture != SaeArchitecture.Gated) throw new UsageException($"{source}: 'preset' is \"paper\", whose architecture is \"gated\", not \"{j.Architecture}\".");
+        RefuseForeignKeys(j, architecture, source);
+        SaeConfig p = SaeConfig.ForPreset(j.Preset ?? "default").For(architecture);
         SaeConfig resolved = p with
         {
             Latents = j.DSae ?? p.Latents,
@@ -123,74 +138,74 @@ public static class SaeConfigFile
             WeightDecay = j.WeightDecay ?? p.WeightDecay,
             Beta1 = j.Betas?[0] ?? p.Beta1,
             Beta2 = j.Betas?[1] ?? p.Beta2,
-            Schedule = Choose("lr_schedule", j.LrSchedule, p.Schedule, ("cosine", LearningRateSchedule.Cosine), ("linear", LearningRateSchedule.Linear), ("constant", LearningRateSchedule.Constant)),
+            Schedule = Choose("lr_schedule", j.LrSchedule, p.Schedule, s_schedules),
             WarmupFraction = j.LrWarmupFraction ?? p.WarmupFraction,
+            DecayFraction = j.LrDecayFraction ?? p.DecayFraction,
+            Optimiser = Choose("optimiser", j.Optimiser, p.Optimiser, s_optimisers),
             SparsityCoefficient = j.SparsityCoeff ?? p.SparsityCoefficient,
-            SparsityScale = Choose("sparsity_scale", j.SparsityScale, p.SparsityScale, ("mean", SparsityScale.Mean), ("per_token", SparsityScale.PerToken)),
+            SparsityScale = Choose("sparsity_scale", j.SparsityScale, p.SparsityScale, s_scales),
             SparsityWarmupSteps = j.SparsityWarmupSteps ?? p.SparsityWarmupSteps,
             SparsityRampFraction = j.SparsityRampFraction ?? p.SparsityRampFraction,
+            SparsityExponentEnd = j.PEnd ?? p.SparsityExponentEnd,
+            TargetL0 = j.TargetL0 ?? p.TargetL0,
             AuxCoefficient = j.AuxCoeff ?? p.AuxCoefficient,
             AuxLatents = j.AuxK ?? p.AuxLatents,
             AuxDoubleBias = j.AuxDoubleBias ?? p.AuxDoubleBias,
+            AuxChoice = Choose("aux_kind", j.AuxKind, p.AuxChoice, s_auxiliaries),
+            DeadAfterTokens = j.DeadAfterTokens ?? p.DeadAfterTokens,
+            ResampleEvery = j.ResampleEvery ?? p.ResampleEvery,
             GradientClip = j.GradClip ?? p.GradientClip,
             UsageDecay = j.UsageEma ?? p.UsageDecay,
             InitialScale = j.InitScale ?? p.InitialScale,
-            StraightThrough = Choose("ste", j.Ste, p.StraightThrough, ("exact", StraightThrough.Exact), ("windowed", StraightThrough.Windowed)),
+            Initialisation = Choose("init", j.Init, p.Initialisation, s_initialisations),
+            InitialThreshold = j.ThresholdInit ?? p.InitialThreshold,
+            ActiveLatents = j.K ?? (architecture == SaeArchitecture.Gated || j.DSae is null ? p.ActiveLatents : Math.Min(p.ActiveLatents, j.DSae.Value)),
+            SubtractDecoderBias = j.SubtractDecoderBias ?? p.SubtractDecoderBias,
+            DecoderNorm = Choose("decoder_norm", j.DecoderNorm, p.DecoderNorm, s_norms),
+            JumpReluLoss = Choose("jumprelu_loss", j.JumpreluLoss, p.JumpReluLoss, s_losses),
+            TanhScale = j.TanhScale ?? p.TanhScale,
+            PreActivationCoefficient = j.PreActCoeff ?? p.PreActivationCoefficient,
+            Prefixes = j.Prefixes is null ? p.Prefixes : new SaePrefixes(j.Prefixes),
+            StraightThrough = Choose("ste", j.Ste, p.StraightThrough, s_gates),
             Bandwidth = j.SteBandwidth ?? p.Bandwidth,
-            Normalisation = Choose("normalise", j.Normalise, p.Normalisation, ("none", TokenNormalisation.None), ("paper", TokenNormalisation.Paper)),
-            Centring = Choose("centring", j.Centring, p.Centring, ("fixed", TokenCentring.Fixed), ("batch", TokenCentring.Batch)),
+            Normalisation = Choose("normalise", j.Normalise, p.Normalisation, s_normalisations),
+            Centring = Choose("centring", j.Centring, p.Centring, s_centrings),
             LogEvery = j.LogEvery ?? p.LogEvery,
             CheckpointEvery = j.CheckpointEvery ?? p.CheckpointEvery,
             LogRate = j.LogRate ?? p.LogRate,
-            GpuPrecision = Choose("gpu_precision", j.GpuPrecision, p.GpuPrecision, ("single", GemmPrecision.Single), ("bf16", GemmPrecision.BFloat16)),
+            GpuPrecision = Choose("gpu_precision", j.GpuPrecision, p.GpuPrecision, s_precisions),
         };
+        if (j.DeadAfterTokens == 0) throw new UsageException($"{source}: 'dead_after_tokens' is 0; expected at least 1.");
+        if (j.TargetL0 == 0) throw new UsageException($"{source}: 'target_l0' is 0; expected more than 0.");
+        if (j.InitScale == 0) throw new UsageException($"{source}: 'init_scale' is 0; expected more than 0.");
         resolved.Validate(source);
         return resolved;
 
-        T Choose<T>(string key, string? text, T fallback, params ReadOnlySpan<(string Name, T Value)> choices)
+        T Choose<T>(string key, string? text, T fallback, (string Name, T Value)[] choices)
         {
             if (text is null) return fallback;
-            List<string> names = [];
             foreach ((string name, T value) in choices)
-            {
                 if (name == text) return value;
-                names.Add($"\"{name}\"");
-            }
-            throw new UsageException($"{source}: '{key}' is \"{text}\"; expected {string.Join(" or ", names)}.");
+            throw new UsageException($"{source}: '{key}' is \"{text}\"; expected {string.Join(" or ", choices.Select(c => $"\"{c.Name}\""))}.");
         }
     }
 
-    private static SaeConfigJson ToJson(SaeConfig c) => new()
+    /// <summary>A key that an architecture does not read is a misunderstanding, not a setting.</summary>
+    private static void RefuseForeignKeys(SaeConfigJson j, SaeArchitecture architecture, string source)
     {
-        Preset = c.Preset,
-        Architecture = "gated",
-        DSae = c.Latents == 0 ? null : c.Latents,
-        Tied = c.Tied,
-        Batch = c.Batch == 0 ? null : c.Batch,
-        Epochs = c.Epochs,
-        Lr = c.LearningRate,
-        WeightDecay = c.WeightDecay,
-        Betas = [c.Beta1, c.Beta2],
-        LrSchedule = c.Schedule.ToString().ToLowerInvariant(),
-        LrWarmupFraction = c.WarmupFraction,
-        SparsityCoeff = c.SparsityCoefficient,
-        SparsityScale = c.SparsityScale == SparsityScale.Mean ? "mean" : "per_token",
-        SparsityWarmupSteps = c.SparsityWarmupSteps,
-        SparsityRampFraction = c.SparsityRampFraction,
-        AuxCoeff = c.AuxCoefficient,
-        AuxK = c.AuxLatents,
-        AuxDoubleBias = c.AuxDoubleBias,
-        GradClip = c.GradientClip,
-        UsageEma = c.UsageDecay,
-        InitScale = c.InitialScale,
-        Ste = c.StraightThrough.ToString().ToLowerInvariant(),
-        SteBandwidth = c.Bandwidth,
-        Normalise = c.Normalisation.ToString().ToLowerInvariant(),
-        Centring = c.Centring.ToString().ToLowerInvariant(),
-        LogEvery = c.LogEvery,
-        CheckpointEvery = c.CheckpointEvery,
-        LogRate = c.LogRate,
-        // Left out where it changes nothing, as in configurations from before there was a choice.
-        GpuPrecision = c.GpuPrecision == GemmPrecision.BFloat16 ? "bf16" : null,
-    };
+        bool selects = architecture is SaeArchitecture.TopK or SaeArchitecture.BatchTopK or SaeArchitecture.Matryoshka, jump = architecture == SaeArchitecture.JumpRelu;
+        bool tanh = jump && j.JumpreluLoss == "tanh";
+        Refuse(j.K is not null && !selects, "k", "which \"topk\", \"batchtopk\" and \"matryoshka\" have");
+        Refuse(j.SparsityCoeff is > 0 && selects, "sparsity_coeff", "and 'k' alone decides how many latents are active");
+        Refuse(j.JumpreluLoss is not null && !jump, "jumprelu_loss", "which \"jumprelu\" has");
+        Refuse(j.ThresholdInit is not null && !jump, "threshold_init", "which \"jumprelu\" has");
+        Refuse(j.TanhScale is not null && !tanh, "tanh_scale", "which \"jumprelu\" with 'jumprelu_loss' \"tanh\" has");
+        Refuse(j.PreActCoeff is not null && !tanh, "pre_act_coeff", "which \"jumprelu\" with 'jumprelu_loss' \"tanh\" has");
+        if (j.LrDecayFraction is not null && j.LrSchedule != "wsd") throw new UsageException($"{source}: 'lr_decay_fraction' is given, which only 'lr_schedule' \"wsd\" reads.");
+
+        void Refuse(bool condition, string key, string why)
+        {
+            if (condition) throw new UsageException($"{source}: the architecture \"{Name(architecture)}\" has no '{key}', {why}.");
+        }
+    }
 }

@@ -27,6 +27,21 @@ namespace BioSup.Analysis.Sae;
 public sealed record SaeLogRow(long Step, double LearningRate, double SparsityCoefficient, double Loss, double Reconstruction, double Sparsity, double Auxiliary, double Fvu, double L0,
     double ConditionalL0, int Dead, double GradientNorm, long Active, long ClosedGate, long NoMagnitude, long Pairs, IReadOnlyList<int> DeadByThreshold)
 {
+    /// <summary>Latents without an active token among the last dead_after_tokens.</summary>
+    public int DeadByTokens { get; init; }
+
+    /// <summary>p of the penalty Σ aᵖ.</summary>
+    public double SparsityExponent { get; init; } = 1;
+
+    /// <summary>Share of the penalty in the gradient it competes in (<see cref="GradientWatch"/>); NaN at steps where it was not looked at.</summary>
+    public double PenaltyShare { get; init; } = double.NaN;
+
+    /// <summary>Spikes of the gradient norm since the start.</summary>
+    public int GradientSpikes { get; init; }
+
+    /// <summary>Latents resampled since the start.</summary>
+    public long Resampled { get; init; }
+
     /// <summary>P(mag_pre &gt; 0): the share of pairs the straight-through gradient reaches.</summary>
     public double MagnitudePositive => Pairs > 0 ? (double)(Active + ClosedGate) / Pairs : 0;
 }
@@ -38,9 +53,9 @@ public sealed record SaeLogRow(long Step, double LearningRate, double SparsityCo
 internal sealed class SaeTrainingLog
 {
     public const string LogFile = "train_log.csv", TelemetryFile = "telemetry.csv";
-    private const int NoSpaceLeft = 28;
+    private const int NoSpaceLeft = 28, Added = 17;
     private const string Header = "step,lr,sparsity_coeff,loss,recon,sparsity,aux,fvu,l0,dead,grad_norm,tokens_per_s\n";
-    private const string TelemetryHeader = "step,fvu,l0,l0_conditional,set_a,set_b,set_c,p_mag_positive,dead_1e-6,dead_1e-5,dead_5e-5,dead_1e-4,dead_5e-4,dead_1e-3,dead_1e-2,tokens_per_s,seconds\n";
+    private const string TelemetryHeader = "step,fvu,l0,l0_conditional,set_a,set_b,set_c,p_mag_positive,dead_1e-6,dead_1e-5,dead_5e-5,dead_1e-4,dead_5e-4,dead_1e-3,dead_1e-2,tokens_per_s,seconds,dead_by_tokens,sparsity_exponent,penalty_share,grad_spikes,resampled\n";
 
     /// <summary>Usage averages below which a latent counts as dead, as columns of telemetry.csv.</summary>
     public static IReadOnlyList<double> DeadThresholds { get; } = [1e-6, 1e-5, 5e-5, 1e-4, 5e-4, 1e-3, 1e-2];
@@ -80,7 +95,8 @@ internal sealed class SaeTrainingLog
         Append(_log, _logStream, string.Join(',', N(row.Step), N(row.LearningRate), N(row.SparsityCoefficient), N(row.Loss), N(row.Reconstruction), N(row.Sparsity), N(row.Auxiliary),
             N(row.Fvu), N(row.L0), N(row.Dead), N(row.GradientNorm), rate));
         Append(_telemetry, _telemetryStream, string.Join(',', N(row.Step), N(row.Fvu), N(row.L0), N(row.ConditionalL0), N(row.Active), N(row.ClosedGate), N(row.NoMagnitude),
-            N(row.MagnitudePositive), string.Join(',', row.DeadByThreshold), tokensPerSecond.ToString("F1", CultureInfo.InvariantCulture), seconds.ToString("F3", CultureInfo.InvariantCulture)));
+            N(row.MagnitudePositive), string.Join(',', row.DeadByThreshold), tokensPerSecond.ToString("F1", CultureInfo.InvariantCulture), seconds.ToString("F3", CultureInfo.InvariantCulture),
+            N(row.DeadByTokens), N(row.SparsityExponent), N(row.PenaltyShare), N(row.GradientSpikes), N(row.Resampled)));
     }
 
     public void Close()
@@ -98,7 +114,14 @@ internal sealed class SaeTrainingLog
         {
             double[] a = Cells(log[i]), b = Cells(telemetry[i]);
             yield return new SaeLogRow((long)a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], b[3], (int)a[9], a[10], (long)b[4], (long)b[5], (long)b[6], pairs,
-                [.. b.Skip(8).Take(DeadThresholds.Count).Select(v => (int)v)]);
+                [.. b.Skip(8).Take(DeadThresholds.Count).Select(v => (int)v)])
+            {
+                DeadByTokens = (int)b.ElementAtOrDefault(Added),
+                SparsityExponent = b.Length > Added ? b[Added + 1] : 1,
+                PenaltyShare = b.Length > Added ? b[Added + 2] : double.NaN,
+                GradientSpikes = (int)b.ElementAtOrDefault(Added + 3),
+                Resampled = (long)b.ElementAtOrDefault(Added + 4),
+            };
         }
 
         static string[] Lines(StringBuilder text) => text.ToString().Split('\n', StringSplitOptions.RemoveEmptyEntries)[1..];

@@ -56,10 +56,10 @@ internal sealed class TokenBatches : IDisposable
     public long PerEpoch => _source.Rows / _batch;
 
     /// <summary>Memory for windows, batches prepared ahead, and tables.</summary>
-    public long MemoryBytes => (_shuffled?.MemoryBytes ?? 0) + _slots.Length * sizeof(float) * (long)_batch * _source.Columns;
+    public long MemoryBytes => (_shuffled?.Plan.MemoryBytes ?? 0) + _slots.Length * sizeof(float) * (long)_batch * _source.Columns;
 
     /// <summary>How well the order mixes; null for file order.</summary>
-    public ShuffleMixing? Mixing => _shuffled?.Mixing;
+    public ShuffleMixing? Mixing => _shuffled?.Plan.Mixing;
 
     /// <summary>Fills a host view with the tokens of a step.</summary>
     /// <exception cref="DataException">The tokens cannot be read.</exception>

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using BioSup.Analysis.Sae;
 using BioSup.Data;
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Cli.Commands;
@@ -13,13 +14,17 @@ internal static class SaeTrainCommand
     private static readonly Option<string> s_tokens = SaeCommand.Tokens();
     private static readonly Option<string> s_out = new("--out") { Description = "folder for model.safetensors, config.json, train_log.csv, telemetry.csv and the checkpoint", Required = true };
     private static readonly Option<string?> s_config = new("--config") { Description = "training configuration (JSON, comments allowed); every key is optional" };
-    private static readonly Option<string?> s_init = new("--init") { Description = "initial weights (.safetensors with W_mag, b_mag, b_gate, W_dec, b_dec, untied also W_gate)" };
+    private static readonly Option<string?> s_init = new("--init") { Description = "initial weights (.safetensors with the tensors of the architecture: W_mag, b_mag, b_gate, W_dec, b_dec, untied also W_gate, for a gated one)" };
     private static readonly Option<string> s_order = new("--order") { Description = "fixed (file order) or shuffled", DefaultValueFactory = _ => "shuffled" };
     private static readonly Option<long?> s_steps = new("--steps") { Description = "total steps, instead of epochs × batches" };
     private static readonly Option<bool> s_resume = new("--resume") { Description = "continue from the checkpoint in --out; without one the run starts at step 0" };
 
-    public static Command Create() =>
-        new Command("train", "Train a gated sparse autoencoder on tokens.") { s_tokens, s_out, s_config, s_init, s_order, s_steps, s_resume }.Runs(Run);
+    public static Command Create()
+    {
+        Command command = new("train", "Train a sparse autoencoder on tokens, or on images as they are encoded.") { s_tokens, s_out, s_config, s_init, s_order, s_steps, s_resume };
+        TokenInput.AddTo(command);
+        return command.Runs(Run);
+    }
 
     private static JsonObject Run(ParseResult parsed, CommandContext context)
     {
@@ -32,9 +37,11 @@ internal static class SaeTrainCommand
             null => TokenOrder.Shuffled,
         };
         SaeConfig config = ReadConfig(parsed.GetValue(s_config), parsed.GetValue(s_init));
-        using ITokenSource tokens = TokenSource.Open(context.Host, locator);
+        using TokenInput input = TokenInput.Open(parsed, context, locator);
+        input.Describe(context, config.Batch, order == TokenOrder.Shuffled);
+        ITokenSource tokens = input.Source;
         ResultFolder results = ResultFolder.Create(context, folder);
-        results.AddInput(locator);
+        foreach (string file in input.Files) results.AddInput(file);
         if (parsed.GetValue(s_config) is { } configFile) results.AddInput(configFile);
         if (parsed.GetValue(s_init) is { } initFile) results.AddInput(initFile);
         bool resume = parsed.GetValue(s_resume);
@@ -49,6 +56,7 @@ internal static class SaeTrainCommand
             Resume = resume,
             Progress = context.Progress,
             Cancellation = context.Cancellation,
+            Warn = context.Warn,
         });
         if (resume && result.ResumedAt == 0) context.Warn($"--resume: {folder} has no checkpoint; the run started at step 0.");
         results.WriteManifest(JsonNode.Parse(File.ReadAllText(results.Locate(SaeModel.ConfigFile)))!["training"]!);
@@ -62,6 +70,7 @@ internal static class SaeTrainCommand
             ["resumed_at"] = result.ResumedAt,
             ["d_in"] = result.Model.InputWidth,
             ["d_sae"] = result.Model.Latents,
+            ["architecture"] = SaeConfigFile.Name(result.Model.Shape.Architecture),
             ["tied"] = result.Model.Tied,
             ["seconds"] = JsonText.Number(result.Seconds),
             ["tokens_per_s"] = JsonText.Number(result.TokensPerSecond),
@@ -79,6 +88,6 @@ internal static class SaeTrainCommand
         if (!latents) config = config with { Latents = 0 };
         if (tied) return config;
         using SafetensorsFile weights = SafetensorsFile.Open(init);
-        return config with { Tied = !weights.Contains("W_gate") };
+        return config with { Tied = config.Architecture != SaeArchitecture.Gated || !weights.Contains("W_gate") };
     }
 }

@@ -20,6 +20,7 @@ internal static class SaeStage
             Resume = resume,
             Progress = context.Progress,
             Cancellation = context.Cancellation,
+            Warn = context.Warn,
         };
         using SaeTrainingResult trained = SaeTrainer.Train(context.Device, tokens, options);
         SaeEvaluation evaluation = SaeEvaluation.Run(trained.Model, tokens, progress: context.Progress, cancellation: context.Cancellation);

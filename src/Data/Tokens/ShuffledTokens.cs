@@ -4,7 +4,7 @@ namespace BioSup.Data;
 
 /// <summary>
 /// The rows of a token source in random order with bounded memory. The rows are cut into blocks of neighbouring rows; the blocks are
-/// permuted; as many blocks as fit into the memory limit form a window, whose rows are permuted in turn (<see cref="Mixing"/> says how good that is).
+/// permuted; as many blocks as fit into the memory limit form a window, whose rows are permuted in turn (<see cref="ShuffleMixing"/> says how good that is).
 /// The order is a pure function of (rows, columns, seed, epoch, window size): it depends neither on threads nor on how the tokens are cut into
 /// shards, and any position can be resumed. Threads read the next window while this one is consumed; what is in memory anyway is not copied.
 /// </summary>
@@ -13,9 +13,6 @@ public sealed class ShuffledTokens : IDisposable
 {
     /// <summary>Memory of the window unless the caller asks for another.</summary>
     public const long DefaultWindowBytes = 256L << 20;
-
-    // 64 KiB in one read is enough for a disk; smaller blocks mix better.
-    private const int BlockBytes = 64 << 10;
     private readonly ITokenSource _source;
     private readonly IResidentTokens? _resident;
     private readonly WindowReader? _reader;
@@ -39,28 +36,19 @@ public sealed class ShuffledTokens : IDisposable
         _source = source;
         _resident = source as IResidentTokens;
         _epochs = epochs;
-        long rowBytes = sizeof(float) * (long)source.Columns;
-        int blockRows = (source as IBlockTokens)?.BlockRows ?? (int)Math.Max(1, BlockBytes / rowBytes);
-        int blocksPerWindow = (int)Math.Clamp(windowBytes / rowBytes / blockRows, 1, int.MaxValue / blockRows);
-        _order = new ShuffleOrder(source.Rows, blockRows, blocksPerWindow, seed);
-        if (epochs > 1 && _resident is null) _spare = new ShuffleOrder(source.Rows, blockRows, blocksPerWindow, seed);
+        Plan = ShufflePlan.For(source, windowBytes, epochs);
+        _order = new ShuffleOrder(source.Rows, Plan.Mixing.BlockRows, Plan.Mixing.BlocksPerWindow, seed);
+        if (epochs > 1 && _resident is null) _spare = new ShuffleOrder(source.Rows, Plan.Mixing.BlockRows, Plan.Mixing.BlocksPerWindow, seed);
         _rowOrder = new int[_order.Capacity];
-        if (_resident is null) _reader = new WindowReader(source, _order);
-        Mixing = new ShuffleMixing(source.Rows, blockRows, _order.BlocksPerWindow);
+        if (_resident is null) _reader = new WindowReader(source, Plan);
         Restart(epoch);
     }
 
     /// <summary>Rows delivered so far in this epoch; set by <see cref="Restart"/>.</summary>
     public long Position { get; private set; }
 
-    /// <summary>How well neighbours are parted.</summary>
-    public ShuffleMixing Mixing { get; }
-
-    /// <summary>Memory held: the window, what is read ahead, and the tables of the order.</summary>
-    public long MemoryBytes => (_reader?.MemoryBytes ?? 0) + _order.TableBytes + (_spare?.TableBytes ?? 0) + sizeof(int) * (long)_rowOrder.Length;
-
-    /// <summary>Threads that read ahead.</summary>
-    public int Threads => _reader?.Threads ?? 0;
+    /// <summary>Memory held, threads, and how well neighbours are parted.</summary>
+    public ShufflePlan Plan { get; }
 
     /// <summary>Goes to a position of an epoch. The start of the epoch that follows is the one place that has been read ahead.</summary>
     public void Restart(ulong epoch, long position = 0)

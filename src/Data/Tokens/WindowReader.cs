@@ -13,7 +13,6 @@ namespace BioSup.Data;
 /// </remarks>
 internal sealed class WindowReader : IDisposable
 {
-    private const int MostThreads = 4, BlocksPerGroup = 8;
     private readonly ITokenSource _source;
     private readonly CpuDevice _host = new(1);
     private readonly Matrix<float> _slots;
@@ -29,23 +28,15 @@ internal sealed class WindowReader : IDisposable
     private int _failedGroup;
     private bool _stopping;
 
-    public WindowReader(ITokenSource source, ShuffleOrder order)
+    public WindowReader(ITokenSource source, ShufflePlan plan)
     {
         _source = source;
-        IBlockTokens? made = source as IBlockTokens;
-        _threads = new Thread[made is null ? MostThreads : 1];
-        _blocksPerGroup = Math.Clamp(made?.BlocksPerRead ?? BlocksPerGroup, 1, order.BlocksPerWindow);
-        int group = (int)Math.Min((long)_blocksPerGroup * order.BlockRows, order.Capacity);
-        _place = [.. Enumerable.Range(0, (int)Math.Min(int.MaxValue, order.Capacity + (long)group * _threads.Length))];
-        _slots = _host.AllocateMatrix<float>(_place.Length, source.Columns);
-        _scratch = [.. _threads.Select(_ => _host.AllocateMatrix<float>(made is null ? Math.Min(order.BlockRows, order.Capacity) : group, source.Columns))];
-        MemoryBytes = sizeof(float) * (long)source.Columns * (_place.Length + _scratch.Sum(s => (long)s.Rows)) + sizeof(int) * (long)_place.Length;
+        _threads = new Thread[plan.Threads];
+        _blocksPerGroup = plan.BlocksPerGroup;
+        _place = [.. Enumerable.Range(0, plan.Places)];
+        _slots = _host.AllocateMatrix<float>(plan.Places, source.Columns);
+        _scratch = [.. _threads.Select(_ => _host.AllocateMatrix<float>(plan.ScratchRows, source.Columns))];
     }
-
-    /// <summary>Everything that is held: window, places read ahead into, and what is needed to find them.</summary>
-    public long MemoryBytes { get; }
-
-    public int Threads => _threads.Length;
 
     /// <summary>Row of the current window by the position of its consumption.</summary>
     public ReadOnlySpan<float> Row(int position) => _slots.Row(_place[position]);

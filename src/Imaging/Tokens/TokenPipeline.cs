@@ -37,7 +37,9 @@ public sealed class TokenPipeline
 
     /// <param name="plan">The patches, from <see cref="PatchPlan.Survey"/>.</param>
     /// <exception cref="DataException">The images do not fit the encoder.</exception>
-    public TokenPipeline(CpuDevice device, PatchPlan plan, IImageEncoder encoder, TokenOptions options)
+    public TokenPipeline(CpuDevice device, PatchPlan plan, IImageEncoder encoder, TokenOptions options) : this(device, plan, encoder, options, FeatureBytes) { }
+
+    internal TokenPipeline(CpuDevice device, PatchPlan plan, IImageEncoder encoder, TokenOptions options, long featureBytes)
     {
         options.Validate();
         if (plan.Channels != encoder.Channels && plan.Channels != 1)
@@ -48,9 +50,17 @@ public sealed class TokenPipeline
         _shape = encoder.Shape(side);
         if (options.Centre is { } centre && centre.Length != _shape.Channels)
             throw new UsageException($"The given centre has {centre.Length} values, the encoder {_shape.Channels} channels.");
-        long fit = Math.Max(1, FeatureBytes / ((long)_shape.Tokens * _shape.Channels * sizeof(float)));
+        long fit = Math.Max(1, featureBytes / ((long)_shape.Tokens * _shape.Channels * sizeof(float)));
         _batch = (int)Math.Min(plan.Patches.Count, options.Centring == TokenCentring.Batch ? options.Batch : Math.Min(options.Batch, fit));
     }
+
+    /// <summary>Feature map of one patch.</summary>
+    internal FeatureMapShape Shape => _shape;
+
+    /// <summary>Patches encoded together.</summary>
+    internal int Batch => _batch;
+
+    internal int InputSize => _preparation.InputSize;
 
     /// <summary>Surveys the images, then encodes them: the whole way in one call.</summary>
     public static TokenSummary Run(
@@ -71,10 +81,16 @@ public sealed class TokenPipeline
         }
         finally
         {
-            _kept?.Features.Dispose();
-            _kept?.Gap.Dispose();
-            _kept = null;
+            Forget();
         }
+    }
+
+    /// <summary>Lets go of feature maps that <see cref="EstimateCentre"/> kept.</summary>
+    internal void Forget()
+    {
+        _kept?.Features.Dispose();
+        _kept?.Gap.Dispose();
+        _kept = null;
     }
 
     private TokenSummary WriteAll(string folder, IProgressReporter progress, CancellationToken cancellation)
@@ -114,7 +130,7 @@ public sealed class TokenPipeline
     }
 
     /// <summary>The centre of the scaled tokens, from patches spread evenly over the plan; it does not depend on how they are batched.</summary>
-    private float[] EstimateCentre(IProgressReporter progress, CancellationToken cancellation)
+    internal float[] EstimateCentre(IProgressReporter progress, CancellationToken cancellation)
     {
         int[] sample = _plan.Spread(_options.CentreSample);
         // A small set is encoded once: the sample is everything, and its feature maps fit in memory.
@@ -140,7 +156,8 @@ public sealed class TokenPipeline
         return centre;
     }
 
-    private void Encode(IReadOnlyList<int>? which, CancellationToken cancellation, Action<Matrix<float>, Matrix<float>, int> use)
+    /// <summary>Feature maps and their means, batch after batch, of the named patches (ascending) or of all.</summary>
+    internal void Encode(IReadOnlyList<int>? which, CancellationToken cancellation, Action<Matrix<float>, Matrix<float>, int> use)
     {
         using Matrix<float> features = _device.AllocateMatrix<float>(_batch * _shape.Tokens, _shape.Channels);
         using Matrix<float> gap = _device.AllocateMatrix<float>(_batch, _shape.Channels);
@@ -191,7 +208,7 @@ public sealed class TokenPipeline
         else File.Delete(centreFile);
     }
 
-    private void RequireFinite(ReadOnlySpan<float> norms, string id)
+    internal void RequireFinite(ReadOnlySpan<float> norms, string id)
     {
         foreach (float norm in norms)
             if (!float.IsFinite(norm)) throw new DataException(_encoder.Name, id, "the encoder gave values that are not finite for this patch");

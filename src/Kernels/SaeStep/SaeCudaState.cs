@@ -76,7 +76,7 @@ internal sealed unsafe class SaeCudaState : IDisposable
         ErrorTotals = New<double>(width);
         TokenSums = new SaeTokenSums(New<double>(TileTokens), New<double>(TileTokens), New<double>(TileTokens), New<int>(TileTokens), New<int>(TileTokens), DevicePointer.Null);
         long weights = (long)width * latents, run = SaeUpdate.BlockElements;
-        Squares = New<double>(latents + (tied ? 1 : 2) * (weights / run + 1) + 2 * (latents / run + 1) + width / run + 1);
+        Squares = New<double>(latents + (tied ? 1 : 2) * (weights / run + 1) + 3 * (latents / run + 1) + width / run + 1);
         _hostStatistics = Own(new PinnedBuffer<SaeDeviceStatistics>(device, 1));
         _hostUsage = Own(new PinnedBuffer<int>(device, latents));
         _hostTokenSums = Own(new PinnedBuffer<double>(device, width));

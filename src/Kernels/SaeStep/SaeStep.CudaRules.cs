@@ -32,7 +32,7 @@ public static unsafe partial class SaeStep
             _openGates = _shape.Architecture == SaeArchitecture.GatedOriginal && Backward && objective.AuxCoefficient > 0;
             _penalised = _shape.Architecture == SaeArchitecture.Relu || (jump && objective.JumpReluLoss == JumpReluLoss.Tanh);
             _free = Backward && objective.DecoderNorm == DecoderNorm.Free && !_shape.HasActiveLatents && (!jump || objective.JumpReluLoss == JumpReluLoss.Tanh);
-            _prefixes = _ranked && SaeCudaState.PrefixesOf(_shape, objective) > 1 ? objective.Prefixes : null;
+            _prefixes = SaeCudaState.PrefixesOf(_shape, objective) > 1 ? objective.Prefixes : null;
             _target = objective.TargetL0;
             float below = SaeCudaState.Below(_shape, objective, Backward) ? (float)(objective.PreActivationCoefficient / tokens) : 0;
             _rule = new SaeRule(_shape.Architecture, objective.JumpReluLoss, jump ? (float)objective.Bandwidth : windowed ? Bandwidth : 0, (float)objective.TanhScale, below, workspace.Dead.View.Address);

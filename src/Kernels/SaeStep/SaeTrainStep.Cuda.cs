@@ -38,10 +38,22 @@ public sealed unsafe partial class SaeTrainStep
         MatrixView<float> tokens = new((float*)_source.Address, _feed.Batch, _width, _width, state.Device);
         SaeStep.Enqueue(tokens, _parameters.View, _gradients.View, true, _objective, _workspace, _coefficients);
         SaeStep.AverageUsage(_workspace, _usage.View, _options.UsageDecay);
+        FollowState(state);
         SaeTensors tensors = new();
         tensors.Add(_parameters.View, _gradients.View, _first.View, _second.View, _workspace.Shape);
         SaeUpdate.Enqueue(tensors, _update, state, _coefficients);
         if (_muon is not null) SaeUpdate.MoveMatricesCuda(_parameters.View, _gradients.View, _first.View, _update, state, _muon);
+    }
+
+    /// <summary>Counts dead latents and averages the threshold of the BatchTopK family.</summary>
+    private void FollowState(SaeCudaState state)
+    {
+        const int threads = 256;
+        LaunchShape latents = LaunchShape.For(state.Latents, threads);
+        if (_options.DeadAfterTokens > 0)
+            state.Kernels.Dead.Launch(state.Device.Stream, latents, state.LatentTotals.Usage, state.Latents, (long)_feed.Batch, _options.DeadAfterTokens, TokensSinceFired.View.Address, _workspace.Dead.View.Address);
+        if (state.Shape.Architecture is SaeArchitecture.BatchTopK or SaeArchitecture.Matryoshka)
+            state.Kernels.Threshold.Launch(state.Device.Stream, latents, state.Statistics, _coefficients, state.Latents, _options.ThresholdDecay, _parameters.View.Threshold.Address);
     }
 
     private CudaGraph Recorded(CudaStream stream)

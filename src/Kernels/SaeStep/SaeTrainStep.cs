@@ -94,6 +94,7 @@ public sealed partial class SaeTrainStep : IDisposable
         SaeStep.Run(_feed.Tokens, _parameters.View, _gradients.View, _objective, _workspace, Statistics);
         SaeStep.AverageUsage(_workspace, _usage.View, _options.UsageDecay);
         CountDead();
+        AverageThreshold();
         bool finite = double.IsFinite(Statistics.Loss);
         if (finite) GradientNorm = SaeUpdate.Apply(_parameters.View, _gradients.View, _first.View, _second.View, _update, _workspace, _muon);
         if (DivergedAt < 0 && !(finite && double.IsFinite(GradientNorm))) DivergedAt = _update.Step - 1;
@@ -124,6 +125,15 @@ public sealed partial class SaeTrainStep : IDisposable
         DisposeGraphs();
         TokensSinceFired.Dispose();
         _muon?.Dispose();
+    }
+
+    /// <summary>The threshold with which the BatchTopK family encodes outside training, one for all latents.</summary>
+    private void AverageThreshold()
+    {
+        if (_workspace.Shape.Architecture is not (SaeArchitecture.BatchTopK or SaeArchitecture.Matryoshka)) return;
+        Span<float> threshold = _parameters.View.Threshold.Host;
+        double smallest = Statistics.SmallestActive, decay = _options.ThresholdDecay;
+        threshold.Fill((float)(_update.Step == 1 ? smallest : decay * threshold[0] + (1 - decay) * smallest));
     }
 
     private void CountDead()

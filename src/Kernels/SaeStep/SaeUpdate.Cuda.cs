@@ -22,13 +22,13 @@ public static unsafe partial class SaeUpdate
         bool muon = options.Optimiser == SaeOptimiser.Muon;
         SaeSegments segments = SaeSegments.Of(tensors);
         SaeAdam adam = new(options);
-        int rows = tensors.DecoderRows, width = tensors.DecoderColumns, runs = segments.Blocks(BlockElements);
-        kernels.Project.Launch(stream, new LaunchShape(rows, RowThreads), tensors.Decoder, width, state.Squares);
+        int rows = tensors.DecoderRows, width = tensors.DecoderColumns, runs = segments.Blocks(BlockElements), unit = options.DecoderNorm == DecoderNorm.Unit ? 1 : 0;
+        kernels.Project.Launch(stream, new LaunchShape(rows, RowThreads), tensors.Decoder, width, unit, state.Squares);
         kernels.Squares.Launch(stream, new LaunchShape(runs, ElementThreads), segments, new DevicePointer(state.Squares.Address + (ulong)rows * sizeof(double)));
         kernels.Clip.Launch(stream, new LaunchShape(1, ClipThreads), state.Squares, rows + runs, options.ClipNorm, coefficients, state.Statistics, state.Clip);
         SaeSegments moved = muon ? SaeSegments.Of(tensors, matrices: false) : segments;
-        kernels.Adam.Launch(stream, new LaunchShape(moved.Blocks(CudaBlockElements), ElementThreads), moved, adam, coefficients, state.Clip);
-        if (!muon) kernels.AdamRows.Launch(stream, new LaunchShape(rows, RowThreads), tensors.Decoder, width, adam, coefficients, state.Clip);
+        kernels.Adam.Launch(stream, new LaunchShape(moved.Blocks(CudaBlockElements), ElementThreads), moved, tensors.Threshold, adam, coefficients, state.Clip);
+        if (!muon) kernels.AdamRows.Launch(stream, new LaunchShape(rows, RowThreads), tensors.Decoder, width, unit, adam, coefficients, state.Clip);
     }
 
     /// <summary>Muon's part of the update, behind the rest; waits for the norm of the gradients.</summary>

@@ -70,15 +70,41 @@ public sealed class SaeTrainerTests : IDisposable
         using Matrix<float> tokens = OracleRecipe.Tokens(device, 100, 8);
         SaeTrainingOptions options = new() { Config = s_small with { Latents = 16 }, Steps = 9, OutputFolder = _folder };
         SaeTrainer.Train(device, tokens, options).Dispose();
-        string path = Path.Combine(_folder, "checkpoint.safetensors");
-        byte[] bytes = File.ReadAllBytes(path);
-        if (keep >= 0) bytes = bytes[..keep];
-        else bytes[^40] ^= 4;
-        File.WriteAllBytes(path, bytes);
+        Damage("checkpoint.safetensors", keep);
+        Damage("checkpoint.previous.safetensors", keep);
         DataException e = Assert.Throws<DataException>(() => SaeTrainer.Train(device, tokens, options with { Resume = true }));
         Assert.Contains("checkpoint", e.Message, StringComparison.Ordinal);
         Assert.Contains("damaged", e.Message, StringComparison.Ordinal);
         Assert.DoesNotContain('\n', e.Message);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    public void A_damaged_checkpoint_gives_way_to_the_one_before_with_the_same_bytes_in_the_end(int keep)
+    {
+        using CpuDevice device = new(1);
+        using Matrix<float> tokens = OracleRecipe.Tokens(device, 100, 8);
+        SaeTrainingOptions options = new() { Config = s_small with { Latents = 16 }, Steps = 20, OutputFolder = _folder };
+        SaeTrainer.Train(device, tokens, options).Dispose();
+        byte[] model = File.ReadAllBytes(Path.Combine(_folder, "model.safetensors"));
+        Damage("checkpoint.safetensors", keep);
+        List<string> warnings = [];
+        using SaeTrainingResult result = SaeTrainer.Train(device, tokens, options with { Resume = true, Warn = warnings.Add });
+        Assert.Equal(14, result.ResumedAt);
+        Assert.Contains("step 14", Assert.Single(warnings, w => w.Contains("damaged", StringComparison.Ordinal)), StringComparison.Ordinal);
+        Assert.Equal(model, File.ReadAllBytes(Path.Combine(_folder, "model.safetensors")));
+        SaeTrainer.Train(device, tokens, options with { Resume = true, Warn = warnings.Add }).Dispose();
+        Assert.Single(warnings, w => w.Contains("damaged", StringComparison.Ordinal));
+    }
+
+    private void Damage(string file, int keep)
+    {
+        string path = Path.Combine(_folder, file);
+        byte[] bytes = File.ReadAllBytes(path);
+        if (keep >= 0) bytes = bytes[..keep];
+        else bytes[^40] ^= 4;
+        File.WriteAllBytes(path, bytes);
     }
 
     [Fact]

@@ -41,8 +41,11 @@ public sealed class SaeInterruptTests : IDisposable
         string[] train = WriteInputs(steps: 40);
         string folder = Path.Combine(_folder, "run");
         Assert.Equal(0, CommandFrameTests.Invoke([.. train, "--out", folder]).Code);
-        string checkpoint = Path.Combine(folder, "checkpoint.safetensors");
-        File.WriteAllBytes(checkpoint, File.ReadAllBytes(checkpoint)[..5000]);
+        foreach (string name in new[] { "checkpoint.safetensors", "checkpoint.previous.safetensors" })
+        {
+            string checkpoint = Path.Combine(folder, name);
+            File.WriteAllBytes(checkpoint, File.ReadAllBytes(checkpoint)[..5000]);
+        }
         (int code, string output, string error) = CommandFrameTests.Invoke([.. train, "--out", folder, "--resume", "--quiet"]);
         Assert.Equal(3, code);
         Assert.Empty(output);

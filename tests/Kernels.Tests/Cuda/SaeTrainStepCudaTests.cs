@@ -31,6 +31,38 @@ public sealed class SaeTrainStepCudaTests(CudaDeviceFixture fixture)
         Assert.Equal(single.Usage.ToHost(), recorded.Usage.ToHost());
     }
 
+    /// <summary>The same of every architecture, with dead latents counted and thresholds averaged.</summary>
+    [Theory]
+    [InlineData("gated tied windowed, dead", false)]
+    [InlineData("gated-original, free norm", true)]
+    [InlineData("relu, p = 0.5, free norm", true)]
+    [InlineData("topk", false)]
+    [InlineData("batchtopk", false)]
+    [InlineData("matryoshka", false)]
+    [InlineData("jumprelu tanh, free norm", true)]
+    [InlineData("jumprelu quadratic", false)]
+    public void Recorded_steps_of_every_architecture_give_the_bytes_of_single_calls(string name, bool dense)
+    {
+        CudaDevice device = fixture.Require();
+        using CpuDevice host = new(1);
+        (SaeShape shape, SaeObjective objective) = SaeArchitectureCases.Get(name, Width, Latents);
+        using Run recorded = new(device, host, shape, objective, false), single = new(device, host, shape, objective, false);
+        for (int step = 0; step < 6; step++)
+        {
+            recorded.Model.Workspace.Decoding = single.Model.Workspace.Decoding = dense && step == 1 ? SaeDecoding.Dense : SaeDecoding.Sparse;
+            recorded.StepRecorded(step);
+            single.StepOneByOne(step);
+        }
+        recorded.Step.Read();
+        Assert.Equal((single.Model.Statistics.Loss, single.Norm), (recorded.Step.Statistics.Loss, recorded.Step.GradientNorm));
+        Assert.True(double.IsFinite(single.Norm) && single.Norm > 0);
+        foreach (((string array, float[] want), (_, float[] got)) in single.Model.Values.Arrays().Zip(recorded.Model.Values.Arrays())) Assert.True(want.AsSpan().SequenceEqual(got), $"{array} differs");
+        long[] since = new long[Latents];
+        recorded.Step.TokensSinceFired.CopyTo(since);
+        Assert.Equal(single.Since, since);
+        Assert.Equal(single.Model.Workspace.Dead.ToHost(), recorded.Model.Workspace.Dead.ToHost());
+    }
+
     [Fact]
     public void Warm_steps_allocate_nothing_on_the_managed_heap()
     {
@@ -71,24 +103,42 @@ public sealed class SaeTrainStepCudaTests(CudaDeviceFixture fixture)
         private readonly CentredUnitRows? _centring;
         private readonly bool _batchMean;
         private readonly SaeTokenFeed _feed;
+        private readonly SaeShape _shape;
+        private readonly SaeObjective _objective;
 
-        public Run(CudaDevice device, CpuDevice host, bool tied, bool batchMean)
+        public Run(CudaDevice device, CpuDevice host, bool tied, bool batchMean) : this(device, host, SaeShape.Gated(Width, Latents, tied), new SaeObjective(), batchMean) { }
+
+        public Run(CudaDevice device, CpuDevice host, in SaeShape shape, in SaeObjective objective, bool batchMean)
         {
-            _batchMean = batchMean;
-            _source = new SaeCase(host, Batch, Width, Latents, tied, 0.05f, 0.01f);
+            (_batchMean, _shape, _objective) = (batchMean, shape, objective);
+            _source = new SaeCase(host, Batch, shape, shape.Architecture == SaeArchitecture.Gated ? 0.05f : 0.01f, 0.01f);
             Model = new CudaSaeCase(device, _source, 32);
-            _first = new ModelArrays(device, Width, Latents, tied, _owned);
-            _second = new ModelArrays(device, Width, Latents, tied, _owned);
+            _first = new ModelArrays(device, shape, _owned);
+            _second = new ModelArrays(device, shape, _owned);
             Usage = device.Allocate<float>(Latents);
             _centring = batchMean ? new CentredUnitRows(device, Batch, Width) : null;
             _feed = new SaeTokenFeed(device, Batch, Width, _centring, batchMean);
-            Step = new SaeTrainStep(Model.Values.View, Model.Gradients.View, _first.View, _second.View, Usage, Model.Workspace, _feed, new SaeTrainStepOptions { UsageDecay = 0.9 });
+            Step = new SaeTrainStep(Model.Values.View, Model.Gradients.View, _first.View, _second.View, Usage, Model.Workspace, _feed, new SaeTrainStepOptions
+            {
+                Objective = objective,
+                Update = Update,
+                UsageDecay = 0.9,
+                DeadAfterTokens = DeadAfter,
+                ThresholdDecay = ThresholdDecay,
+            });
         }
 
         public CudaSaeCase Model { get; }
         public SaeTrainStep Step { get; }
         public DeviceBuffer<float> Usage { get; }
         public double Norm { get; private set; }
+
+        /// <summary>Tokens since each latent fired, counted by hand.</summary>
+        public long[] Since { get; } = new long[Latents];
+
+        private SaeUpdateOptions Update => new() { DecoderNorm = _objective.DecoderNorm };
+        private const long DeadAfter = 2 * Batch;
+        private const double ThresholdDecay = 0.75;
 
         /// <summary>Other tokens for every step.</summary>
         public MatrixView<float> Fill(int step)
@@ -108,7 +158,7 @@ public sealed class SaeTrainStepCudaTests(CudaDeviceFixture fixture)
         /// <summary>The step on what was filled in.</summary>
         public void Go(int step, double sparsity)
         {
-            Step.Plan(step, sparsity, 1e-3);
+            Step.Plan(step, sparsity, 1e-3, _objective.SparsityExponent);
             _feed.Send();
             Step.Run();
             _feed.Release();
@@ -124,9 +174,21 @@ public sealed class SaeTrainStepCudaTests(CudaDeviceFixture fixture)
                 _centring!.UseMeanOf(Model.Tokens.View);
                 _centring.Apply(Model.Tokens.View, Model.Tokens.View);
             }
-            SaeStep.Run(Model.Tokens.View, Model.Values.View, Model.Gradients.View, new SaeObjective { SparsityCoefficient = 0.1 * step }, Model.Workspace, Model.Statistics);
+            SaeStep.Run(Model.Tokens.View, Model.Values.View, Model.Gradients.View, _objective with { SparsityCoefficient = 0.1 * step }, Model.Workspace, Model.Statistics);
             SaeStep.AverageUsage(Model.Workspace, Usage.View, 0.9);
-            Norm = SaeUpdate.Apply(Model.Values.View, Model.Gradients.View, _first.View, _second.View, new SaeUpdateOptions { LearningRate = 1e-3, Step = step + 1 }, Model.Workspace);
+            FollowState(step);
+            Norm = SaeUpdate.Apply(Model.Values.View, Model.Gradients.View, _first.View, _second.View, Update with { LearningRate = 1e-3, Step = step + 1 }, Model.Workspace);
+        }
+
+        private void FollowState(int step)
+        {
+            for (int j = 0; j < Latents; j++) Since[j] = Model.Workspace.UsageCounts[j] > 0 ? 0 : Since[j] + Batch;
+            Model.Workspace.Dead.CopyFrom([.. Since.Select(n => (byte)(n >= DeadAfter ? 1 : 0))]);
+            if (_shape.Architecture is not (SaeArchitecture.BatchTopK or SaeArchitecture.Matryoshka)) return;
+            float before = Model.Values.Threshold!.ToHost()[0];
+            float[] threshold = new float[Latents];
+            Array.Fill(threshold, (float)(step == 0 ? Model.Statistics.SmallestActive : ThresholdDecay * before + (1 - ThresholdDecay) * Model.Statistics.SmallestActive));
+            Model.Values.Threshold!.CopyFrom(threshold);
         }
 
         public void Dispose()

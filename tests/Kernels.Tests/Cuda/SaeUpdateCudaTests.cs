@@ -40,6 +40,54 @@ public sealed class SaeUpdateCudaTests(CudaDeviceFixture fixture)
         }
     }
 
+    /// <summary>A free decoder has no projection and keeps its lengths; thresholds of JumpReLU do not decay and stay at 0 or above.</summary>
+    [Theory]
+    [InlineData("jumprelu tanh, free norm")]
+    [InlineData("gated-original, free norm")]
+    [InlineData("batchtopk")]
+    public void Updates_of_other_architectures_match_the_double_reference(string name)
+    {
+        CudaDevice device = fixture.Require();
+        using CpuDevice host = new(1);
+        (SaeShape shape, SaeObjective objective) = SaeArchitectureCases.Get(name, 11, 40);
+        using SaeCase model = new(host, 12, shape, 0.01f, 0.01f);
+        List<IDisposable> owned = [];
+        ModelArrays first = new(host, shape, owned), second = new(host, shape, owned), cudaFirst = new(device, shape, owned), cudaSecond = new(device, shape, owned);
+        using (KernelDispatch.Force(KernelVariant.Reference)) model.Step(objective with { SparsityCoefficient = 20 });
+        bool jump = shape.Architecture == SaeArchitecture.JumpRelu;
+        if (jump) (model.Values.Threshold!.View.Host[0], model.Gradients.Threshold!.View.Host[0]) = (0.005f, 20);
+        using CudaSaeCase copy = new(device, model, 32);
+        copy.Gradients.CopyFrom(model.Gradients);
+        for (int step = 1; step <= 3; step++)
+        {
+            SaeUpdateOptions options = new() { LearningRate = 1e-2, Step = step, WeightDecay = 0.01, DecoderNorm = objective.DecoderNorm };
+            double expected;
+            using (KernelDispatch.Force(KernelVariant.Reference)) expected = SaeUpdate.Apply(model.Values.View, model.Gradients.View, first.View, second.View, options, model.Workspace);
+            Assert.Equal(expected, SaeUpdate.Apply(copy.Values.View, copy.Gradients.View, cudaFirst.View, cudaSecond.View, options, copy.Workspace), 1e-6 * expected);
+        }
+        if (jump) Assert.Equal(0, copy.Values.Threshold!.ToHost()[0]);
+        foreach (((string array, float[] want), (_, float[] got)) in model.Values.Arrays().Zip(copy.Values.Arrays()))
+            for (int i = 0; i < want.Length; i++) Assert.True(Math.Abs(want[i] - got[i]) <= 2e-7 + 1e-6 * Math.Abs(want[i]), $"{array}[{i}] is {got[i]}, expected {want[i]}");
+        foreach (IDisposable o in owned) o.Dispose();
+    }
+
+    [Fact]
+    public void Gradients_that_are_not_finite_move_nothing()
+    {
+        CudaDevice device = fixture.Require();
+        using CpuDevice host = new(1);
+        using SaeCase model = new(host, 6, 10, 20, true, 0.1f, 0);
+        model.Gradients.EncoderBias.View.Host[3] = float.NaN;
+        using CudaSaeCase copy = new(device, model, 32);
+        copy.Gradients.CopyFrom(model.Gradients);
+        List<IDisposable> owned = [];
+        ModelArrays first = new(device, 10, 20, true, owned), second = new(device, 10, 20, true, owned);
+        Assert.True(double.IsNaN(SaeUpdate.Apply(copy.Values.View, copy.Gradients.View, first.View, second.View, new SaeUpdateOptions { LearningRate = 1e-2 }, copy.Workspace)));
+        foreach (((string name, float[] before), (_, float[] after)) in model.Values.Arrays().Zip(copy.Values.Arrays())) Assert.True(before.AsSpan().SequenceEqual(after), $"{name} has moved");
+        Assert.All(first.Arrays().SelectMany(a => a.Values), v => Assert.Equal(0, v));
+        foreach (IDisposable o in owned) o.Dispose();
+    }
+
     [Fact]
     public void Warm_updates_allocate_nothing()
     {

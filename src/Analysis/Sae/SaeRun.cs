@@ -1,0 +1,286 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using BioSup.Data;
+using BioSup.Kernels;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Sae;
+
+/// <summary>What one model's run needs to know besides its configuration.</summary>
+/// <param name="Identity">Of the run.</param>
+/// <param name="Folder">For its files; null keeps everything in memory.</param>
+/// <param name="Warn">Receives sentences.</param>
+internal sealed record SaeRunSettings(SaeRunIdentity Identity, string? Folder, Action<string> Warn)
+{
+    public long Total => Identity.TotalSteps;
+}
+
+/// <summary>
+/// One model in training: its arrays, its schedules and controllers, its logs and checkpoints. Tokens come from a <see cref="SaeTokenStream"/>, which many
+/// runs can share. The order of calls in a step: <see cref="Plan"/>, the stream sends, <see cref="Run"/>, <see cref="After"/>, the stream releases.
+/// </summary>
+internal sealed partial class SaeRun : IDisposable
+{
+    private const int ShareLooks = 20;
+
+    private readonly SaeConfig _config;
+    private readonly SaeRunSettings _settings;
+    private readonly SaeArrays _gradients, _first, _second;
+    private readonly SaeWorkspace _workspace;
+    private readonly List<SaeLogRow> _curves = [];
+    private readonly GradientWatch _watch = new();
+    private readonly long _deadTokens;
+    private readonly float[] _usage;
+    private SaeTrainingLog _log;
+    private SaeTokenStream? _stream;
+    private SaeTrainStep? _step;
+    private long[] _restored = [];
+    private double _logLambda, _penaltyScale = 1, _share = double.NaN;
+    private long _lastCheckpoint = -1, _resampled;
+
+    public SaeRun(SaeModel model, SaeConfig config, SaeRunSettings settings)
+    {
+        (Model, _config, _settings) = (model, config, settings);
+        _gradients = new SaeArrays(model.Device, model.Shape);
+        _first = new SaeArrays(model.Device, model.Shape);
+        _second = new SaeArrays(model.Device, model.Shape);
+        _workspace = new SaeWorkspace(model.Device, model.Shape, config.AuxLatents) { Precision = config.GpuPrecision };
+        _usage = new float[model.Latents];
+        _deadTokens = config.DeadTokens(settings.Total, config.Batch);
+        _log = new SaeTrainingLog(settings.Folder, config.LogRate);
+    }
+
+    public SaeModel Model { get; }
+
+    /// <summary>The step the run begins with; more than 0 when it was resumed.</summary>
+    public long Start { get; private set; }
+
+    public IReadOnlyList<SaeLogRow> Curves => _curves;
+
+    private bool FixedMean => _config.Normalisation == TokenNormalisation.Paper && _config.Centring == TokenCentring.Fixed;
+
+    /// <summary>Takes up the folder's checkpoint when it is asked for and there is one; otherwise removes what an earlier run left.</summary>
+    public void Prepare(bool resume)
+    {
+        if (_settings.Folder is not { } folder) return;
+        if (!resume || SaeCheckpoint.Read(folder, _settings.Identity, Model, _first, _second, _settings.Warn) is not { } state)
+        {
+            SaeCheckpoint.Clear(folder);
+            return;
+        }
+        if (_config.Normalisation == TokenNormalisation.Paper && !FixedMean) Model.Normaliser = TokenNormaliser.ByBatch();
+        _log = new SaeTrainingLog(folder, _config.LogRate, state.Log, state.Telemetry);
+        _curves.AddRange(_log.Rows((long)_config.Batch * Model.Latents));
+        if (_curves.Count > 0) _workspace.ChooseDecoding(_curves[^1].Active, _config.Batch);
+        Load(state.Training);
+        _restored = state.TokensSinceFired;
+        Start = _lastCheckpoint = state.Step;
+    }
+
+    /// <summary>Joins the stream; a run from step 0 takes its start from it.</summary>
+    public void Begin(SaeTokenStream stream, int slot, ulong seed, IProgressReporter progress, CancellationToken cancellation)
+    {
+        if (Start == 0)
+        {
+            Model.Normaliser = stream.Normaliser;
+            if (_config.Initialisation == SaeInitialisation.Centroids && !Initialised) CentroidStart.Apply(Model, _config, stream.Batches, stream.Tokens, seed, progress, cancellation);
+        }
+        _stream = stream;
+        _step = new SaeTrainStep(Model.Parameters, _gradients.View, _first.View, _second.View, Model.Usage, _workspace, stream.Feed, new SaeTrainStepOptions
+        {
+            Objective = _config.Objective(0),
+            Update = new SaeUpdateOptions
+            {
+                Beta1 = _config.Beta1,
+                Beta2 = _config.Beta2,
+                WeightDecay = _config.WeightDecay,
+                ClipNorm = _config.GradientClip,
+                DecoderNorm = _config.DecoderNorm,
+                Optimiser = _config.Optimiser,
+            },
+            UsageDecay = _config.UsageDecay,
+            DeadAfterTokens = _deadTokens,
+            ThresholdDecay = SaeConfig.ThresholdDecay(_settings.Total),
+        }, slot);
+        if (_restored.Length == Model.Latents) _step.Restore(_restored);
+        _log.Open();
+    }
+
+    /// <summary>The weights were given, not drawn.</summary>
+    public bool Initialised { get; init; }
+
+    public void Plan(long step) => _step!.Plan(step, Sparsity(step), _config.LearningRateAt(step, _settings.Total), _config.SparsityExponentAt(step, _settings.Total));
+
+    public void Run(long step)
+    {
+        _share = double.NaN;
+        if (!LooksAtShare(step))
+        {
+            _step!.Run();
+            return;
+        }
+        float[] without = PenaltyGradient(() => SaeStep.Run(_stream!.Feed.Tokens, Model.Parameters, _gradients.View,
+            _config.Objective(0) with { SparsityExponent = _config.SparsityExponentAt(step, _settings.Total) }, _workspace, new SaeStatistics()));
+        float[] with = PenaltyGradient(() => _step!.Run());
+        _share = GradientWatch.Share(with, without);
+    }
+
+    /// <summary>Controllers, watches, log, resampling and checkpoint of a step; the tokens are still there.</summary>
+    /// <exception cref="ConvergenceException">The step was not finite.</exception>
+    public void After(long step, SaeStreamClock clock)
+    {
+        long total = _settings.Total;
+        bool checkpoint = _config.CheckpointEvery > 0 && (step + 1) % _config.CheckpointEvery == 0, log = Logs(step);
+        bool steers = _config.SteersSparsity && step >= _config.SparsityRampEnd(total) && (step + 1) % SparsityController.Period == 0;
+        double usedSparsity = Sparsity(step);
+        RequireFinite(log || checkpoint || steers);
+        // A device that works ahead of the host is asked at logged steps only; the rule then looks at those.
+        if ((Model.Device.IsHost || log) && _watch.AddNorm(_step!.GradientNorm) && _watch.Spikes == 1)
+            _settings.Warn(string.Create(CultureInfo.InvariantCulture, $"The gradient norm of step {step}, {_step.GradientNorm:G3}, is more than {GradientWatch.SpikeFactor} times the median before it; telemetry.csv counts such spikes."));
+        if (!double.IsNaN(_share) && _watch.AddShare(_share)) WarnOfSaturation(step);
+        if (steers) _logLambda += SparsityController.Change(_step!.Statistics.L0, _config.TargetL0);
+        if (log) Log(step, usedSparsity, clock);
+        if (_config.ResampleEvery > 0 && (step + 1) % _config.ResampleEvery == 0 && step + 1 < total) Resample(step);
+        AnnealPenalty(step);
+        if (checkpoint) Checkpoint(step + 1);
+    }
+
+    /// <summary>Whether a step is written into the log.</summary>
+    public bool Logs(long step) => step % _config.LogEvery == 0 || step == _settings.Total - 1;
+
+    /// <summary>Puts the state after <paramref name="done"/> steps on disk.</summary>
+    public void Interrupt(long done)
+    {
+        RequireFinite(true);
+        Checkpoint(done);
+    }
+
+    /// <summary>Writes checkpoint, model and configuration.</summary>
+    public void Save(long tokens)
+    {
+        _log.Close();
+        if (_settings.Folder is not { } folder) return;
+        Checkpoint(_settings.Total);
+        Model.Save(folder, new JsonObject
+        {
+            ["training"] = JsonNode.Parse(_settings.Identity.Config),
+            ["seed"] = _settings.Identity.Seed,
+            ["order"] = _settings.Identity.Order.ToString().ToLowerInvariant(),
+            ["steps"] = _settings.Total,
+            ["tokens"] = tokens,
+        });
+    }
+
+    public void CloseLog() => _log.Close();
+
+    public void Dispose()
+    {
+        _log.Close();
+        _step?.Dispose();
+        _gradients.Dispose();
+        _first.Dispose();
+        _second.Dispose();
+        _workspace.Dispose();
+    }
+
+    private double Sparsity(long step) => _config.SparsityAt(step, _settings.Total) * Math.Exp(_logLambda) * _penaltyScale;
+
+    private void Log(long step, double sparsity, SaeStreamClock clock)
+    {
+        Model.Usage.CopyTo(_usage);
+        long[] since = TokensSinceFired();
+        SaeLogRow row = SaeTrainingLog.Row(step, _config.LearningRateAt(step, _settings.Total), sparsity, _step!.Statistics, _step.GradientNorm, _usage, Model.Latents) with
+        {
+            DeadByTokens = since.Count(n => n >= _deadTokens),
+            SparsityExponent = _config.SparsityExponentAt(step, _settings.Total),
+            PenaltyShare = _share,
+            GradientSpikes = _watch.Spikes,
+            Resampled = _resampled,
+        };
+        _curves.Add(row);
+        _workspace.ChooseDecoding(row.Active, _config.Batch);
+        _log.Add(row, clock.TokensPerSecond, clock.Seconds);
+    }
+
+    private long[] TokensSinceFired()
+    {
+        long[] since = new long[Model.Latents];
+        _step!.TokensSinceFired.CopyTo(since);
+        return since;
+    }
+
+    private void Resample(long step)
+    {
+        long[] since = TokensSinceFired();
+        int[] dead = [.. Enumerable.Range(0, since.Length).Where(j => since[j] >= _deadTokens)];
+        if (dead.Length == 0) return;
+        DeadLatents.Resample(Model, _first, _second, dead, _stream!.Feed.Tokens, _workspace, _config, _settings.Identity.Seed, step);
+        foreach (int j in dead) since[j] = 0;
+        _step!.Restore(since);
+        _resampled += dead.Length;
+    }
+
+    /// <summary>Where p changes with the next step, λ changes with it, so that the penalty of the batch at hand keeps its value (Karvonen et al. 2024, arXiv 2408.00113).</summary>
+    private void AnnealPenalty(long step)
+    {
+        double now = _config.SparsityExponentAt(step, _settings.Total), next = _config.SparsityExponentAt(step + 1, _settings.Total);
+        if (now == next) return;
+        double before = Penalty(now), after = Penalty(next);
+        if (before > 0 && after > 0) _penaltyScale *= before / after;
+
+        double Penalty(double exponent)
+        {
+            SaeStatistics statistics = new();
+            SaeStep.Evaluate(_stream!.Feed.Tokens, Model.Parameters, _config.Objective(1) with { SparsityExponent = exponent }, _workspace, statistics);
+            return statistics.Sparsity;
+        }
+    }
+
+    private bool LooksAtShare(long step)
+    {
+        if (!Logs(step) || _config.HasActiveLatents || step < _config.SparsityRampEnd(_settings.Total) || Sparsity(step) <= 0) return false;
+        long every = Math.Max(1, _settings.Total / ShareLooks / _config.LogEvery) * _config.LogEvery;
+        return step % every == 0;
+    }
+
+    /// <summary>The gradient in which penalty and reconstruction compete: of the gate's bias, the threshold, or the encoder's bias.</summary>
+    private float[] PenaltyGradient(Action pass)
+    {
+        pass();
+        float[] gradient = new float[Model.Latents];
+        (_gradients.GateBias ?? _gradients.Threshold ?? _gradients.EncoderBias).CopyTo(gradient);
+        return gradient;
+    }
+
+    private void WarnOfSaturation(long step)
+    {
+        string name = Model.Shape.HasGateBias ? "b_gate" : Model.Shape.HasThreshold ? "threshold" : "b_enc";
+        _settings.Warn(string.Create(CultureInfo.InvariantCulture,
+            $"λ no longer acts at step {step}: the penalty makes up {100 * _share:F0} % of the gradient of {name} for the median latent, and Adam divides its size away; a smaller 'sparsity_coeff' or a 'target_l0' will."));
+    }
+
+    private void RequireFinite(bool wait)
+    {
+        if (wait) _step!.Read();
+        if (_step!.DivergedAt < 0) return;
+        string what = FiniteCheck.Find(_stream!.Feed.Tokens, Model.Arrays, _gradients, _step.Statistics, _step.GradientNorm);
+        throw new ConvergenceException($"Training stopped at step {_step.DivergedAt}: {what}; "
+            + $"{(_lastCheckpoint >= 0 ? $"the checkpoint of step {_lastCheckpoint} is kept" : "there is no checkpoint yet")}; a smaller 'lr' or a 'grad_clip' above 0 usually helps.");
+    }
+
+    private void Checkpoint(long done)
+    {
+        if (_settings.Folder is not { } folder || _lastCheckpoint == done) return;
+        SaeCheckpoint.Write(folder, new SaeCheckpointState(done, _settings.Identity, _log.LogText, _log.TelemetryText, TokensSinceFired(), Save()), Model, _first, _second);
+        _lastCheckpoint = done;
+    }
+
+    private double[] Save() => [_logLambda, _penaltyScale, _resampled, .. _watch.Save()];
+
+    private void Load(double[] state)
+    {
+        if (state.Length < 3) return;
+        (_logLambda, _penaltyScale, _resampled) = (state[0], state[1], (long)state[2]);
+        _watch.Load(state.AsSpan(3));
+    }
+}

@@ -1,0 +1,155 @@
+using System.CommandLine;
+using System.Globalization;
+using System.Security.Cryptography;
+using BioSup.Data;
+using BioSup.Imaging;
+using BioSup.Runtime;
+
+namespace BioSup.Cli.Commands;
+
+/// <summary>
+/// The tokens a training command reads: a matrix, a folder of shards, or images that are encoded on the way; streamed, or held in memory where they are
+/// few. Which it is, is said in one line.
+/// </summary>
+internal sealed class TokenInput : IDisposable
+{
+    private static readonly Option<string?> s_encoder = new("--encoder") { Description = "--tokens is a folder of images (or a .txt that lists image files): encode them on the way with this FILE.onnx or dictionary FILE.safetensors" };
+    private static readonly Option<string?> s_cache = new("--cache") { Description = "with --encoder: folder that keeps the encoded tokens for the next epoch and the next run; when complete, a folder of token shards" };
+    private static readonly Option<string> s_cacheType = new("--cache-dtype") { Description = "type of the values in --cache: float32, float16 or bfloat16 (training then sees the rounded values from the start)", DefaultValueFactory = _ => "float32" };
+    private static readonly Option<string> s_tier = new("--token-cache") { Description = "where tokens are held: none (streamed from disk), ram, or auto (ram when they take at most a quarter of the memory)", DefaultValueFactory = _ => "auto" };
+    private readonly List<IDisposable> _owned = [];
+
+    private string _where = "";
+
+    private TokenInput(ITokenSource source) => Source = source;
+
+    /// <summary>The tokens.</summary>
+    public ITokenSource Source { get; private set; }
+
+    /// <summary>Files and folders that were read, for the manifest.</summary>
+    public IReadOnlyList<string> Files { get; private set; } = [];
+
+    public static void AddTo(Command command)
+    {
+        foreach (Option option in (Option[])[s_encoder, s_cache, s_cacheType, s_tier]) command.Add(option);
+        ImageOptions.AddTo(command);
+    }
+
+    public static TokenInput Open(ParseResult parsed, CommandContext context, string locator)
+    {
+        string tier = parsed.GetValue(s_tier)!;
+        if (tier is not ("auto" or "none" or "ram")) throw new UsageException($"--token-cache {tier}: expected auto, none or ram.");
+        if (parsed.GetValue(s_encoder) is { } encoder) return OpenImages(parsed, context, locator, encoder);
+        string? stray = parsed.GetValue(s_cache) is not null ? "--cache" : ImageOptions.FirstGiven(parsed);
+        if (stray is not null) throw new UsageException($"{stray} goes with --encoder, which says that --tokens are images.");
+        TokenInput input = new(TokenSource.Open(context.Host, locator)) { Files = [locator] };
+        try
+        {
+            input.Hold(context, tier);
+            return input;
+        }
+        catch
+        {
+            input.Dispose();
+            throw;
+        }
+    }
+
+    public void Dispose()
+    {
+        Source.Dispose();
+        foreach (IDisposable owned in _owned) owned.Dispose();
+    }
+
+    /// <summary>Says in a line where the tokens are and, when they are shuffled in a window, what that takes and how well it mixes.</summary>
+    /// <param name="batch">Tokens of a step; 0 for what training takes by itself.</param>
+    public void Describe(CommandContext context, int batch, bool shuffled)
+    {
+        string line = _where;
+        if (shuffled && Source is not IResidentTokens && Source.Rows > 1)
+        {
+            ShufflePlan plan = ShufflePlan.For(Source, epochs: 2);
+            line += string.Create(CultureInfo.InvariantCulture, $"; shuffled in windows of {plan.Mixing.WindowRows} tokens ({plan.Mixing.BlocksPerWindow} blocks of {plan.Mixing.BlockRows}), {plan.MemoryBytes >> 20} MiB");
+            long size = Math.Min(Source.Rows, batch > 0 ? batch : 2048);
+            if (ImageRows() is { } image && size > 1)
+            {
+                (double here, double perfect) = plan.Mixing.Company(size, image.Rows, image.Aligned);
+                line += string.Create(CultureInfo.InvariantCulture, $"; in a batch of {size} a token meets {here:G3} others of its image, {perfect:G3} in a perfect shuffle");
+            }
+        }
+        context.Note(line);
+    }
+
+    private (long Rows, bool Aligned)? ImageRows() => Source switch
+    {
+        IBlockTokens made => (made.BlockRows, true),
+        TokenShards { ImageIds.Count: > 0 } shards => (Math.Max(1, shards.Rows / shards.ImageIds.Count), false),
+        _ => null,
+    };
+
+    private void Hold(CommandContext context, string tier)
+    {
+        long bytes = sizeof(float) * Source.Rows * Source.Columns, memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+        bool fits = bytes <= memory / 4 && Source.Rows <= int.MaxValue;
+        string size = $"{Source.Rows} x {Source.Columns}, {Size(bytes)} as float32";
+        if (tier == "ram" && Source is not IResidentTokens && (bytes > memory / 10 * 9 || Source.Rows > int.MaxValue))
+            throw new UsageException($"--token-cache ram: the tokens ({size}) do not fit into {Size(memory)} of memory; use none.");
+        if (Source is not IResidentTokens && (tier == "none" || (tier == "auto" && !fits)))
+        {
+            _where = $"tokens are streamed from disk: {size}";
+            return;
+        }
+        _where = $"tokens are held in memory: {size}";
+        if (Source is IResidentTokens) return;
+        _owned.Add(Source);
+        Source = TokenSource.Hold(context.Host, Source, context.Progress, context.Cancellation);
+    }
+
+    private static TokenInput OpenImages(ParseResult parsed, CommandContext context, string locator, string encoderFile)
+    {
+        // Encoding goes on while the model trains: it has threads of its own.
+        CpuDevice device = new(context.Host.Pool.Threads);
+        List<IDisposable> owned = [device];
+        try
+        {
+            TokenOptions options = ImageOptions.Read(parsed, device) with { StoredType = ImageOptions.ParseType("--cache-dtype", parsed.GetValue(s_cacheType)!) };
+            ImageSet images = ImageOptions.FindImages(parsed, Paths(locator));
+            if (images.Ignored.Count > 0) context.Warn($"{images.Ignored.Count} files hold none of the channels and are left out, the first is {images.Ignored[0]}.");
+            IImageEncoder encoder = ImageOptions.OpenEncoder(parsed, device, encoderFile);
+            owned.Insert(0, encoder);
+            PatchGrid grid = new(options.PatchSize, options.Stride ?? options.PatchSize);
+            PatchPlan plan = PatchPlan.Survey(context.Host, images, grid, options.Filter, context.Progress, context.Cancellation);
+            string? cache = parsed.GetValue(s_cache);
+            ImageTokens tokens = new(device, plan, encoder, Checksum(encoderFile), options, cache, context.Progress, context.Cancellation);
+            string where = string.Create(CultureInfo.InvariantCulture, $"tokens are encoded on the way: {tokens.Patches} patches of {tokens.Shape.Tokens} tokens, {tokens.Rows} x {tokens.Columns}, ")
+                + (tokens.Cache is { } kept ? string.Create(CultureInfo.InvariantCulture, $"{kept.Count} patches are in {cache}") : "nothing is kept (--cache keeps them)");
+            TokenInput input = new(tokens) { _where = where, Files = [.. Paths(locator), encoderFile] };
+            input._owned.AddRange(owned);
+            return input;
+        }
+        catch
+        {
+            foreach (IDisposable item in owned) item.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>A folder or file of images, or the files that a list names, one a line, relative to the list.</summary>
+    private static string[] Paths(string locator)
+    {
+        if (!locator.EndsWith(".txt", StringComparison.OrdinalIgnoreCase) || !File.Exists(locator)) return [locator];
+        string folder = Path.GetDirectoryName(Path.GetFullPath(locator))!;
+        string[] files = [.. ColumnReader.Read(locator).Text.Select(line => line.Trim()).Where(line => line.Length > 0).Select(line => Path.Combine(folder, line))];
+        return files.Length > 0 ? files : throw new DataException(locator, null, "names no image file");
+    }
+
+    private static string Checksum(string file)
+    {
+        using FileStream stream = File.OpenRead(file);
+        return Convert.ToHexStringLower(SHA256.HashData(stream))[..16];
+    }
+
+    private static string Size(long bytes) => bytes < 1L << 30
+        ? string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 20):F1} MiB")
+        : string.Create(CultureInfo.InvariantCulture, $"{bytes / (double)(1L << 30):F1} GiB");
+}
