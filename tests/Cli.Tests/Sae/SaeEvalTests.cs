@@ -25,7 +25,7 @@ public sealed class SaeEvalTests : IDisposable
                 for (int t = 0; t < TokensPerImage; t++)
                     for (int k = 0; k < Dimensions; k++) image.Row(t)[k] = (float)((k == i % 3 ? 1 : 0) + 0.3 * random.NextNormal());
                 writer.AppendImage($"image {i}", image.View);
-                lines.Add($"{"ABC"[i % 3]},{i % 4},{i % 6}");
+                lines.Add($"{"ABC"[i % 3]},{i % 4},{i / 12 % 3}");
             }
             writer.Complete();
         }
@@ -44,7 +44,9 @@ public sealed class SaeEvalTests : IDisposable
         Assert.Equal(json.ToJsonString(), JsonNode.Parse(File.ReadAllText(At("eval/evaluation.json")))!.ToJsonString());
         Assert.Equal((72, 12, 4), ((int)json["probes"]!["rows"]!, (int)json["probes"]!["groups"]!, (int)json["probes"]!["folds"]!));
         Assert.InRange((double)json["probes"]!["raw"]!["accuracy"]!, 0.9, 1);
-        Assert.InRange((double)json["probes"]!["latents"]!["accuracy"]!, 0.9, 1);
+        double raw = (double)json["probes"]!["raw"]!["accuracy"]!, latentsAccuracy = (double)json["probes"]!["latents"]!["accuracy"]!, majority = (double)json["probes"]!["majority_accuracy"]!;
+        Assert.InRange(latentsAccuracy, 2 * majority, 1);
+        Assert.Equal((latentsAccuracy - majority) / (raw - majority), (double)json["probes"]!["recovered_by_latents"]!, 1e-12);
         Assert.InRange((double)json["representation"]!["cka_raw_reconstruction"]!, 0.8, 1);
         Assert.Equal(["A", "B", "C"], json["class_specific"]!.AsArray().Select(c => (string)c!["class"]!));
         Table latents = CsvFile.Read(At("eval/per_latent.csv"));
