@@ -15,6 +15,7 @@ public static class Suites
         new("gw-points", "alignment by squared distances with and without forming the costs", GwPointsSuite.Run),
         new("sae", "training step of the gated autoencoder against eager PyTorch", SaeSuite.Run),
         new("sae-encode", "encoding beside the matrix product of ONNX Runtime and OpenBLAS", SaeEncodeSuite.Run),
+        new("tokens", "shuffled tokens from disk, and reading by position against memory mapping", TokenSuite.Run),
     }.ToDictionary(suite => suite.Name);
 }
 
