@@ -9,13 +9,18 @@ namespace BioSup.Analysis.Sae;
 internal sealed class SaeTokenStream : IDisposable
 {
     private readonly CentredUnitRows? _centring;
+    private readonly bool _held;
 
     public SaeTokenStream(ComputeDevice device, ITokenSource source, int batch, TokenOrder order, ulong seed, long steps, TokenNormaliser normaliser, int models)
     {
         Normaliser = normaliser;
         Tokens = source.Rows;
         _centring = normaliser.CreateCentring(device, batch, source.Columns);
-        Feed = new SaeTokenFeed(device, batch, source.Columns, _centring, normaliser.Mean is null, models);
+        // Tokens that lie on the device already are gathered there: their numbers are all that travels.
+        _held = source is IResidentTokens resident && !device.IsHost && ReferenceEquals(resident.All.Device, device);
+        Feed = _held
+            ? new SaeTokenFeed(((IResidentTokens)source).All, batch, _centring, normaliser.Mean is null, models)
+            : new SaeTokenFeed(device, batch, source.Columns, _centring, normaliser.Mean is null, models);
         Batches = new TokenBatches(source, batch, order, seed, steps);
     }
 
@@ -25,6 +30,13 @@ internal sealed class SaeTokenStream : IDisposable
 
     /// <summary>Tokens of the source.</summary>
     public long Tokens { get; }
+
+    /// <summary>Puts the tokens of a step where <see cref="SaeTokenFeed.Send"/> takes them from.</summary>
+    public void Load(long step)
+    {
+        if (_held) Batches.LoadRows(step, Feed.NextRows());
+        else Batches.Load(step, Feed.Next());
+    }
 
     public void Dispose()
     {

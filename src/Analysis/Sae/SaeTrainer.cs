@@ -60,7 +60,16 @@ public static class SaeTrainer
                     run.Interrupt(step);
                     options.Cancellation.ThrowIfCancellationRequested();
                 }
-                stream.Batches.Load(step, stream.Feed.Next());
+                try
+                {
+                    stream.Load(step);
+                }
+                catch (OperationCanceledException)
+                {
+                    // Tokens that are made on the way may be waited for long: the signal came during that.
+                    run.Interrupt(step);
+                    throw;
+                }
                 run.Plan(step);
                 stream.Feed.Send();
                 run.Run(step);

@@ -74,6 +74,23 @@ internal sealed class TokenBatches : IDisposable
         }
     }
 
+    /// <summary>The numbers of a step's tokens, where the source holds them in memory.</summary>
+    public void LoadRows(long step, Span<int> rows)
+    {
+        if (rows.Length != _batch) throw new ArgumentException($"A batch has {_batch} tokens, there is place for {rows.Length} numbers.", nameof(rows));
+        lock (_gate)
+        {
+            long position = step % PerEpoch * _batch;
+            if (_shuffled is null)
+                for (int i = 0; i < rows.Length; i++) rows[i] = (int)(position + i);
+            else
+            {
+                Seek(step);
+                _shuffled.NextRows(rows);
+            }
+        }
+    }
+
     public void Dispose()
     {
         lock (_gate)
@@ -173,18 +190,24 @@ internal sealed class TokenBatches : IDisposable
 
     private void Fill(long step, MatrixView<float> destination)
     {
-        long epoch = step / PerEpoch, position = step % PerEpoch * _batch;
         if (_shuffled is null)
         {
-            _source.Read(position, destination);
+            _source.Read(step % PerEpoch * _batch, destination);
             return;
         }
-        if (epoch != _epoch || _shuffled.Position != position) _shuffled.Restart((ulong)epoch, position);
+        long epoch = Seek(step);
         // After a failure the shuffle has to be restarted, wherever it stands.
         _epoch = -1;
         int rows = _shuffled.Next(destination);
         _epoch = epoch;
-        if (rows != destination.Rows) throw new InvalidOperationException($"The shuffled tokens ended at row {position + rows} of epoch {epoch}.");
+        if (rows != destination.Rows) throw new InvalidOperationException($"The shuffled tokens ended in step {step} of {PerEpoch} an epoch.");
+    }
+
+    private long Seek(long step)
+    {
+        long epoch = step / PerEpoch, position = step % PerEpoch * _batch;
+        if (epoch != _epoch || _shuffled!.Position != position) _shuffled!.Restart((ulong)epoch, position);
+        return _epoch = epoch;
     }
 
     private static void Copy(Matrix<float> batch, MatrixView<float> destination)

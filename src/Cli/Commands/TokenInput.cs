@@ -16,7 +16,7 @@ internal sealed class TokenInput : IDisposable
     private static readonly Option<string?> s_encoder = new("--encoder") { Description = "--tokens is a folder of images (or a .txt that lists image files): encode them on the way with this FILE.onnx or dictionary FILE.safetensors" };
     private static readonly Option<string?> s_cache = new("--cache") { Description = "with --encoder: folder that keeps the encoded tokens for the next epoch and the next run; when complete, a folder of token shards" };
     private static readonly Option<string> s_cacheType = new("--cache-dtype") { Description = "type of the values in --cache: float32, float16 or bfloat16 (training then sees the rounded values from the start)", DefaultValueFactory = _ => "float32" };
-    private static readonly Option<string> s_tier = new("--token-cache") { Description = "where tokens are held: none (streamed from disk), ram, or auto (ram when they take at most a quarter of the memory)", DefaultValueFactory = _ => "auto" };
+    private static readonly Option<string> s_tier = new("--token-cache") { Description = "where tokens are held: none (streamed from disk), ram, device (the GPU's memory), or auto (device or ram when they take at most a quarter of it)", DefaultValueFactory = _ => "auto" };
     private readonly List<IDisposable> _owned = [];
 
     private string _where = "";
@@ -38,7 +38,7 @@ internal sealed class TokenInput : IDisposable
     public static TokenInput Open(ParseResult parsed, CommandContext context, string locator)
     {
         string tier = parsed.GetValue(s_tier)!;
-        if (tier is not ("auto" or "none" or "ram")) throw new UsageException($"--token-cache {tier}: expected auto, none or ram.");
+        if (tier is not ("auto" or "none" or "ram" or "device")) throw new UsageException($"--token-cache {tier}: expected auto, none, ram or device.");
         if (parsed.GetValue(s_encoder) is { } encoder) return OpenImages(parsed, context, locator, encoder);
         string? stray = parsed.GetValue(s_cache) is not null ? "--cache" : ImageOptions.FirstGiven(parsed);
         if (stray is not null) throw new UsageException($"{stray} goes with --encoder, which says that --tokens are images.");
@@ -89,21 +89,27 @@ internal sealed class TokenInput : IDisposable
 
     private void Hold(CommandContext context, string tier)
     {
-        long bytes = sizeof(float) * Source.Rows * Source.Columns, memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
-        bool fits = bytes <= memory / 4 && Source.Rows <= int.MaxValue;
+        ComputeDevice device = context.Device;
+        long bytes = sizeof(float) * Source.Rows * Source.Columns, memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes, gpu = device is CudaDevice cuda ? cuda.Info.MemoryBytes : 0;
         string size = $"{Source.Rows} x {Source.Columns}, {Size(bytes)} as float32";
-        if (tier == "ram" && Source is not IResidentTokens && (bytes > memory / 10 * 9 || Source.Rows > int.MaxValue))
-            throw new UsageException($"--token-cache ram: the tokens ({size}) do not fit into {Size(memory)} of memory; use none.");
-        if (Source is not IResidentTokens && (tier == "none" || (tier == "auto" && !fits)))
+        bool Fits(long room) => bytes <= room && Source.Rows <= int.MaxValue;
+        if (tier == "auto") tier = Fits(gpu / 4) ? "device" : Source is IResidentTokens || Fits(memory / 4) ? "ram" : "none";
+        if (tier == "device" && device.IsHost) tier = "ram";
+        if (tier == "ram" && Source is not IResidentTokens && !Fits(memory / 10 * 9)) throw TooMany("ram", size, memory);
+        if (tier == "device" && !Fits(gpu / 10 * 9)) throw TooMany("device", size, gpu);
+        _where = tier switch
         {
-            _where = $"tokens are streamed from disk: {size}";
-            return;
-        }
-        _where = $"tokens are held in memory: {size}";
-        if (Source is IResidentTokens) return;
-        _owned.Add(Source);
-        Source = TokenSource.Hold(context.Host, Source, context.Progress, context.Cancellation);
+            "device" => $"tokens are held on the device: {size}",
+            "ram" => $"tokens are held in memory: {size}",
+            _ => Source is IResidentTokens ? $"tokens are held in memory, having been read whole: {size}" : $"tokens are streamed from disk: {size}",
+        };
+        if (tier == "none") return;
+        ITokenSource streamed = Source;
+        Source = TokenSource.Hold(tier == "device" ? device : context.Host, streamed, context.Progress, context.Cancellation);
+        if (!ReferenceEquals(Source, streamed)) _owned.Add(streamed);
     }
+
+    private static UsageException TooMany(string tier, string size, long memory) => new($"--token-cache {tier}: the tokens ({size}) do not fit into {Size(memory)} of memory; use none.");
 
     private static TokenInput OpenImages(ParseResult parsed, CommandContext context, string locator, string encoderFile)
     {

@@ -16,7 +16,7 @@ public interface ITokenSource : IDisposable
     void Read(long start, MatrixView<float> destination);
 }
 
-/// <summary>Tokens that are in host memory as a whole: any row at once, nothing to read ahead.</summary>
+/// <summary>Tokens that are in memory as a whole, the host's or a GPU's: any row at once, nothing to read ahead.</summary>
 public interface IResidentTokens : ITokenSource
 {
     /// <summary>All rows.</summary>
@@ -66,22 +66,26 @@ public static class TokenSource
     /// <summary>A host matrix as a source; it is disposed with it.</summary>
     public static ITokenSource From(Matrix<float> matrix) => new MatrixTokens(matrix);
 
-    /// <summary>All tokens of a source in host memory, or the source itself where they are there already.</summary>
-    /// <param name="device">A host device.</param>
+    /// <summary>All tokens of a source in the memory of a device, or the source itself where they are there already.</summary>
+    /// <param name="device">Where they shall be.</param>
     /// <param name="source">Stays the caller's; its rows are at most <see cref="int.MaxValue"/>.</param>
     public static IResidentTokens Hold(ComputeDevice device, ITokenSource source, IProgressReporter? progress = null, CancellationToken cancellation = default)
     {
         const int Piece = 1 << 16;
-        if (source is IResidentTokens resident) return resident;
+        if (source is IResidentTokens resident && ReferenceEquals(resident.All.Device, device)) return resident;
+        if (source is IResidentTokens { All.Device.IsHost: true } held && device.IsHost) return held;
         if (source.Rows > int.MaxValue) throw new UsageException($"{source.Rows} tokens are too many to be held as one matrix.");
         Matrix<float> all = device.AllocateMatrix<float>((int)source.Rows, source.Columns);
+        using Matrix<float>? staged = device.IsHost ? null : device.Host.AllocateMatrix<float>(Math.Min(Piece, all.Rows), source.Columns);
         try
         {
             for (int start = 0; start < all.Rows; start += Piece)
             {
                 cancellation.ThrowIfCancellationRequested();
                 progress?.Report("reading tokens into memory", start, all.Rows);
-                source.Read(start, all.View.RowBlock(start, Math.Min(Piece, all.Rows - start)));
+                MatrixView<float> target = all.View.RowBlock(start, Math.Min(Piece, all.Rows - start)), rows = staged is null ? target : staged.View.RowBlock(0, target.Rows);
+                source.Read(start, rows);
+                if (staged is not null) target.CopyFrom(staged.Buffer.View.Host[..(rows.Rows * rows.Columns)]);
             }
             return new MatrixTokens(all);
         }
@@ -109,7 +113,8 @@ public static class TokenSource
         public void Read(long start, MatrixView<float> destination)
         {
             TokenShards.RequireRange(start, destination, Rows, Columns);
-            for (int i = 0; i < destination.Rows; i++) matrix.Row((int)start + i).CopyTo(destination.Row(i));
+            MatrixView<float> rows = matrix.View.RowBlock((int)start, destination.Rows);
+            for (int i = 0; i < destination.Rows; i++) rows.RowBlock(i, 1).CopyTo(destination.Row(i));
         }
 
         public void Dispose() => matrix.Dispose();

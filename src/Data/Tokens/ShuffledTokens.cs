@@ -84,7 +84,7 @@ public sealed class ShuffledTokens : IDisposable
             Enter(_order.WindowAt(Position));
             int at = (int)(Position - _firstRow), count = Math.Min(batch.Rows - done, _windowRows - at);
             if (_resident is { } resident)
-                for (int i = 0; i < count; i++) resident.All.Row((int)_order.SourceRow(_window, _rowOrder[at + i])).CopyTo(batch.Row(done + i));
+                for (int i = 0; i < count; i++) resident.All.RowBlock((int)_order.SourceRow(_window, _rowOrder[at + i]), 1).CopyTo(batch.Row(done + i));
             else
                 for (int i = 0; i < count; i++) _reader!.Row(at + i).CopyTo(batch.Row(done + i));
             if (rows.Length > 0)
@@ -92,6 +92,22 @@ public sealed class ShuffledTokens : IDisposable
             done += count;
             Position += count;
             _reader?.Release(at + count);
+        }
+        return done;
+    }
+
+    /// <summary>The numbers of the next rows alone, where the tokens are in memory; fewer, and at the end of the epoch none.</summary>
+    public int NextRows(Span<int> rows)
+    {
+        if (_resident is null) throw new InvalidOperationException("Rows of tokens that are read have no use for their numbers alone.");
+        int done = 0;
+        while (done < rows.Length && Position < _source.Rows)
+        {
+            Enter(_order.WindowAt(Position));
+            int at = (int)(Position - _firstRow), count = Math.Min(rows.Length - done, _windowRows - at);
+            for (int i = 0; i < count; i++) rows[done + i] = (int)_order.SourceRow(_window, _rowOrder[at + i]);
+            done += count;
+            Position += count;
         }
         return done;
     }

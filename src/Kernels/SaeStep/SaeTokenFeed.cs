@@ -12,7 +12,9 @@ public sealed unsafe class SaeTokenFeed : IDisposable
     private readonly CentredUnitRows? _centring;
     private readonly bool _batchMean;
     private readonly Matrix<float>? _prepared;
-    private readonly int _width;
+    private readonly int _width, _allRows;
+    private readonly float* _all;
+    private readonly long _allStride;
     private float* _tokens;
     private DevicePointer _coefficients;
 
@@ -31,6 +33,22 @@ public sealed unsafe class SaeTokenFeed : IDisposable
         if (device is CudaDevice && centring is not null) _prepared = device.AllocateMatrix<float>(batch, width);
     }
 
+    /// <summary>Takes the tokens from a device that holds them all: fill <see cref="NextRows"/> instead of <see cref="Next"/>.</summary>
+    /// <param name="all">[n, d_in]; must outlive the object.</param>
+    /// <param name="batch">Tokens of a step.</param>
+    /// <param name="centring">As above.</param>
+    /// <param name="batchMean">As above.</param>
+    /// <param name="models">As above.</param>
+    public SaeTokenFeed(MatrixView<float> all, int batch, CentredUnitRows? centring, bool batchMean, int models = 1)
+    {
+        (Device, Batch, _width, _centring, _batchMean) = (all.Device, batch, all.Columns, centring, batchMean);
+        _all = all.Pointer;
+        (_allRows, _allStride) = (all.Rows, all.Stride);
+        // The number of a row takes the place of its values.
+        _transfer = new TokenTransfer(Device, batch, 1, Device is CudaDevice ? models * SaeCoefficients.Floats : 0);
+        _prepared = Device.AllocateMatrix<float>(batch, _width);
+    }
+
     public ComputeDevice Device { get; }
 
     /// <summary>Tokens of a step.</summary>
@@ -39,10 +57,18 @@ public sealed unsafe class SaeTokenFeed : IDisposable
     /// <summary>Host memory for the tokens of the next step.</summary>
     public MatrixView<float> Next() => _transfer.Next(Batch);
 
+    /// <summary>Host memory for the row numbers of the next step's tokens, where the device holds all tokens.</summary>
+    public Span<int> NextRows() => new(_transfer.Next(Batch).Pointer, Batch);
+
     /// <summary>Brings what was filled in to the device and prepares it.</summary>
     public void Send()
     {
         MatrixView<float> arrived = Device is CudaDevice ? _transfer.SendAll(out _coefficients) : _transfer.Send(Batch);
+        if (_all != null)
+        {
+            Gather.Rows(new MatrixView<float>(_all, _allRows, _width, _allStride, Device), new DeviceSpan<int>((int*)arrived.Pointer, Batch, Device), _prepared!.View);
+            arrived = _prepared.View;
+        }
         MatrixView<float> tokens = _prepared is null ? arrived : _prepared.View;
         _tokens = tokens.Pointer;
         if (_centring is null) return;

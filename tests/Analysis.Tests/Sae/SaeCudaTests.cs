@@ -114,6 +114,23 @@ public sealed class SaeCudaTests : IDisposable
                 Assert.True(File.ReadAllBytes(Path.Combine(whole, file)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(folder, file))), $"{folder}: {file} differs");
     }
 
+    /// <summary>Row numbers travel instead of rows: the bytes of the result are the same.</summary>
+    [Theory]
+    [InlineData(TokenOrder.Shuffled, TokenNormalisation.Paper)]
+    [InlineData(TokenOrder.Fixed, TokenNormalisation.None)]
+    public void Tokens_held_on_the_device_train_to_the_same_bytes(TokenOrder order, TokenNormalisation normalisation)
+    {
+        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 230, 16);
+        SaeTrainingOptions options = new() { Config = s_small with { Normalisation = normalisation, Centring = TokenCentring.Fixed }, Order = order, Steps = 9, Seed = 5 };
+        using Source source = new(tokens);
+        using IResidentTokens held = TokenSource.Hold(Device, source);
+        Assert.False(held.All.Device.IsHost);
+        using SaeTrainingResult travelling = SaeTrainer.Train(Device, source, options), gathered = SaeTrainer.Train(Device, held, options);
+        foreach (((string name, DeviceBuffer<float> a, _), (_, DeviceBuffer<float> b, _)) in travelling.Model.Arrays.Tensors().Zip(gathered.Model.Arrays.Tensors()))
+            Assert.True(Host(a).AsSpan().SequenceEqual(Host(b)), name);
+        Assert.Equal(travelling.Curves.Select(row => (row.Step, row.Loss, row.GradientNorm, row.Active)), gathered.Curves.Select(row => (row.Step, row.Loss, row.GradientNorm, row.Active)));
+    }
+
     /// <summary>The host looks at logged steps only; the device remembers the step.</summary>
     [Fact]
     public void A_run_that_diverges_between_logged_steps_ends_with_the_step_and_keeps_its_checkpoint()

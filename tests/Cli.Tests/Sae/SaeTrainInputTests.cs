@@ -85,7 +85,7 @@ public sealed class SaeTrainInputTests : IDisposable
     }
 
     [Theory]
-    [InlineData(2, "expected auto, none or ram", "--token-cache", "disk")]
+    [InlineData(2, "expected auto, none, ram or device", "--token-cache", "disk")]
     [InlineData(2, "--cache goes with --encoder", "--cache", "somewhere")]
     [InlineData(2, "--patch goes with --encoder", "--patch", "64")]
     [InlineData(3, "does not exist", "--encoder", "no-such.onnx")]
