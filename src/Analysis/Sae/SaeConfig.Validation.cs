@@ -35,6 +35,7 @@ public sealed partial record SaeConfig
         Check(PreActivationCoefficient >= 0 && double.IsFinite(PreActivationCoefficient), "pre_act_coeff", PreActivationCoefficient, "at least 0");
         Check(InitialThreshold >= 0 && double.IsFinite(InitialThreshold), "threshold_init", InitialThreshold, "at least 0");
         Check(SparsityExponentEnd is > 0 and <= 1, "p_end", SparsityExponentEnd, "more than 0 and at most 1");
+        Check(ShuffleWindow is >= 1 and <= 1 << 20, "shuffle_window_mib", ShuffleWindow, "1 to 1048576");
         Check(DeadAfterTokens >= 0, "dead_after_tokens", DeadAfterTokens, "at least 1");
         Check(ResampleEvery >= 0, "resample_every", ResampleEvery, "at least 0 (0 never resamples)");
         Check(DecayFraction is > 0 and <= 1 && (Schedule != LearningRateSchedule.Wsd || DecayFraction + WarmupFraction <= 1), "lr_decay_fraction", DecayFraction, "more than 0, and with lr_warmup_fraction at most 1");

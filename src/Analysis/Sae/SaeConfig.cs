@@ -1,3 +1,4 @@
+using BioSup.Data;
 using BioSup.Kernels;
 using BioSup.Runtime;
 
@@ -128,6 +129,9 @@ public sealed partial record SaeConfig
 
     /// <summary>Last part of the run over which <see cref="LearningRateSchedule.Wsd"/> decays.</summary>
     public double DecayFraction { get; init; } = 0.2;
+
+    /// <summary>Memory of the window that tokens are shuffled in, in MiB; part of what defines their order (docs/tokens.md).</summary>
+    public int ShuffleWindow { get; init; } = (int)(ShuffledTokens.DefaultWindowBytes >> 20);
 
     public TokenNormalisation Normalisation { get; init; } = TokenNormalisation.None;
     public TokenCentring Centring { get; init; } = TokenCentring.Fixed;

@@ -53,6 +53,7 @@ internal sealed class SaeConfigJson
     public string? AuxKind { get; set; }
     public string? Optimiser { get; set; }
     public double? LrDecayFraction { get; set; }
+    public int? ShuffleWindowMib { get; set; }
 }
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true,
@@ -141,6 +142,7 @@ public static partial class SaeConfigFile
             Schedule = Choose("lr_schedule", j.LrSchedule, p.Schedule, s_schedules),
             WarmupFraction = j.LrWarmupFraction ?? p.WarmupFraction,
             DecayFraction = j.LrDecayFraction ?? p.DecayFraction,
+            ShuffleWindow = j.ShuffleWindowMib ?? p.ShuffleWindow,
             Optimiser = Choose("optimiser", j.Optimiser, p.Optimiser, s_optimisers),
             SparsityCoefficient = j.SparsityCoeff ?? p.SparsityCoefficient,
             SparsityScale = Choose("sparsity_scale", j.SparsityScale, p.SparsityScale, s_scales),

@@ -86,6 +86,7 @@ public static partial class SaeConfigFile
             ResampleEvery = c.ResampleEvery == 0 ? null : c.ResampleEvery,
             AuxKind = c.AuxChoice == AuxiliaryChoice.ClosedGate ? null : Name(c.AuxChoice, s_auxiliaries),
             Optimiser = c.Optimiser == p.Optimiser ? null : Name(c.Optimiser, s_optimisers),
+            ShuffleWindowMib = c.ShuffleWindow == SaeConfig.Default.ShuffleWindow ? null : c.ShuffleWindow,
             LrDecayFraction = c.Schedule == LearningRateSchedule.Wsd ? c.DecayFraction : null,
         };
         return JsonSerializer.Serialize(json, SaeConfigContext.Default.SaeConfigJson);

@@ -11,7 +11,8 @@ internal sealed class SaeTokenStream : IDisposable
     private readonly CentredUnitRows? _centring;
     private readonly bool _held;
 
-    public SaeTokenStream(ComputeDevice device, ITokenSource source, int batch, TokenOrder order, ulong seed, long steps, TokenNormaliser normaliser, int models)
+    public SaeTokenStream(ComputeDevice device, ITokenSource source, int batch, TokenOrder order, ulong seed, long steps, TokenNormaliser normaliser, int models,
+        long windowBytes = ShuffledTokens.DefaultWindowBytes)
     {
         Normaliser = normaliser;
         Tokens = source.Rows;
@@ -21,7 +22,7 @@ internal sealed class SaeTokenStream : IDisposable
         Feed = _held
             ? new SaeTokenFeed(((IResidentTokens)source).All, batch, _centring, normaliser.Mean is null, models)
             : new SaeTokenFeed(device, batch, source.Columns, _centring, normaliser.Mean is null, models);
-        Batches = new TokenBatches(source, batch, order, seed, steps);
+        Batches = new TokenBatches(source, batch, order, seed, steps, windowBytes);
     }
 
     public TokenNormaliser Normaliser { get; }

@@ -48,7 +48,7 @@ public static class SaeTrainer
         run.Prepare(options.Resume);
         TokenNormaliser normaliser = run.Start > 0 ? run.Model.Normaliser
             : TokenNormaliser.Fit(device, tokens, config.Normalisation, config.Centring, options.Progress, options.Cancellation);
-        using SaeTokenStream stream = new(device, tokens, config.Batch, options.Order, options.Seed, total, normaliser, 1);
+        using SaeTokenStream stream = new(device, tokens, config.Batch, options.Order, options.Seed, total, normaliser, 1, (long)config.ShuffleWindow << 20);
         run.Begin(stream, 0, options.Seed, options.Progress, options.Cancellation);
         SaeStreamClock clock = new(config.Batch, run.Start);
         try

@@ -38,7 +38,7 @@ internal static class SaeTrainCommand
         };
         SaeConfig config = ReadConfig(parsed.GetValue(s_config), parsed.GetValue(s_init));
         using TokenInput input = TokenInput.Open(parsed, context, locator);
-        input.Describe(context, config.Batch, order == TokenOrder.Shuffled);
+        input.Describe(context, config.Batch, order == TokenOrder.Shuffled, (long)config.ShuffleWindow << 20);
         ITokenSource tokens = input.Source;
         ResultFolder results = ResultFolder.Create(context, folder);
         foreach (string file in input.Files) results.AddInput(file);

@@ -63,12 +63,14 @@ internal sealed class TokenInput : IDisposable
 
     /// <summary>Says in a line where the tokens are and, when they are shuffled in a window, what that takes and how well it mixes.</summary>
     /// <param name="batch">Tokens of a step; 0 for what training takes by itself.</param>
-    public void Describe(CommandContext context, int batch, bool shuffled)
+    /// <param name="shuffled">Not in file order.</param>
+    /// <param name="windowBytes">Memory of the window.</param>
+    public void Describe(CommandContext context, int batch, bool shuffled, long windowBytes)
     {
         string line = _where;
         if (shuffled && Source is not IResidentTokens && Source.Rows > 1)
         {
-            ShufflePlan plan = ShufflePlan.For(Source, epochs: 2);
+            ShufflePlan plan = ShufflePlan.For(Source, windowBytes, epochs: 2);
             line += string.Create(CultureInfo.InvariantCulture, $"; shuffled in windows of {plan.Mixing.WindowRows} tokens ({plan.Mixing.BlocksPerWindow} blocks of {plan.Mixing.BlockRows}), {plan.MemoryBytes >> 20} MiB");
             long size = Math.Min(Source.Rows, batch > 0 ? batch : 2048);
             if (ImageRows() is { } image && size > 1)

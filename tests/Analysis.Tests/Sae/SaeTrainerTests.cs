@@ -149,6 +149,20 @@ public sealed class SaeTrainerTests : IDisposable
     }
 
     [Fact]
+    public void The_window_of_the_shuffle_is_part_of_the_run()
+    {
+        SaeConfig config = SaeConfigFile.Parse("""{ "d_sae": 16, "batch": 50, "shuffle_window_mib": 1, "epochs": 1 }""", "test");
+        Assert.Equal(config, SaeConfigFile.Parse(SaeConfigFile.Write(config), "test"));
+        Assert.DoesNotContain("shuffle_window", SaeConfigFile.Write(config with { ShuffleWindow = 256 }), StringComparison.Ordinal);
+        Assert.Contains("'shuffle_window_mib' is 0", Assert.Throws<UsageException>(() => SaeConfigFile.Parse("""{ "shuffle_window_mib": 0 }""", "test")).Message, StringComparison.Ordinal);
+        using CpuDevice device = new(2);
+        using Matrix<float> tokens = OracleRecipe.Tokens(device, 40_000, 16);
+        using SaeTrainingResult small = SaeTrainer.Train(device, tokens, new SaeTrainingOptions { Config = config, Steps = 20 }),
+            large = SaeTrainer.Train(device, tokens, new SaeTrainingOptions { Config = config with { ShuffleWindow = 256 }, Steps = 20 });
+        Assert.NotEqual(small.Last!.Loss, large.Last!.Loss);
+    }
+
+    [Fact]
     public void Every_epoch_of_the_shuffled_order_shows_every_token_once()
     {
         using CpuDevice device = new(1);
