@@ -14,6 +14,7 @@ internal static class SaeCommand
         SaeEncodeCommand.Create(),
         SaeEvalCommand.Create(),
         SaeExportCommand.Create(),
+        SaeImportCommand.Create(),
     };
 
     internal static Option<string> Tokens() => new("--tokens") { Description = "tokens: a matrix (FILE, FILE.npz:member, FILE.h5ad:X, FILE.safetensors:NAME) or a folder of token shards", Required = true };

@@ -1,28 +1,22 @@
-using System.Buffers.Binary;
 using System.Globalization;
 using System.Numerics;
 using System.Text;
-using BioSup.Runtime;
 
 namespace BioSup.Data;
 
 /// <summary>
-/// Reads the one kind of pickle that NumPy writes for an array of strings (dtype object), protocols 2 to 5, and nothing else:
-/// the classes are a fixed list, no code is ever looked up or run. Elements may be text, numbers, bool or None (read as empty text).
+/// Reads the one kind of pickle that NumPy writes for an array of strings (dtype object), and nothing else. Elements may be text, numbers, bool or
+/// None (read as empty text).
 /// </summary>
-internal sealed partial class PickleReader(byte[] bytes, string source, string? where)
+internal sealed class PickleReader(byte[] bytes, string source, string? where) : PickleMachine(bytes, source, where)
 {
-    private static readonly object s_mark = new();
-    private readonly List<object?> _stack = [];
-    private readonly Dictionary<long, object?> _memo = [];
-    private int _at;
-
-    private sealed record ClassName(string Module, string Name);
     private sealed record DType(string Code);
     private sealed class ArrayValue
     {
         public List<object?>? Items { get; set; }
     }
+
+    protected override string Content => "an array of strings";
 
     /// <summary>The elements in C order, which is how NumPy lists them.</summary>
     public string[] ReadStrings(long expected)
@@ -33,6 +27,37 @@ internal sealed partial class PickleReader(byte[] bytes, string source, string? 
         string[] text = new string[items.Count];
         for (int i = 0; i < text.Length; i++) text[i] = Text(items[i], i);
         return text;
+    }
+
+    /// <summary>The five callables that NumPy's object arrays use, under the module names of NumPy 1 and 2.</summary>
+    protected override object Call(ClassName called, object?[] arguments)
+    {
+        bool multiarray = called.Module is "numpy.core.multiarray" or "numpy._core.multiarray";
+        return called.Name switch
+        {
+            "_reconstruct" when multiarray && arguments is [ClassName { Module: "numpy", Name: "ndarray" }, ..] => new ArrayValue(),
+            "dtype" when called.Module == "numpy" && arguments is [string code, ..] => new DType(code),
+            "scalar" when multiarray && arguments is [DType type, byte[] raw] => Scalar(type, raw),
+            "encode" when called.Module == "_codecs" && arguments is [string text, ..] => Encoding.Latin1.GetBytes(text),
+            _ => throw Error($"the pickle uses {NpyHeader.Printable(called.Module)}.{NpyHeader.Printable(called.Name)}, which an array of strings does not need; it was not run"),
+        };
+    }
+
+    protected override void SetState(object? target, object? state)
+    {
+        switch (target)
+        {
+            // (3, byte order, ...): nothing in it changes how text is read.
+            case DType when state is object[]:
+                break;
+            // (version, shape, dtype, Fortran order, items)
+            case ArrayValue array when state is object[] and [_, object[], DType type, bool, List<object?> items]:
+                if (type.Code is not ("O" or "O8")) throw Error($"the pickled array has elements of type '{NpyHeader.Printable(type.Code)}'; objects were expected");
+                array.Items = items;
+                break;
+            default:
+                throw Error("the pickle sets the state of an object that an array of strings does not need");
+        }
     }
 
     private string Text(object? item, int index) => item switch
@@ -47,136 +72,16 @@ internal sealed partial class PickleReader(byte[] bytes, string source, string? 
         _ => throw Error($"element {index} of the pickled array is not text or a number"),
     };
 
-    private object? Run()
+    /// <summary>A NumPy scalar inside an object array: its bytes, little-endian, in the layout its type string names.</summary>
+    private object Scalar(DType type, byte[] raw) => (type.Code.TrimStart('<', '|', '='), raw.Length) switch
     {
-        while (true)
-        {
-            int start = _at;
-            byte code = Take(1)[0];
-            switch ((char)code)
-            {
-                case '\x80': _ = Protocol(); break;
-                case '\x95': Take(8); break;
-                case '.': return Pop();
-                case '(': _stack.Add(s_mark); break;
-                case '0': Pop(); break;
-                case 'c': _stack.Add(new ClassName(Line(), Line())); break;
-                case '\x93':
-                    string name = PopString(), module = PopString();
-                    _stack.Add(new ClassName(module, name));
-                    break;
-                case 'q': _memo[Take(1)[0]] = Top(); break;
-                case 'r': _memo[BinaryPrimitives.ReadUInt32LittleEndian(Take(4))] = Top(); break;
-                case '\x94': _memo[_memo.Count] = Top(); break;
-                case 'h': _stack.Add(Recall(Take(1)[0])); break;
-                case 'j': _stack.Add(Recall(BinaryPrimitives.ReadUInt32LittleEndian(Take(4)))); break;
-                case ')': _stack.Add(Array.Empty<object?>()); break;
-                case 't': _stack.Add(PopToMark()); break;
-                case '\x85': _stack.Add(PopMany(1)); break;
-                case '\x86': _stack.Add(PopMany(2)); break;
-                case '\x87': _stack.Add(PopMany(3)); break;
-                case ']': _stack.Add(new List<object?>()); break;
-                case 'a':
-                    object? item = Pop();
-                    TopList().Add(item);
-                    break;
-                case 'e':
-                    object?[] items = PopToMark();
-                    TopList().AddRange(items);
-                    break;
-                case 'R': Reduce(); break;
-                case 'b': BuildState(); break;
-                default:
-                    if (!TryPushScalar((char)code)) throw Error($"pickle operation 0x{code:x2} at byte {start} is not one that an array of strings needs");
-                    break;
-            }
-        }
-    }
-
-    private bool TryPushScalar(char code)
-    {
-        object? value;
-        switch (code)
-        {
-            case 'N': value = null; break;
-            case '\x88': value = true; break;
-            case '\x89': value = false; break;
-            case 'J': value = (long)BinaryPrimitives.ReadInt32LittleEndian(Take(4)); break;
-            case 'K': value = (long)Take(1)[0]; break;
-            case 'M': value = (long)BinaryPrimitives.ReadUInt16LittleEndian(Take(2)); break;
-            case '\x8a':
-                byte[] digits = Take(Take(1)[0]).ToArray();
-                value = digits.Length <= 8 ? (long)new BigInteger(digits) : new BigInteger(digits);
-                break;
-            case 'G': value = BinaryPrimitives.ReadDoubleBigEndian(Take(8)); break;
-            case '\x8c': value = Utf8(Take(1)[0]); break;
-            case 'X': value = Utf8(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))); break;
-            case '\x8d': value = Utf8(BinaryPrimitives.ReadUInt64LittleEndian(Take(8))); break;
-            case 'C' or 'U': value = Take(Take(1)[0]).ToArray(); break;
-            case 'B' or 'T': value = Take(BinaryPrimitives.ReadUInt32LittleEndian(Take(4))).ToArray(); break;
-            case '\x8e': value = Take(BinaryPrimitives.ReadUInt64LittleEndian(Take(8))).ToArray(); break;
-            default: return false;
-        }
-        _stack.Add(value);
-        return true;
-    }
-
-    private string Utf8(ulong length) => Encoding.UTF8.GetString(Take(length));
-
-    private byte Protocol()
-    {
-        byte version = Take(1)[0];
-        return version is >= 2 and <= 5 ? version : throw Error($"pickle protocol {version} is not supported; 2 to 5 are");
-    }
-
-    private string Line()
-    {
-        int end = Array.IndexOf(bytes, (byte)'\n', _at);
-        if (end < 0 || end - _at > 200) throw Error("the pickle names a class without an end of line");
-        string line = Encoding.UTF8.GetString(bytes, _at, end - _at);
-        _at = end + 1;
-        return line;
-    }
-
-    private ReadOnlySpan<byte> Take(ulong count)
-    {
-        if (count > (ulong)(bytes.Length - _at)) throw Error($"the pickle ends too early, at byte {bytes.Length}");
-        ReadOnlySpan<byte> taken = bytes.AsSpan(_at, (int)count);
-        _at += (int)count;
-        return taken;
-    }
-
-    private object? Top() => _stack.Count > 0 ? _stack[^1] : throw Error("the pickle is damaged: its stack is empty");
-
-    private List<object?> TopList() => Top() as List<object?> ?? throw Error("the pickle is damaged: a list was expected");
-
-    private object? Recall(long key) => _memo.TryGetValue(key, out object? value) ? value : throw Error($"the pickle is damaged: memo {key} is not set");
-
-    private object? Pop()
-    {
-        object? value = Top();
-        _stack.RemoveAt(_stack.Count - 1);
-        return value;
-    }
-
-    private string PopString() => Pop() as string ?? throw Error("the pickle is damaged: text was expected");
-
-    private object?[] PopMany(int count)
-    {
-        if (_stack.Count < count) throw Error("the pickle is damaged: its stack is too short");
-        object?[] items = [.. _stack[^count..]];
-        _stack.RemoveRange(_stack.Count - count, count);
-        return items;
-    }
-
-    private object?[] PopToMark()
-    {
-        int mark = _stack.LastIndexOf(s_mark);
-        if (mark < 0) throw Error("the pickle is damaged: a mark is missing");
-        object?[] items = PopMany(_stack.Count - mark - 1);
-        _stack.RemoveAt(_stack.Count - 1);
-        return items;
-    }
-
-    private DataException Error(string problem) => new(source, where, problem);
+        (['U', ..], _) when raw.Length % 4 == 0 => Encoding.UTF32.GetString(raw).TrimEnd('\0'),
+        (['S', ..], _) => Encoding.UTF8.GetString(raw).TrimEnd('\0'),
+        ("b1", 1) => raw[0] != 0,
+        ("i4", 4) => (long)BitConverter.ToInt32(raw),
+        ("i8", 8) => BitConverter.ToInt64(raw),
+        ("f4", 4) => (double)BitConverter.ToSingle(raw),
+        ("f8", 8) => BitConverter.ToDouble(raw),
+        _ => throw Error($"the pickled array holds a NumPy scalar of type '{NpyHeader.Printable(type.Code)}', which is not text or a plain number"),
+    };
 }

@@ -169,8 +169,8 @@ public sealed class SaeCudaTests : IDisposable
         Assert.Equal((x.Alive, x.NeverActive), (y.Alive, y.NeverActive));
         Assert.Equal(x.Purity!.MeanPurity, y.Purity!.MeanPurity, 1e-3);
         string a1 = Path.Combine(_folder, "a.safetensors"), b1 = Path.Combine(_folder, "b.safetensors");
-        SaeExport.Write(here, tied ? SaeExportFormat.JumpRelu : SaeExportFormat.Reference, a1);
-        SaeExport.Write(there, tied ? SaeExportFormat.JumpRelu : SaeExportFormat.Reference, b1);
+        SaeExport.Write(here, tied ? SaeFormat.JumpRelu : SaeFormat.Reference, a1);
+        SaeExport.Write(there, tied ? SaeFormat.JumpRelu : SaeFormat.Reference, b1);
         Assert.Equal(File.ReadAllBytes(a1), File.ReadAllBytes(b1));
     }
 

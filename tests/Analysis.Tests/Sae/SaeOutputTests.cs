@@ -119,7 +119,7 @@ public sealed class SaeOutputTests : IDisposable
         using ITokenSource source = new Borrowed(_tokens);
         using Matrix<float> latents = SaeEncoder.EncodeAll(_model, source);
         string path = Path.Combine(_folder, "export.safetensors");
-        SaeExport.Write(_model, SaeExportFormat.JumpRelu, path);
+        SaeExport.Write(_model, SaeFormat.JumpRelu, path);
         using SafetensorsFile file = SafetensorsFile.Open(path);
         float[] weights = file.ReadVector("W_enc", 20, 60), bias = file.ReadVector("b_enc", 60), threshold = file.ReadVector("threshold", 60);
         using Matrix<float> x = _device.AllocateMatrix<float>(700, 20);
@@ -141,7 +141,7 @@ public sealed class SaeOutputTests : IDisposable
         using ITokenSource source = new Borrowed(_tokens);
         using Matrix<float> latents = SaeEncoder.EncodeAll(_model, source);
         string folder = Path.Combine(_folder, "lens");
-        SaeExport.Write(_model, SaeExportFormat.SaeLens, folder);
+        SaeExport.Write(_model, SaeFormat.SaeLens, folder);
         Assert.Equal(["cfg.json", "sae_weights.safetensors"], Directory.GetFiles(folder).Select(Path.GetFileName).Order(StringComparer.Ordinal));
 
         JsonObject config = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "cfg.json")))!.AsObject();
