@@ -73,20 +73,21 @@ __device__ __forceinline__ SaeCut next_cut(SaeCut cut, const unsigned* bins, int
     return cut;
 }
 
-// Bits of the keys of a row above the cut, and of the first `ties` that equal it. Whole block of 256.
-__device__ __forceinline__ void take_row(const SaeTile& tile, int t, unsigned key, unsigned ties, bool whole,
+// Bits of the keys of a row, key_of(j), above the cut, and of the first `ties` that equal it. Whole block of 256.
+template <class Key>
+__device__ __forceinline__ void take_row(Key key_of, int latents, unsigned key, unsigned ties, bool whole,
                                          unsigned* bits, int words) {
     const int lane = lane_rank(), warp = warp_rank();
     if (!whole && warp != 0)
         return; // in order: one warp
-    unsigned left = whole ? 0xFFFFFFFFu : ties;
+    unsigned left = ties;
     for (int word = whole ? warp : 0; word < words; word += whole ? sae_warps : 1) {
         const int j = word * 32 + lane;
-        const unsigned own = j < tile.latents ? sae_positive_key(tile.m(t, j)) : 0u;
+        const unsigned own = j < latents ? key_of(j) : 0u;
         unsigned taken = __ballot_sync(full_warp, own != 0 && own > key);
         const unsigned equal = __ballot_sync(full_warp, own != 0 && own == key);
         if (whole) {
-            taken |= left != 0 ? equal : 0u;
+            taken |= equal;
         } else {
             for (unsigned e = equal; e != 0 && left != 0; e &= e - 1, left--)
                 taken |= e & (~e + 1);
@@ -98,31 +99,39 @@ __device__ __forceinline__ void take_row(const SaeTile& tile, int t, unsigned ke
 
 } // namespace bs
 
-// The k largest of each token, as bits [tokens, words]. A block to a token.
-extern "C" __global__ void __launch_bounds__(256) bs_sae_top_k_f32(bs::SaeTile tile, int k, unsigned* bits, int words) {
+// The k largest of each token, as bits [tokens, words]. A block to a token, whose keys stay in shared memory where
+// `held` says that there is room for them.
+extern "C" __global__ void __launch_bounds__(256)
+    bs_sae_top_k_f32(bs::SaeTile tile, int k, int held, unsigned* bits, int words) {
     using namespace bs;
+    BS_DYNAMIC_SHARED(unsigned, keys);
     __shared__ unsigned bins[select_bins];
     __shared__ int scratch[sae_warps], found[2];
     const int t = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
     int positive = 0;
-    for (int j = thread; j < tile.latents; j += 256)
-        positive += tile.m(t, j) > 0;
+    for (int j = thread; j < tile.latents; j += 256) {
+        const unsigned key = sae_positive_key(tile.m(t, j));
+        if (held)
+            keys[j] = key;
+        positive += key != 0;
+    }
     int total;
     block_prefix(positive, scratch, total);
+    const auto key_of = [&](int j) { return held ? keys[j] : sae_positive_key(tile.m(t, j)); };
     SaeCut cut{0u, 0u, 1u, static_cast<unsigned>(min(k, total))};
     for (int round = 0; round < rounds && total > k; round++) {
         for (int b = thread; b < round_bins(round); b += 256)
             bins[b] = 0;
         __syncthreads();
         for (int j = thread; j < tile.latents; j += 256) {
-            const unsigned key = sae_positive_key(tile.m(t, j));
+            const unsigned key = key_of(j);
             if (in_round(key, cut.key, round))
                 atomicAdd(bins + (key >> round_shift(round) & static_cast<unsigned>(round_bins(round) - 1)), 1u);
         }
         __syncthreads();
         cut = next_cut(cut, bins, round, scratch, found);
     }
-    take_row(tile, t, cut.key, cut.ties, cut.whole != 0, bits + static_cast<long long>(t) * words, words);
+    take_row(key_of, tile.latents, cut.key, cut.ties, cut.whole != 0, bits + static_cast<long long>(t) * words, words);
 }
 
 // One round over the batch: adds the keys of a tile to the bins. Eight tokens a block.
@@ -220,8 +229,8 @@ extern "C" __global__ void __launch_bounds__(256)
     const unsigned first = now.whole != 0 ? 0u : before[t], ties = now.ties > first ? now.ties - first : 0u;
     // Without any to spare nothing is counted: key + 1 takes what is above the key alone.
     const bool none = now.whole == 0 && ties == 0;
-    take_row(tile, t, none ? now.key + 1 : now.key, ties, now.whole != 0 || none,
-             bits + static_cast<long long>(t) * words, words);
+    take_row([&](int j) { return sae_positive_key(tile.m(t, j)); }, tile.latents, none ? now.key + 1 : now.key, ties,
+             now.whole != 0 || none, bits + static_cast<long long>(t) * words, words);
 }
 
 // Bits by token turned into bits by latent; where there is a place for them, counts of the chunk: of bits, and of

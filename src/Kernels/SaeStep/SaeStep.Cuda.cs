@@ -6,6 +6,9 @@ public static unsafe partial class SaeStep
 {
     private const int SquareThreads = 256, RowThreads = 128, SelectWarps = 4, NormRows = 8;
 
+    /// <summary>Shared memory for the keys of a token: above it (8,192 latents) they are formed again in every round.</summary>
+    private const int HeldKeyBytes = 32 << 10;
+
     private static void RunCuda(MatrixView<float> tokens, SaeParameters parameters, SaeParameters gradients, bool backward, in SaeObjective objective,
         SaeWorkspace workspace, SaeStatistics statistics)
     {
@@ -101,8 +104,11 @@ public static unsafe partial class SaeStep
     }
 
     /// <summary>The k largest of every token of a tile, as bits.</summary>
-    private static void SelectByToken(SaeCudaState state, in SaeTile tile) =>
-        state.Kernels.TopK.Launch(state.Device.Stream, new LaunchShape(tile.Tokens, SquareThreads), tile, state.Shape.ActiveLatents, state.ByToken, state.Words);
+    private static void SelectByToken(SaeCudaState state, in SaeTile tile)
+    {
+        int bytes = tile.Latents * sizeof(uint), held = bytes <= HeldKeyBytes ? 1 : 0;
+        state.Kernels.TopK.Launch(state.Device.Stream, new LaunchShape(tile.Tokens, SquareThreads, held * bytes), tile, state.Shape.ActiveLatents, held, state.ByToken, state.Words);
+    }
 
     private static SaeTile Describe(SaeCudaState state, int tokens, SaeParameters parameters, DevicePointer encoder, bool thresholds)
     {

@@ -29,6 +29,7 @@ public sealed class SaeArchitectureCudaTests(CudaDeviceFixture fixture)
     [InlineData("matryoshka", 3, 600, 40, 0)]
     [InlineData("batchtopk", 3, 4, 4200, 0)]
     [InlineData("topk", 1, 1, 1, 0)]
+    [InlineData("topk", 2, 3, 8300, 32)]
     public void Larger_shapes_match_the_double_reference(string name, int n, int d, int latents, int tileTokens)
     {
         CudaDevice device = fixture.Require();
