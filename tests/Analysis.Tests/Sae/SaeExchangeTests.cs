@@ -216,6 +216,19 @@ public sealed class SaeExchangeTests : IDisposable
                 arguments.AddRange(["--case", At("x.npy"), latents, At("published.pt")]);
                 exports++;
             }
+        using (SaeModel untied = SaeModel.Create(_device, Width, Latents, false, 0.1, 3))
+        {
+            float[] encoded = Encode(untied);
+            NpzFile.Write(At("untied.npz"), writer => writer.Add("X", new NdArray(encoded, Tokens, Latents)));
+            foreach (string file in new[] { "untied.pt", "untied.safetensors" })
+            {
+                SaeExport.Write(untied, SaeFormat.Reference, At(file));
+                arguments.AddRange(["--case", At("x.npy"), At("untied.npz"), At(file)]);
+                exports++;
+                using SaeModel back = SaeImport.Read(_device, SaeFormat.Reference, At(file));
+                Assert.Equal(encoded, Encode(back));
+            }
+        }
         (int code, string output) = Run(python, [.. arguments]);
         Assert.True(code == 0, output);
         Assert.Equal(exports, output.Split('\n').Count(l => l.Contains("largest difference", StringComparison.Ordinal)));
