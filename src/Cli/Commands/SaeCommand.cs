@@ -2,15 +2,17 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using BioSup.Analysis.Sae;
 using BioSup.Data;
+using BioSup.Runtime;
 
 namespace BioSup.Cli.Commands;
 
-/// <summary>`biosup sae`: train, encode, eval, export.</summary>
+/// <summary>`biosup sae`: train, sweep, encode, eval, export.</summary>
 internal static class SaeCommand
 {
-    public static Command Create() => new("sae", "Sparse autoencoders: train, encode, evaluate, export.")
+    public static Command Create() => new("sae", "Sparse autoencoders: train, sweep, encode, evaluate, export.")
     {
         SaeTrainCommand.Create(),
+        SaeSweepCommand.Create(),
         SaeEncodeCommand.Create(),
         SaeEvalCommand.Create(),
         SaeExportCommand.Create(),
@@ -20,6 +22,13 @@ internal static class SaeCommand
     internal static Option<string> Tokens() => new("--tokens") { Description = "tokens: a matrix (FILE, FILE.npz:member, FILE.h5ad:X, FILE.safetensors:NAME) or a folder of token shards", Required = true };
 
     internal static Option<string> Model() => new("--model") { Description = "output folder of `biosup sae train`", Required = true };
+
+    internal static TokenOrder Order(string? name) => name switch
+    {
+        "fixed" => TokenOrder.Fixed,
+        "shuffled" or null => TokenOrder.Shuffled,
+        _ => throw new UsageException($"--order {name}: expected fixed or shuffled."),
+    };
 
     /// <summary>Tokens of each image, where the source knows images.</summary>
     internal static IReadOnlyList<int>? RowsPerImage(ITokenSource tokens) => tokens is TokenShards { ImageIds.Count: > 0 } shards ? shards.Index.RowsPerImage : null;

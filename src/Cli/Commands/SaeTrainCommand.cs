@@ -29,13 +29,7 @@ internal static class SaeTrainCommand
     private static JsonObject Run(ParseResult parsed, CommandContext context)
     {
         string locator = parsed.GetValue(s_tokens)!, folder = parsed.GetValue(s_out)!;
-        TokenOrder order = parsed.GetValue(s_order) switch
-        {
-            "fixed" => TokenOrder.Fixed,
-            "shuffled" => TokenOrder.Shuffled,
-            string other => throw new UsageException($"--order {other}: expected fixed or shuffled."),
-            null => TokenOrder.Shuffled,
-        };
+        TokenOrder order = SaeCommand.Order(parsed.GetValue(s_order));
         SaeConfig config = ReadConfig(parsed.GetValue(s_config), parsed.GetValue(s_init));
         using TokenInput input = TokenInput.Open(parsed, context, locator);
         input.Describe(context, config.Batch, order == TokenOrder.Shuffled, (long)config.ShuffleWindow << 20);

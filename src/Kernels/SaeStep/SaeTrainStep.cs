@@ -56,6 +56,8 @@ public sealed partial class SaeTrainStep : IDisposable
         (_usage, _workspace, _feed, _options, _slot) = (usage, workspace, feed, options, slot);
         _width = workspace.InputWidth;
         TokensSinceFired = workspace.Device.Allocate<long>(workspace.Latents);
+        // The first steps of a gated autoencoder are dense; what they need is held from the start, so that memory can be stated before it.
+        if (workspace.Cuda is null && workspace.Shape.Architecture == SaeArchitecture.Gated) workspace.RequireDenseBuffers();
         if (options.Update.Optimiser == SaeOptimiser.Muon) _muon = new Muon(workspace.Device, _width, workspace.Latents);
     }
 

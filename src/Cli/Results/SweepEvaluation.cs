@@ -1,0 +1,155 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json.Nodes;
+using BioSup.Analysis.Geometry;
+using BioSup.Analysis.Sae;
+using BioSup.Cli.Commands;
+using BioSup.Data;
+using BioSup.Kernels;
+using BioSup.Report.Figures;
+using BioSup.Runtime;
+
+namespace BioSup.Cli;
+
+/// <summary>One line of pareto.csv.</summary>
+internal sealed record SweepRow(SaeSweepOutcome Outcome, SaeEvaluation? Evaluation)
+{
+    public double ProbeAccuracy { get; init; } = double.NaN;
+    public double ProbeBalancedAccuracy { get; init; } = double.NaN;
+
+    /// <summary>Mean matched cosine with the same configuration under other seeds.</summary>
+    public double Stability { get; init; } = double.NaN;
+
+    public SaeConfig Config => Outcome.Member.Config;
+    public int Latents => Outcome.Model?.Latents ?? Config.Latents;
+    public double DeadShare => Evaluation is null ? double.NaN : 1 - (double)Evaluation.Alive / Latents;
+
+    /// <summary>λ of the last logged step.</summary>
+    public double Sparsity => Outcome.Curves.Count > 0 ? Outcome.Curves[^1].SparsityCoefficient : double.NaN;
+
+    public const string Header = "model,state,architecture,d_sae,sparsity_coeff,k,target_l0,seed,fvu,l0,l0_conditional,alive,dead_share,never_active,mean_abs_cosine,decoder_effective_rank,probe_accuracy,probe_balanced_accuracy,matched_cosine";
+
+    public string ToCsv() => string.Join(',', Outcome.Member.Name, Outcome.Problem is null ? "trained" : "failed", SaeConfigFile.Name(Config.Architecture), $"{Latents}", N(Sparsity),
+        Config.HasActiveLatents ? $"{Config.ActiveLatents}" : "", Config.TargetL0 > 0 ? N(Config.TargetL0) : "", $"{Outcome.Member.Seed}", N(Evaluation?.Fvu), N(Evaluation?.L0),
+        N(Evaluation?.ConditionalL0), N(Evaluation?.Alive), N(DeadShare), N(Evaluation?.NeverActive), N(Evaluation?.MeanAbsoluteCosine), N(Evaluation?.DecoderEffectiveRank),
+        N(ProbeAccuracy), N(ProbeBalancedAccuracy), N(Stability));
+
+    public JsonObject ToJson()
+    {
+        JsonObject json = new() { ["model"] = Outcome.Member.Name, ["state"] = Outcome.Problem is null ? "trained" : "failed", ["seed"] = Outcome.Member.Seed, ["resumed_at"] = Outcome.ResumedAt };
+        if (Outcome.Problem is not null) json["problem"] = Outcome.Problem;
+        if (Evaluation is not { } e) return json;
+        json["d_sae"] = Latents;
+        json["fvu"] = JsonText.Number(e.Fvu);
+        json["l0"] = JsonText.Number(e.L0);
+        json["dead_share"] = JsonText.Number(DeadShare);
+        json["mean_abs_cosine"] = JsonText.Number(e.MeanAbsoluteCosine);
+        json["decoder_effective_rank"] = JsonText.Number(e.DecoderEffectiveRank);
+        if (double.IsFinite(ProbeAccuracy)) json["probe_accuracy"] = JsonText.Number(ProbeAccuracy);
+        if (double.IsFinite(Stability)) json["matched_cosine"] = JsonText.Number(Stability);
+        return json;
+    }
+
+    public string Describe() => Evaluation is not { } e ? $"{Outcome.Member.Name}: failed" : string.Create(CultureInfo.InvariantCulture,
+        $"{Outcome.Member.Name}: FVU {e.Fvu:F4}, L0 {e.L0:F1}, dead {100 * DeadShare:F1} %{(double.IsFinite(ProbeAccuracy) ? $", probe {ProbeAccuracy:F3}" : "")}, mean |cos| {e.MeanAbsoluteCosine:F4}, effective rank {e.DecoderEffectiveRank:F1}{(double.IsFinite(Stability) ? $", matched cosine {Stability:F3}" : "")}");
+
+    private static string N(double? value) => value is { } v && double.IsFinite(v) ? v.ToString("G9", CultureInfo.InvariantCulture) : "";
+}
+
+/// <summary>Measures the models of a sweep on tokens and against each other, and writes pareto.csv, stability.csv and the figure.</summary>
+internal static class SweepEvaluation
+{
+    private const int MostProbedTokens = 20_000;
+
+    /// <summary>Matching takes time with the cube of the latents; pairs of larger dictionaries are left out.</summary>
+    private const int MostMatchedLatents = 4096;
+
+    /// <summary>Finds out about labels before the training, not after it.</summary>
+    public static void RequireLabels(string[]? labels, ITokenSource tokens)
+    {
+        if (labels is null) return;
+        IReadOnlyList<int>? images = SaeCommand.RowsPerImage(tokens);
+        if (labels.Length != tokens.Rows && labels.Length != images?.Count)
+            throw new DataException("--labels", null, $"there are {labels.Length} labels for {tokens.Rows} tokens{(images is null ? "" : $" of {images.Count} images")}; expected one for each");
+        if (labels.Length == tokens.Rows && tokens.Rows > MostProbedTokens)
+            throw new UsageException($"--labels: a probe on {tokens.Rows} tokens would hold all their latents; expected at most {MostProbedTokens} tokens, or labels per image.");
+        if (labels.Distinct().Count() < 2) throw new DataException("--labels", null, "all labels are the same; a probe needs two classes");
+    }
+
+    public static IReadOnlyList<SweepRow> Run(SaeSweepResult sweep, ITokenSource tokens, string[]? labels, string folder, CommandContext context)
+    {
+        List<SweepRow> rows = [];
+        foreach (SaeSweepOutcome outcome in sweep.Outcomes)
+        {
+            if (outcome.Model is not { } model)
+            {
+                rows.Add(new SweepRow(outcome, null));
+                continue;
+            }
+            SweepRow row = new(outcome, SaeEvaluation.Run(model, tokens, SaeCommand.RowsPerImage(tokens), null, context.Progress, context.Cancellation));
+            if (labels is not null && Probe(model, tokens, labels, context) is { } probe) row = row with { ProbeAccuracy = probe.Accuracy, ProbeBalancedAccuracy = probe.BalancedAccuracy };
+            rows.Add(row);
+        }
+        IReadOnlyList<SweepRow> compared = Compare(rows, folder, context);
+        AtomicFile.WriteAllText(Path.Combine(folder, "pareto.csv"), string.Join('\n', [SweepRow.Header, .. compared.Select(r => r.ToCsv())]) + "\n");
+        PanelGrid figure = ParetoFigure.Of([.. compared.Where(r => r.Evaluation is not null).Select(Point)]);
+        AtomicFile.WriteAllText(Path.Combine(folder, "pareto.svg"), figure.ToSvg() + "\n");
+        byte[] png = figure.ToPng();
+        AtomicFile.Write(Path.Combine(folder, "pareto.png"), stream => stream.Write(png));
+        return compared;
+    }
+
+    /// <summary>Logistic regression on latents that are ever active; null when there is none.</summary>
+    private static LinearProbeResult? Probe(SaeModel model, ITokenSource tokens, string[] labels, CommandContext context)
+    {
+        IReadOnlyList<int>? images = SaeCommand.RowsPerImage(tokens);
+        using Matrix<float> encoded = labels.Length == tokens.Rows
+            ? SaeEncoder.EncodeAll(model, tokens, context.Progress, context.Cancellation)
+            : SaeEncoder.EncodePooled(model, tokens, images!, context.Progress, context.Cancellation);
+        using PlacedMatrix<float> placed = encoded.OnHost();
+        Matrix<float> latents = placed.Matrix;
+        int[] used = [.. Enumerable.Range(0, latents.Columns).Where(j => Enumerable.Range(0, latents.Rows).Any(t => latents.Row(t)[j] != 0))];
+        if (used.Length == 0) return null;
+        using Matrix<double> x = context.Host.AllocateMatrix<double>(latents.Rows, used.Length);
+        for (int t = 0; t < x.Rows; t++)
+            for (int j = 0; j < used.Length; j++) x.Row(t)[j] = latents.Row(t)[used[j]];
+        string[] classes = [.. labels.Distinct().Order(StringComparer.Ordinal)];
+        return LinearProbe.CrossValidate(x, labels.Select(l => Array.BinarySearch(classes, l, StringComparer.Ordinal)).ToArray(), cancellation: context.Cancellation);
+    }
+
+    /// <summary>Every pair of trained models, and for each model the mean over those that differ in the seed alone.</summary>
+    private static List<SweepRow> Compare(List<SweepRow> rows, string folder, CommandContext context)
+    {
+        StringBuilder csv = new("first,second,pairs,mean_matched_cosine,share_above_0.7,first_mean_max_cosine,second_mean_max_cosine\n");
+        Dictionary<int, List<double>> alike = [];
+        int left = 0;
+        for (int i = 0; i < rows.Count; i++)
+            for (int j = i + 1; j < rows.Count; j++)
+            {
+                if (rows[i].Evaluation is not { Alive: > 0 } a || rows[j].Evaluation is not { Alive: > 0 } b) continue;
+                if (Math.Max(a.Alive, b.Alive) > MostMatchedLatents)
+                {
+                    left++;
+                    continue;
+                }
+                context.Progress.Report("matching dictionaries", i * rows.Count + j, rows.Count * rows.Count);
+                SaeStability match = SaeStability.Match(rows[i].Outcome.Model!, rows[j].Outcome.Model!, cancellation: context.Cancellation);
+                csv.Append(CultureInfo.InvariantCulture, $"{rows[i].Outcome.Member.Name},{rows[j].Outcome.Member.Name},{match.Pairs.Count},{match.MeanMatchedCosine:G6},{match.ShareAbove07:G6},{match.FirstMeanMaxCosine:G6},{match.SecondMeanMaxCosine:G6}\n");
+                if (rows[i].Config != rows[j].Config) continue;
+                foreach (int k in new[] { i, j }) (alike.TryGetValue(k, out List<double>? list) ? list : alike[k] = []).Add(match.MeanMatchedCosine);
+            }
+        if (left > 0) context.Note($"{left} pairs with more than {MostMatchedLatents} alive latents are not in stability.csv");
+        AtomicFile.WriteAllText(Path.Combine(folder, "stability.csv"), csv.ToString());
+        return [.. rows.Select((row, i) => alike.TryGetValue(i, out List<double>? cosines) ? row with { Stability = cosines.Average() } : row)];
+    }
+
+    private static ParetoPoint Point(SweepRow row) => new(
+        row.Config.Architecture == SaeArchitecture.Gated ? $"d_sae {row.Latents}" : $"{SaeConfigFile.Name(row.Config.Architecture)} {row.Latents}", row.Evaluation!.L0, row.Evaluation.Fvu)
+    {
+        DeadShare = row.DeadShare,
+        ProbeAccuracy = row.ProbeAccuracy,
+        MeanAbsoluteCosine = row.Evaluation.MeanAbsoluteCosine,
+        EffectiveRank = row.Evaluation.DecoderEffectiveRank,
+        Stability = row.Stability,
+    };
+}
