@@ -263,7 +263,7 @@ internal sealed partial class SaeRun : IDisposable
     {
         if (wait) _step!.Read();
         if (_step!.DivergedAt < 0) return;
-        string what = FiniteCheck.Find(_stream!.Feed.Tokens, Model.Arrays, _gradients, _step.Statistics, _step.GradientNorm);
+        string what = NonFiniteTensor.Find(_stream!.Feed.Tokens, Model.Arrays, _gradients, _step.Statistics, _step.GradientNorm);
         throw new ConvergenceException($"Training stopped at step {_step.DivergedAt}: {what}; "
             + $"{(_lastCheckpoint >= 0 ? $"the checkpoint of step {_lastCheckpoint} is kept" : "there is no checkpoint yet")}; a smaller 'lr' or a 'grad_clip' above 0 usually helps.");
     }

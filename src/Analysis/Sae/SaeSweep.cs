@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using BioSup.Data;
@@ -70,7 +71,7 @@ public static class SaeSweep
 {
     public const string FailureFile = "failed.json";
     private const long KernelScratchBytes = 64L << 20;
-    private static readonly JsonSerializerOptions s_readable = new() { WriteIndented = true, NewLine = "\n" };
+    private static readonly JsonSerializerOptions s_readable = new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <exception cref="ConvergenceException">Every model failed.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; every model has a checkpoint.</exception>

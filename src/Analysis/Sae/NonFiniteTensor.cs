@@ -4,7 +4,7 @@ using BioSup.Runtime;
 namespace BioSup.Analysis.Sae;
 
 /// <summary>Names the first thing of a step that is not finite, in the order in which a step meets them: tokens, parameters, losses, gradients.</summary>
-internal static class FiniteCheck
+internal static class NonFiniteTensor
 {
     private const int Piece = 1 << 20;
 
