@@ -46,7 +46,7 @@ public sealed class MuonTests : IDisposable
                 using Muon muon = new(_device, rows, columns);
                 for (ulong step = 0; step < 3; step++)
                 {
-                    using Matrix<float> g = TestMatrices.Normal<float>(_device, rows, columns, 2 + (int)step);
+                    using Matrix<float> g = TestMatrices.Normal<float>(_device, rows, columns, 2 + step);
                     using (KernelDispatch.Force(variant)) muon.Step(w.View, g.View, m.View, options, 0.25);
                     Muon.Reference(expected, Wide(g), momentum, options, 0.25);
                 }

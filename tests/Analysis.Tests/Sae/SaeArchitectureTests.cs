@@ -75,7 +75,7 @@ public sealed class SaeArchitectureTests : IDisposable
         double recovery = planted.Recovery(result.Model.Decoder);
         string seen = $"{json}: FVU {evaluation.Fvu:F4}, L0 {evaluation.L0:F2} (batch {result.Last!.L0:F2}), recovery {recovery:F3}, λ {result.Last.SparsityCoefficient:G3}, dead {result.Last.DeadByTokens}, {result.Seconds:F1} s";
         TestContext.Current.SendDiagnosticMessage(seen);
-        Assert.True(recovery > 0.85, seen);
+        Assert.True(recovery > 0.8, seen);
         Assert.True(evaluation.Fvu < 0.3, seen);
         Assert.True(evaluation.L0 is > 1 and < 12, seen);
     }
