@@ -81,8 +81,8 @@ public static class SaeSweep
         if (options.Members.Count == 0) throw new UsageException("The sweep has no models.");
         SaeConfig[] configs = [.. options.Members.Select(m => SaeTrainer.Resolve(m.Config, tokens, m.Name))];
         SaeConfig first = configs[0];
-        if (configs.Any(c => (c.Batch, c.Normalisation, c.Centring) != (first.Batch, first.Normalisation, first.Centring)))
-            throw new UsageException("The models of a sweep share one stream of tokens: 'batch', 'normalise' and 'centring' must be those of all.");
+        if (configs.Any(c => (c.Batch, c.Normalisation, c.Centring, c.ShuffleWindow) != (first.Batch, first.Normalisation, first.Centring, first.ShuffleWindow)))
+            throw new UsageException("The models of a sweep share one stream of tokens: 'batch', 'normalise', 'centring' and 'shuffle_window_mib' must be those of all.");
         long total = SaeTrainer.Steps(first, tokens, options.Steps);
         using Sweep sweep = new(device, tokens, options, configs, total);
         return sweep.Execute();
@@ -134,7 +134,7 @@ public static class SaeSweep
             SaeConfig config = _configs[0];
             TokenNormaliser normaliser = resumed?.Model.Normaliser ?? TokenNormaliser.Fit(_device, _tokens, config.Normalisation, config.Centring, _options.Progress, _options.Cancellation);
             long streamFrom = MemoryAccounting.CurrentBytes;
-            using SaeTokenStream stream = new(_device, _tokens, config.Batch, _options.Order, _options.Seed, _total, normaliser, _lanes.Length);
+            using SaeTokenStream stream = new(_device, _tokens, config.Batch, _options.Order, _options.Seed, _total, normaliser, _lanes.Length, (long)config.ShuffleWindow << 20);
             long streamBytes = MemoryAccounting.CurrentBytes - streamFrom;
             MemoryAccounting.ResetPeak();
             for (int i = 0; i < _lanes.Length; i++)
@@ -198,7 +198,16 @@ public static class SaeSweep
             if (_options.Cancellation.IsCancellationRequested) Interrupt(step);
             Lane[] lanes = [.. Alive.Where(l => l.Run!.Start <= step)];
             if (lanes.Length == 0) return;
-            stream.Batches.Load(step, stream.Feed.Next());
+            try
+            {
+                stream.Load(step);
+            }
+            catch (OperationCanceledException)
+            {
+                // Tokens that are made on the way may be waited for long: the signal came during that.
+                Interrupt(step);
+                throw;
+            }
             foreach (Lane lane in lanes) lane.Run!.Plan(step);
             stream.Feed.Send();
             foreach (Lane lane in lanes) lane.Run!.Run(step);

@@ -22,7 +22,7 @@ public static class SaeSweepFile
     private static readonly string[] s_keys = ["preset", "base", "grid", "models", "seeds"];
 
     /// <summary>What all models of a sweep have in common because they share one stream of tokens.</summary>
-    private static readonly string[] s_shared = ["batch", "epochs", "normalise", "centring"];
+    private static readonly string[] s_shared = ["batch", "epochs", "normalise", "centring", "shuffle_window_mib"];
 
     /// <summary>The paper's dictionaries: d_sae and λ.</summary>
     private static readonly (int Latents, double Sparsity)[] s_paper = [(600, 50), (1024, 800), (2048, 800), (4096, 800), (8192, 800), (4096, 0), (4096, 200), (4096, 3200)];

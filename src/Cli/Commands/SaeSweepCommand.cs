@@ -32,7 +32,7 @@ internal static class SaeSweepCommand
         TokenOrder order = SaeCommand.Order(parsed.GetValue(s_order));
         IReadOnlyList<SaeSweepMember> members = SaeSweepFile.Read(file, context.Seed);
         using TokenInput input = TokenInput.Open(parsed, context, locator);
-        input.Describe(context, members[0].Config.Batch, order == TokenOrder.Shuffled);
+        input.Describe(context, members[0].Config.Batch, order == TokenOrder.Shuffled, (long)members[0].Config.ShuffleWindow << 20);
         string[]? labels = parsed.GetValue(s_labels) is { } column ? ColumnReader.Read(column).Text : null;
         using ITokenSource? other = parsed.GetValue(s_evalTokens) is { } heldOut ? TokenSource.Open(context.Host, heldOut) : null;
         ITokenSource evaluated = other ?? input.Source;

@@ -8,6 +8,7 @@ internal sealed class RunFolder(string root)
     public string Tokens => Path.Combine(Root, "tokens");
     public string Sae => Path.Combine(Root, "sae");
     public string TrainLog => Path.Combine(Sae, "train_log.csv");
+    public string SaeTelemetry => Path.Combine(Sae, "telemetry.csv");
     public string SaeEvaluation => Path.Combine(Sae, "evaluation.json");
 
     /// <summary>Mean activation of every latent over the tokens of each patch: patches × d_sae.</summary>

@@ -40,6 +40,8 @@ internal static class TrainingReport
             }, "Losses of each logged step, before its update. The total adds the weighted sparsity and auxiliary terms.", "sae_losses"),
             new FigureItem(Curve("dead", step, dead, "dead latents", logarithmic: false), $"Dead latents; {Numbers.Integer(alive)} of {Numbers.Integer(latents)} are alive at the end.", "sae_dead"));
 
+        AddTelemetry(section, folder);
+
         TableBlock table = new("The trained model on all tokens", "measure", "value", "reading");
         void Row(string key, string name, string reading, int digits = 4)
         {
@@ -52,6 +54,30 @@ internal static class TrainingReport
         Row("mean_abs_cosine", "mean |cos| of decoder rows", "overlap between dictionary directions; 0 is orthogonal");
         Row("decoder_effective_rank", "effective rank of the decoder", "dimensions that the dictionary really spans");
         section.Table(table);
+    }
+
+    /// <summary>What the gradient reaches, and whether the run was calm.</summary>
+    private static void AddTelemetry(ReportSection section, RunFolder folder)
+    {
+        if (!File.Exists(folder.SaeTelemetry)) return;
+        Table telemetry = CsvFile.Read(folder.SaeTelemetry);
+        double[] step = telemetry["step"].Numbers;
+        LineChart reach = new()
+        {
+            Series = [new LineSeries("magnitude above 0", step, telemetry["p_mag_positive"].Numbers)],
+            XLabel = "step",
+            YLabel = "share of pairs with a positive magnitude",
+            Width = 472,
+            Height = 320,
+        };
+        LineChart norm = Curve("gradient norm", step, CsvFile.Read(folder.TrainLog)["grad_norm"].Numbers, "gradient norm before clipping", logarithmic: true);
+        double[] spikes = telemetry["grad_spikes"].Numbers, share = [.. telemetry["penalty_share"].Numbers.Where(double.IsFinite)];
+        string calm = spikes.Length > 0 && spikes[^1] > 0 ? $"{Numbers.Integer((int)spikes[^1])} steps were spikes, more than ten times the median of the 64 before them." : "No step was a spike, ten times the median of the 64 before it.";
+        section.Figures(
+            new FigureItem(reach, "Pairs of token and latent that the straight-through gradient reaches, or that a threshold or the choice of the largest holds back.", "sae_reach"),
+            new FigureItem(norm, $"Norm of all gradients (logarithmic axis). {calm}", "sae_gradient_norm"));
+        if (share.Length > 0)
+            section.Paragraph($"The sparsity penalty makes up **{Numbers.Percent(share[^1])}** of the gradient it competes in, for the median latent at the last look. Near one half both sides balance; above nine tenths a larger coefficient no longer acts.");
     }
 
     private static LineChart Curve(string name, double[] x, double[] y, string label, bool logarithmic) => new()
