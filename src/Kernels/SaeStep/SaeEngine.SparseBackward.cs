@@ -44,17 +44,22 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             }
         }
 
+        /// <summary>Pairs of each latent of the block, as twice the token, plus one where the latent is active.</summary>
         private readonly void ListTokens(int block, int* tokens, int* counts)
         {
             SaeWorkspace space = Context.Space;
             const int words = BlockLatents / 64;
             for (int t = 0; t < Context.TileTokens; t++)
                 for (int word = 0; word < words; word++)
-                    for (ulong bits = space.ReachMask[(long)t * space.MaskWords + block * words + word]; bits != 0; bits &= bits - 1)
+                {
+                    long at = (long)t * space.MaskWords + block * words + word;
+                    ulong active = space.ActiveMask[at];
+                    for (ulong bits = space.ReachMask[at]; bits != 0; bits &= bits - 1)
                     {
-                        int latent = (word << 6) + BitOperations.TrailingZeroCount(bits);
-                        tokens[(long)latent * space.TileTokens + counts[latent]++] = t;
+                        int bit = BitOperations.TrailingZeroCount(bits), latent = (word << 6) + bit;
+                        tokens[(long)latent * space.TileTokens + counts[latent]++] = 2 * t + (int)(active >> bit & 1);
                     }
+                }
         }
 
         private readonly void ListAuxiliary(int low, int* places, int* counts)
@@ -79,27 +84,29 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             public int* Tokens, Auxiliary;
             public int Count, AuxiliaryCount;
 
-            /// <summary>Tokens with a gradient of the encoder, of the decoder, and those where it is a constant.</summary>
-            public readonly int* Encoder = scratch, Decoder = scratch + 2L * space.TileTokens, Constant = scratch + 3L * space.TileTokens;
+            /// <summary>Tokens in the order they are worked on, auxiliary ones last, and room to sort them.</summary>
+            public readonly int* Encoder = scratch, Constant = scratch + 2L * space.TileTokens;
 
             private readonly float* _values = space.AuxListValues + worker * (long)SaeWorkspace.ListScratchValues * space.TileTokens;
 
             public readonly float* EncoderValues => _values;
             public readonly float* GateValues => _values + 2L * space.TileTokens;
-            public readonly float* DecoderValues => _values + 3L * space.TileTokens;
-            public readonly float* Products => _values + 4L * space.TileTokens;
-            public readonly float* AuxiliaryProducts => _values + 5L * space.TileTokens;
+            public readonly float* Products => _values + 3L * space.TileTokens;
+            public readonly float* AuxiliaryProducts => _values + 4L * space.TileTokens;
+            public readonly float* Magnitudes => _values + 5L * space.TileTokens;
+            public readonly float* Gates => _values + 6L * space.TileTokens;
         }
 
         private readonly void Visit(int latent, in Lists lists, ref SaeWorkspace.BlockSums sums)
         {
             SaeWorkspace space = Context.Space;
-            int d = Context.Width, visited = Partition(latent, lists);
+            int d = Context.Width, visited = Partition(latent, lists, out int active);
             float* weights = Context.Decoder + latent * Context.DecoderStride, residuals = Context.Residuals(latent), decoderGradient = Context.DecoderGradient + latent * Context.DecoderGradientStride;
             float* encoderGradient = space.EncoderGradientRows + (long)latent * space.PaddedColumns;
             Dots(d, visited, lists.Encoder, residuals, space.PaddedColumns, weights, lists.Products);
             if (Context.Auxiliary == AuxiliaryKind.Open) Dots(d, lists.Count, lists.Encoder, space.AuxRows, space.PaddedColumns, weights, lists.AuxiliaryProducts);
-            int active = Differentiate(latent, visited, lists, ref sums), total = lists.Count;
+            Differentiate(latent, active, lists, ref sums);
+            int total = lists.Count;
             for (int n = 0; n < lists.AuxiliaryCount; n++)
             {
                 int place = lists.Auxiliary[n];
@@ -109,61 +116,71 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             }
             AddRows(d, total, lists.Encoder, lists.EncoderValues, Context.Input, Context.InputStride, encoderGradient);
             if (!Context.Tied) AddRows(d, lists.Count, lists.Encoder, lists.GateValues, Context.Input, Context.InputStride, space.GateGradientRows + (long)latent * space.PaddedColumns);
-            if (!Context.DenseDecode) AddRows(d, active, lists.Decoder, lists.DecoderValues, residuals, space.PaddedColumns, decoderGradient);
+            if (!Context.DenseDecode) AddRows(d, active, lists.Encoder, lists.Magnitudes, residuals, space.PaddedColumns, decoderGradient);
             if (Context.Auxiliary != AuxiliaryKind.Dead) return;
-            for (int n = 0; n < lists.AuxiliaryCount; n++) lists.DecoderValues[n] = space.AuxValue[lists.Auxiliary[n]];
-            AddRows(d, lists.AuxiliaryCount, lists.Encoder + lists.Count, lists.DecoderValues, space.AuxRows, space.PaddedColumns, decoderGradient);
+            for (int n = 0; n < lists.AuxiliaryCount; n++) lists.Magnitudes[n] = space.AuxValue[lists.Auxiliary[n]];
+            AddRows(d, lists.AuxiliaryCount, lists.Encoder + lists.Count, lists.Magnitudes, space.AuxRows, space.PaddedColumns, decoderGradient);
         }
 
-        /// <summary>Tokens whose gradient depends on the residual come first; returns their number.</summary>
-        private readonly int Partition(int latent, in Lists lists)
-        {
-            int visited = 0, constants = 0;
-            bool all = Context.Space.ReachMask == Context.Space.ActiveMask;
-            float half = 0.5f * Context.Bandwidth;
-            for (int n = 0; n < lists.Count; n++)
-            {
-                int t = lists.Tokens[n];
-                bool depends = all || IsActive(t, latent);
-                if (!depends && Context.Windowed) depends = MathF.Abs(GateValue(Context, t, latent)) < half && Magnitude(Context, t, latent) > 0;
-                if (!depends && Context.Jump) depends = MathF.Abs(Context.Space.Threshold[latent] - Magnitude(Context, t, latent)) < half;
-                if (depends) lists.Encoder[visited++] = t;
-                else lists.Constant[constants++] = t;
-            }
-            for (int n = 0; n < constants; n++) (lists.Encoder[visited + n], lists.Products[visited + n]) = (lists.Constant[n], 0);
-            return visited;
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private readonly bool IsActive(int t, int latent) => (Context.Space.ActiveMask[(long)t * Context.Space.MaskWords + (latent >> 6)] >> (latent & 63) & 1) != 0;
-
-        /// <summary>Differentials of every pair of the list, sums of them, and the list for the decoder; returns the length of the latter.</summary>
-        private readonly int Differentiate(int latent, int visited, in Lists lists, ref SaeWorkspace.BlockSums sums)
+        /// <summary>
+        /// Pre-activations of the list, and tokens in the order: active ones, others whose gradient depends on the residual, the rest. Returns the number
+        /// of the first two kinds, <paramref name="active"/> that of the first.
+        /// </summary>
+        private readonly int Partition(int latent, in Lists lists, out int active)
         {
             SaeWorkspace space = Context.Space;
-            float scale = space.Scale[latent];
-            double magnitudeSum = 0, gateSum = 0, scaleSum = 0;
-            int active = 0;
+            int tile = space.TileTokens, reached = 0, constants = 0;
+            float half = 0.5f * Context.Bandwidth, scale = space.Scale[latent], bias = space.EncoderBias[latent], gateBias = space.GateBias[latent], threshold = space.Threshold[latent];
+            float* magnitude = space.MagnitudePre + PairIndex(Context, 0, latent), gate = space.GatePre + PairIndex(Context, 0, latent);
+            // Three runs, each in token order; the second and third wait in the list of constants, from both ends.
+            active = 0;
             for (int n = 0; n < lists.Count; n++)
             {
-                int t = lists.Encoder[n];
-                float m = Magnitude(Context, t, latent), g = GateValue(Context, t, latent);
-                bool on = n < visited && IsActive(t, latent);
-                DifferentiatePair(Context, latent, on, g, m, lists.Products[n], ref sums, out float dGate, out float dMagnitude);
-                if (Context.Auxiliary == AuxiliaryKind.Open) dGate += lists.AuxiliaryProducts[n];
-                lists.EncoderValues[n] = Context.Tied ? MathF.FusedMultiplyAdd(dMagnitude, scale, dGate) : dMagnitude;
+                int t = lists.Tokens[n] >> 1;
+                if ((lists.Tokens[n] & 1) != 0)
+                {
+                    lists.Encoder[active++] = t;
+                    continue;
+                }
+                float m = MathF.FusedMultiplyAdd(magnitude[(long)t * Panel], scale, bias);
+                bool depends = Context.Windowed ? m > 0 && MathF.Abs(gate[(long)t * Panel] + gateBias) < half : Context.Jump && MathF.Abs(threshold - m) < half;
+                if (depends) lists.Constant[reached++] = t;
+                else lists.Constant[tile - ++constants] = t;
+            }
+            for (int n = 0; n < reached; n++) lists.Encoder[active + n] = lists.Constant[n];
+            for (int n = 0; n < constants; n++) lists.Encoder[active + reached + n] = lists.Constant[tile - 1 - n];
+            for (int n = 0; n < lists.Count; n++)
+            {
+                long at = (long)lists.Encoder[n] * Panel;
+                lists.Magnitudes[n] = MathF.FusedMultiplyAdd(magnitude[at], scale, bias);
+                lists.Gates[n] = gate[at] + gateBias;
+            }
+            new Span<float>(lists.Products + active + reached, constants).Clear();
+            return active + reached;
+        }
+
+        /// <summary>Differentials of every pair of the list, and sums of them.</summary>
+        private readonly void Differentiate(int latent, int active, in Lists lists, ref SaeWorkspace.BlockSums sums)
+        {
+            SaeWorkspace space = Context.Space;
+            float scale = space.Scale[latent], scaleShare = space.Shape.HasMagnitudeScale ? 1 : 0;
+            double magnitudeSum = 0, gateSum = 0, scaleSum = 0;
+            bool open = Context.Auxiliary == AuxiliaryKind.Open, tied = Context.Tied;
+            for (int n = 0; n < lists.Count; n++)
+            {
+                float m = lists.Magnitudes[n];
+                DifferentiatePair(Context, latent, n < active, lists.Gates[n], m, lists.Products[n], ref sums, out float dGate, out float dMagnitude);
+                if (open) dGate += lists.AuxiliaryProducts[n];
+                lists.EncoderValues[n] = tied ? MathF.FusedMultiplyAdd(dMagnitude, scale, dGate) : dMagnitude;
                 lists.GateValues[n] = dGate;
                 magnitudeSum += dMagnitude;
                 gateSum += dGate;
-                if (space.Shape.HasMagnitudeScale) scaleSum += (double)dMagnitude * scale * space.MagnitudePre[PairIndex(Context, t, latent)];
-                if (!on) continue;
-                lists.Decoder[active] = t;
-                lists.DecoderValues[active++] = m;
+                // The pre-activation before scale and bias is what the gate has without its own.
+                scaleSum += (double)dMagnitude * scale * (lists.Gates[n] - space.GateBias[latent]) * scaleShare;
             }
             space.MagnitudeBiasGradient[latent] += magnitudeSum;
             space.GateBiasGradient[latent] += gateSum;
             space.ScaleGradient[latent] += scaleSum;
-            return active;
         }
     }
 
@@ -216,10 +233,12 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         for (; n <= count - 4; n += 4)
         {
             float* x0 = rows + indices[n] * rowStride, x1 = rows + indices[n + 1] * rowStride, x2 = rows + indices[n + 2] * rowStride, x3 = rows + indices[n + 3] * rowStride;
+            Following(n, count, indices, rows, rowStride, out float* p0, out float* p1, out float* p2, out float* p3);
             TVector s0 = TSimd.Zero, s1 = s0, s2 = s0, s3 = s0, u0 = s0, u1 = s0, u2 = s0, u3 = s0;
             int i = 0;
             for (; i <= length - 2 * lanes; i += 2 * lanes)
             {
+                Fetch(p0 + i, p1 + i, p2 + i, p3 + i);
                 TVector left = TSimd.Load(w + i), right = TSimd.Load(w + i + lanes);
                 s0 = TSimd.MultiplyAdd(left, TSimd.Load(x0 + i), s0);
                 s1 = TSimd.MultiplyAdd(left, TSimd.Load(x1 + i), s1);

@@ -79,7 +79,7 @@ public sealed unsafe partial class SaeWorkspace
     }
 
     /// <summary>Tiles' worth of integers and of numbers for the lists of one latent at hand.</summary>
-    internal const int ListScratch = 4, ListScratchValues = 6;
+    internal const int ListScratch = 3, ListScratchValues = 7;
 
     /// <summary>Errors of the auxiliary reconstruction as rows, and as operand of a dense product.</summary>
     internal void RequireAuxiliaryRows()
