@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using BioSup.Runtime;
@@ -178,7 +179,8 @@ public sealed class TokenCache : IDisposable
         string path = Path.Combine(_folder, DoneFile);
         if (!File.Exists(path)) return;
         byte[] saved = SourceGuard.Read(path, "cache", () => File.ReadAllBytes(path));
-        if (saved.Length != _done.Length) throw new DataException(path, null, $"has {saved.Length} bytes, {_done.Length} were expected; remove {_folder} to begin afresh");
+        if (saved.Length != _done.Length + SHA256.HashSizeInBytes || !SHA256.HashData(saved.AsSpan(0, _done.Length)).AsSpan().SequenceEqual(saved.AsSpan(_done.Length)))
+            throw new DataException(path, null, $"is damaged; remove {_folder} to begin afresh");
         for (int part = 0; part < _parts.Length; part++)
         {
             // A part that is not as long as it was made cannot be trusted with any block.
@@ -228,7 +230,11 @@ public sealed class TokenCache : IDisposable
         {
             throw AtomicFile.Translate(_folder, e);
         }
-        AtomicFile.Write(Path.Combine(_folder, DoneFile), stream => stream.Write(_done));
+        AtomicFile.Write(Path.Combine(_folder, DoneFile), stream =>
+        {
+            stream.Write(_done);
+            stream.Write(SHA256.HashData(_done));
+        });
         _unsaved = 0;
     }
 

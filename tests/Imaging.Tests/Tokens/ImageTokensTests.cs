@@ -122,9 +122,18 @@ public sealed class ImageTokensTests : IDisposable
         // A part that was cut short counts for nothing.
         string part = Directory.GetFiles(cache, "cache-*.npy")[0];
         File.WriteAllBytes(part, File.ReadAllBytes(part)[..^8]);
-        using ImageTokens again = Open(cache);
-        Assert.Equal(0, again.Cache!.Count);
-        Assert.Equal(first, Epoch(again, 0));
+        using (ImageTokens again = Open(cache))
+        {
+            Assert.Equal(0, again.Cache!.Count);
+            Epoch(again, 0, 100);
+        }
+        // A list of what is there that has changed counts for nothing either, and says so.
+        byte[] done = File.ReadAllBytes(Path.Combine(cache, "cache.done"));
+        File.WriteAllBytes(Path.Combine(cache, "cache.done"), [(byte)(done[0] ^ 1), .. done[1..]]);
+        Assert.Contains("cache.done", Assert.Throws<DataException>(() => Open(cache)).Message, StringComparison.Ordinal);
+        File.Delete(Path.Combine(cache, "cache.done"));
+        using ImageTokens last = Open(cache);
+        Assert.Equal(first, Epoch(last, 0));
     }
 
     [Fact]
