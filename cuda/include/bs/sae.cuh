@@ -88,21 +88,21 @@ __device__ __forceinline__ bool sae_finite(double x) {
 }
 
 // Exclusive prefix sum over the threads of the block; `scratch` is one element per warp.
-__device__ __forceinline__ int block_prefix(int v, int* scratch, int& total) {
+template <class T> __device__ __forceinline__ T block_prefix(T v, T* scratch, T& total) {
     const int lane = lane_rank(), warp = warp_rank(), warps = static_cast<int>(blockDim.x) / warp_size;
-    int sum = v;
+    T sum = v;
 #pragma unroll
     for (int step = 1; step < warp_size; step *= 2) {
-        const int other = __shfl_up_sync(full_warp, sum, step);
-        sum += lane >= step ? other : 0;
+        const T other = __shfl_up_sync(full_warp, sum, step);
+        sum += lane >= step ? other : T(0);
     }
     if (lane == warp_size - 1)
         scratch[warp] = sum;
     __syncthreads();
-    int before = 0;
+    T before = 0;
     total = 0;
     for (int w = 0; w < warps; w++) {
-        before += w < warp ? scratch[w] : 0;
+        before += w < warp ? scratch[w] : T(0);
         total += scratch[w];
     }
     __syncthreads();

@@ -31,8 +31,8 @@ __device__ __forceinline__ bool in_round(unsigned key, unsigned found, int round
 }
 
 // Whole block of 256: the bin, from the top, in which the number `left` lies, `above` of them before it; -1 for none.
-__device__ __forceinline__ int find_bin(const unsigned* bins, int count, unsigned left, unsigned& above, int* scratch,
-                                        int* found) {
+__device__ __forceinline__ int find_bin(const unsigned* bins, int count, unsigned left, unsigned& above,
+                                        unsigned* scratch, int* found) {
     const int thread = static_cast<int>(threadIdx.x), own = count / 256, top = count - 1 - thread * own;
     unsigned sum = 0;
     for (int b = 0; b < own; b++)
@@ -41,8 +41,7 @@ __device__ __forceinline__ int find_bin(const unsigned* bins, int count, unsigne
         found[0] = -1;
         found[1] = 0;
     }
-    int total;
-    unsigned before = static_cast<unsigned>(block_prefix(static_cast<int>(sum), scratch, total));
+    unsigned total, before = block_prefix(sum, scratch, total);
     if (left > 0 && before < left && left <= before + sum)
         for (int b = 0; b < own; b++) {
             const unsigned here = bins[top - b];
@@ -60,7 +59,7 @@ __device__ __forceinline__ int find_bin(const unsigned* bins, int count, unsigne
 }
 
 // One more round is done: the bits of the bin join the key. Returns the state for the next.
-__device__ __forceinline__ SaeCut next_cut(SaeCut cut, const unsigned* bins, int round, int* scratch, int* found) {
+__device__ __forceinline__ SaeCut next_cut(SaeCut cut, const unsigned* bins, int round, unsigned* scratch, int* found) {
     unsigned above;
     const int bin = find_bin(bins, round_bins(round), cut.left, above, scratch, found);
     if (bin < 0) // nothing is to be taken
@@ -106,20 +105,22 @@ extern "C" __global__ void __launch_bounds__(256)
     using namespace bs;
     BS_DYNAMIC_SHARED(unsigned, keys);
     __shared__ unsigned bins[select_bins];
-    __shared__ int scratch[sae_warps], found[2];
+    __shared__ unsigned scratch[sae_warps];
+    __shared__ int found[2];
     const int t = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
-    int positive = 0;
+    unsigned positive = 0;
     for (int j = thread; j < tile.latents; j += 256) {
         const unsigned key = sae_positive_key(tile.m(t, j));
         if (held)
             keys[j] = key;
         positive += key != 0;
     }
-    int total;
+    unsigned total;
     block_prefix(positive, scratch, total);
     const auto key_of = [&](int j) { return held ? keys[j] : sae_positive_key(tile.m(t, j)); };
-    SaeCut cut{0u, 0u, 1u, static_cast<unsigned>(min(k, total))};
-    for (int round = 0; round < rounds && total > k; round++) {
+    const auto most = static_cast<unsigned>(k);
+    SaeCut cut{0u, 0u, 1u, total < most ? total : most};
+    for (int round = 0; round < rounds && total > most; round++) {
         for (int b = thread; b < round_bins(round); b += 256)
             bins[b] = 0;
         __syncthreads();
@@ -161,7 +162,8 @@ extern "C" __global__ void __launch_bounds__(256)
     bs_sae_batch_cut(bs::SaeCut* cut, unsigned* bins, int round, long long count, bs::SaeStatistics* statistics) {
     using namespace bs;
     __shared__ long long integers[warp_size];
-    __shared__ int scratch[sae_warps], found[2];
+    __shared__ unsigned scratch[sae_warps];
+    __shared__ int found[2];
     const int thread = static_cast<int>(threadIdx.x);
     SaeCut now{};
     if (round > 0) {
@@ -205,18 +207,18 @@ extern "C" __global__ void __launch_bounds__(256)
 extern "C" __global__ void __launch_bounds__(256)
     bs_sae_batch_before(const bs::SaeCut* cut, int tokens, unsigned* equal) {
     using namespace bs;
-    __shared__ int scratch[sae_warps];
+    __shared__ unsigned scratch[sae_warps];
     if (cut->whole != 0)
         return;
     unsigned before = 0;
     for (int start = 0; start < tokens; start += 256) {
         const int t = start + static_cast<int>(threadIdx.x);
         const unsigned own = t < tokens ? equal[t] : 0u;
-        int total;
-        const int place = block_prefix(static_cast<int>(own), scratch, total);
+        unsigned total;
+        const unsigned place = block_prefix(own, scratch, total);
         if (t < tokens)
-            equal[t] = before + static_cast<unsigned>(place);
-        before += static_cast<unsigned>(total);
+            equal[t] = before + place;
+        before += total;
     }
 }
 

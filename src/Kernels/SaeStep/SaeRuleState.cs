@@ -5,8 +5,8 @@ namespace BioSup.Kernels;
 /// <summary>Device memory beside <see cref="SaeCudaState"/> that only some architectures and objectives need; each array exists from its first use on.</summary>
 internal sealed class SaeRuleState(SaeCudaState state) : IDisposable
 {
-    /// <summary>Pre-activations of a whole batch that are kept, so that its selection forms each product once.</summary>
-    private const long KeptBytes = 4L << 30;
+    /// <summary>Share of the device's memory in which pre-activations of a whole batch are kept, so that its selection forms each product once.</summary>
+    private const int KeptShare = 8;
 
     private const int Bins = 2048, CutWords = 4;
 
@@ -71,7 +71,7 @@ internal sealed class SaeRuleState(SaeCudaState state) : IDisposable
     public DevicePointer Batch(int tokens)
     {
         long elements = (long)tokens * state.Stride;
-        if (!(Keep ?? elements * sizeof(float) <= KeptBytes)) return DevicePointer.Null;
+        if (!(Keep ?? elements * sizeof(float) <= state.Device.Info.MemoryBytes / KeptShare)) return DevicePointer.Null;
         if (_batch is null || _batch.Length < elements) _batch = Own(state.Device.Allocate<float>(elements));
         return _batch.View.Address;
     }

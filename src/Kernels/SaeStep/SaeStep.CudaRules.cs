@@ -45,8 +45,8 @@ public static unsafe partial class SaeStep
         public void SelectFromBatch(MatrixView<float> tokens, int tile)
         {
             SaeRuleState rules = State.Rules;
-            if ((long)tokens.Rows * State.Latents > int.MaxValue)
-                throw new DeviceException($"Selecting from a batch of {tokens.Rows} tokens x {State.Latents} latents is too much at once; expected at most {int.MaxValue} pairs: take smaller batches, or the architecture topk.");
+            if ((long)tokens.Rows * State.Latents > uint.MaxValue)
+                throw new DeviceException($"Selecting from a batch of {tokens.Rows} tokens x {State.Latents} latents is too much at once; expected at most {uint.MaxValue} pairs: take smaller batches, or the architecture topk.");
             (_kept, _equal) = (rules.Batch(tokens.Rows), rules.Equal(tokens.Rows));
             for (int round = 0; round < Rounds; round++)
             {
