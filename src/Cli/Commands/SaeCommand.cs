@@ -15,6 +15,7 @@ internal static class SaeCommand
         SaeSweepCommand.Create(),
         SaeEncodeCommand.Create(),
         SaeEvalCommand.Create(),
+        SaeSuperpositionCommand.Create(),
         SaeExportCommand.Create(),
         SaeImportCommand.Create(),
     };

@@ -28,11 +28,22 @@ internal sealed class Brush(SKCanvas canvas)
         Canvas.DrawLine(x0, y0, x1, y1, paint);
     }
 
+    /// <summary>A straight line in dashes, each drawn by itself: SVG output of Skia knows no dash patterns.</summary>
     public void DashedLine(float x0, float y0, float x1, float y1, SKColor color)
     {
-        using SKPathEffect dash = SKPathEffect.CreateDash([5, 4], 0);
-        using SKPaint paint = new() { Color = color, IsStroke = true, StrokeWidth = 1.2f, IsAntialias = true, PathEffect = dash };
-        Canvas.DrawLine(x0, y0, x1, y1, paint);
+        const float Dash = 5, Period = 9;
+        float length = MathF.Sqrt((x1 - x0) * (x1 - x0) + (y1 - y0) * (y1 - y0));
+        if (!(length > 0) || !float.IsFinite(length)) return;
+        float dx = (x1 - x0) / length, dy = (y1 - y0) / length;
+        using SKPath path = new();
+        for (float at = 0; at < length; at += Period)
+        {
+            float end = MathF.Min(at + Dash, length);
+            path.MoveTo(x0 + at * dx, y0 + at * dy);
+            path.LineTo(x0 + end * dx, y0 + end * dy);
+        }
+        using SKPaint paint = new() { Color = color, IsStroke = true, StrokeWidth = 1.2f, IsAntialias = true };
+        Canvas.DrawPath(path, paint);
     }
 
     public void Dot(float x, float y, float radius, SKColor color)

@@ -26,7 +26,14 @@ public sealed class SaeArchitectureTests : IDisposable
         using PlantedTokens planted = new(device, 130, 12, 20, 2);
         SaeConfig config = SaeConfigFile.Parse(json, "test") with
         {
-            Latents = 24, Batch = 20, LearningRate = 1e-2, WarmupFraction = 0.05, SparsityWarmupSteps = 2, LogEvery = 3, CheckpointEvery = 7, AuxLatents = json.Contains("original", StringComparison.Ordinal) ? 0 : 4,
+            Latents = 24,
+            Batch = 20,
+            LearningRate = 1e-2,
+            WarmupFraction = 0.05,
+            SparsityWarmupSteps = 2,
+            LogEvery = 3,
+            CheckpointEvery = 7,
+            AuxLatents = json.Contains("original", StringComparison.Ordinal) ? 0 : 4,
         };
         SaeTrainingOptions options = new() { Config = config, Steps = 45, Seed = 5 };
         string whole = Path.Combine(_folder, "whole"), cut = Path.Combine(_folder, "cut");
