@@ -114,7 +114,14 @@ public static class TokenSource
         {
             TokenShards.RequireRange(start, destination, Rows, Columns);
             MatrixView<float> rows = matrix.View.RowBlock((int)start, destination.Rows);
-            for (int i = 0; i < destination.Rows; i++) rows.RowBlock(i, 1).CopyTo(destination.Row(i));
+            // One transfer where a device holds them and the destination has no gaps.
+            if (destination.Stride == Columns && (long)destination.Rows * Columns <= Array.MaxLength)
+                unsafe
+                {
+                    rows.CopyTo(new Span<float>(destination.Pointer, destination.Rows * Columns));
+                }
+            else
+                for (int i = 0; i < destination.Rows; i++) rows.RowBlock(i, 1).CopyTo(destination.Row(i));
         }
 
         public void Dispose() => matrix.Dispose();
