@@ -15,6 +15,7 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             SaeWorkspace space = Context.Space;
             int panels = BlockLatents / Panel, firstPanel = (int)block * panels, d = Context.Width;
             if (Context.DenseDecode) DenseDecoderGradient(Context, firstPanel, panels, worker);
+            else SparseDecoderGradient((int)block, worker);
             const long block2 = (long)BlockLatents * MaxRows;
             float* products = space.ProductScratch + worker * 2 * block2;
             int pieces = (Context.TileTokens + MaxRows - 1) / MaxRows, slivers = Slivers(Context.TileTokens);
@@ -26,7 +27,6 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
                 Product(t1 - t0, d, space.ResidualSlivers + (long)t0 * d, (long)Sliver * d, weights, (long)Panel * d, panels, products, (long)MaxRows * Panel, Panel, false);
                 if (Context.Auxiliary == AuxiliaryKind.Open)
                     Product(t1 - t0, d, space.AuxSlivers + (long)t0 * d, (long)Sliver * d, weights, (long)Panel * d, panels, products + block2, (long)MaxRows * Panel, Panel, false);
-                if (!Context.DenseDecode) SparseDecoderGradient((int)block, t0, t1);
                 for (int p = 0; p < panels; p++)
                 {
                     float* q = products + (long)p * MaxRows * Panel;
@@ -48,21 +48,24 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
                 panels, gradient + (long)firstPanel * Panel * space.PaddedRows, (long)Panel * space.PaddedRows, Panel, !Context.FirstDenseProducts);
         }
 
-        /// <summary>dW_dec[j] += a r over the active pairs, in token order.</summary>
-        private readonly void SparseDecoderGradient(int block, int t0, int t1)
+        /// <summary>dW_dec[j] += a r over the active pairs, latent by latent in token order.</summary>
+        private readonly void SparseDecoderGradient(int block, int worker)
         {
             SaeWorkspace space = Context.Space;
-            const int words = BlockLatents / 64;
-            for (int t = t0; t < t1; t++)
+            int* tokens = space.TokenLists + worker * (long)(BlockLatents + SaeWorkspace.ListScratch) * space.TileTokens, counts = stackalloc int[BlockLatents];
+            float* values = space.AuxListValues + worker * (long)SaeWorkspace.ListScratchValues * space.TileTokens;
+            new Span<int>(counts, BlockLatents).Clear();
+            ListTokens(Context, space.ActiveMask, block, tokens, counts);
+            for (int j = 0; j < BlockLatents; j++)
             {
-                ulong* mask = space.ActiveMask + (long)t * space.MaskWords + block * words;
-                float* residual = space.ResidualRows + (long)t * space.PaddedColumns;
-                for (int word = 0; word < words; word++)
-                    for (ulong bits = mask[word]; bits != 0; bits &= bits - 1)
-                    {
-                        int latent = block * BlockLatents + (word << 6) + BitOperations.TrailingZeroCount(bits);
-                        AddScaled(Context.Width, Magnitude(Context, t, latent), residual, Context.DecoderGradient + latent * Context.DecoderGradientStride);
-                    }
+                int* list = tokens + (long)j * space.TileTokens;
+                int latent = block * BlockLatents + j;
+                for (int n = 0; n < counts[j]; n++)
+                {
+                    list[n] >>= 1;
+                    values[n] = Magnitude(Context, list[n], latent);
+                }
+                AddRows(Context.Width, counts[j], list, values, space.ResidualRows, space.PaddedColumns, Context.DecoderGradient + latent * Context.DecoderGradientStride);
             }
         }
 

@@ -31,7 +31,7 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             int* tokens = space.TokenLists + worker * (long)(BlockLatents + SaeWorkspace.ListScratch) * tile, auxiliary = space.AuxLists + worker * (long)BlockLatents * tile;
             int* counts = stackalloc int[2 * BlockLatents];
             new Span<int>(counts, 2 * BlockLatents).Clear();
-            ListTokens((int)block, tokens, counts);
+            ListTokens(Context, space.ReachMask, (int)block, tokens, counts);
             if (Context.AuxLatents > 0) ListAuxiliary(firstLatent, auxiliary, counts + BlockLatents);
             Lists lists = new(space, worker, tokens + (long)BlockLatents * tile);
             for (int j = 0; j < BlockLatents; j++)
@@ -42,24 +42,6 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
                 (lists.Count, lists.AuxiliaryCount) = (counts[j], counts[BlockLatents + j]);
                 Visit(firstLatent + j, lists, ref space.EncodeSums[block]);
             }
-        }
-
-        /// <summary>Pairs of each latent of the block, as twice the token, plus one where the latent is active.</summary>
-        private readonly void ListTokens(int block, int* tokens, int* counts)
-        {
-            SaeWorkspace space = Context.Space;
-            const int words = BlockLatents / 64;
-            for (int t = 0; t < Context.TileTokens; t++)
-                for (int word = 0; word < words; word++)
-                {
-                    long at = (long)t * space.MaskWords + block * words + word;
-                    ulong active = space.ActiveMask[at];
-                    for (ulong bits = space.ReachMask[at]; bits != 0; bits &= bits - 1)
-                    {
-                        int bit = BitOperations.TrailingZeroCount(bits), latent = (word << 6) + bit;
-                        tokens[(long)latent * space.TileTokens + counts[latent]++] = 2 * t + (int)(active >> bit & 1);
-                    }
-                }
         }
 
         private readonly void ListAuxiliary(int low, int* places, int* counts)
@@ -182,6 +164,24 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             space.GateBiasGradient[latent] += gateSum;
             space.ScaleGradient[latent] += scaleSum;
         }
+    }
+
+    /// <summary>Pairs of each latent of the block, as twice the token, plus one where the latent is active.</summary>
+    private static void ListTokens(in Context context, ulong* masks, int block, int* tokens, int* counts)
+    {
+        SaeWorkspace space = context.Space;
+        const int words = BlockLatents / 64;
+        for (int t = 0; t < context.TileTokens; t++)
+            for (int word = 0; word < words; word++)
+            {
+                long at = (long)t * space.MaskWords + block * words + word;
+                ulong active = space.ActiveMask[at];
+                for (ulong bits = masks[at]; bits != 0; bits &= bits - 1)
+                {
+                    int bit = BitOperations.TrailingZeroCount(bits), latent = (word << 6) + bit;
+                    tokens[(long)latent * space.TileTokens + counts[latent]++] = 2 * t + (int)(active >> bit & 1);
+                }
+            }
     }
 
     /// <summary>Gradient of one pair by its pre-activations, without the auxiliary loss; what it adds to threshold and row length goes there.</summary>

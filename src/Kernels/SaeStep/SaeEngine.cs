@@ -212,6 +212,7 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             Sums = space.DecoderBiasGradient,
         };
         pool.Run(ColumnPackJob.Blocks(context), ref residuals);
+        if (!context.DenseProducts || !context.DenseDecode) space.RequireLists();
         if (context.DenseProducts)
         {
             BackwardJob backward = new() { Context = context };

@@ -70,9 +70,15 @@ public sealed unsafe partial class SaeWorkspace
     internal void RequireSparseBuffers()
     {
         if (EncoderGradientRows != null) return;
-        long lists = (long)_device.Pool.Threads * BlockLatents * TileTokens;
         EncoderGradientRows = New<float>((long)PaddedLatents * PaddedColumns);
         GateGradientRows = Tied ? EncoderGradientRows : New<float>((long)PaddedLatents * PaddedColumns);
+    }
+
+    /// <summary>Lists of tokens by latent; made when the first tile needs them.</summary>
+    internal void RequireLists()
+    {
+        if (TokenLists != null) return;
+        long lists = (long)_device.Pool.Threads * BlockLatents * TileTokens;
         TokenLists = New<int>(lists + (long)_device.Pool.Threads * ListScratch * TileTokens);
         AuxLists = New<int>(lists);
         AuxListValues = New<float>((long)_device.Pool.Threads * ListScratchValues * TileTokens);
