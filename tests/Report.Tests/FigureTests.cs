@@ -75,6 +75,17 @@ public sealed class FigureTests
     }
 
     [Fact]
+    public void A_map_over_a_patch_glows_where_it_is_high_and_leaves_the_rest()
+    {
+        ushort[] pixels = [.. Enumerable.Range(0, 64).Select(i => (ushort)(i * 1000))];
+        SKBitmap Draw(float[]? overlay) => SKBitmap.Decode(new ImageGrid { Rows = [new ImageRow("a", null, [new ImagePatch(pixels, 1, 8, 8) { Overlay = overlay }])] }.ToPng(1));
+        using SKBitmap plain = Draw(null), nothing = Draw(new float[64]), half = Draw([.. Enumerable.Range(0, 64).Select(i => i % 8 < 4 ? 0f : 1f)]);
+        Assert.Equal(plain.Pixels, nothing.Pixels);
+        int glowing = half.Pixels.Count(p => p.Red > 180 && p.Green is > 100 and < 200 && p.Blue < 70);
+        Assert.InRange(glowing, 84 * 84 / 2 - 400, 84 * 84 / 2 + 400);
+    }
+
+    [Fact]
     public void Empty_and_single_point_figures_still_draw()
     {
         Figure[] figures =

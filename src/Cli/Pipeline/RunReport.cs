@@ -32,6 +32,7 @@ internal static class RunReport
         {
             using Matrix<float> latents = MatrixReader.ReadSingle(context.Host, $"{folder.Latents}:X");
             LatentsReport.Add(report, folder, source.Patch, latents, channels);
+            if (labels is not null) ClassLatentsReport.Add(report, folder, source.Patch, latents, labels, channels, context);
         }
         if (config.Geometry is { } geometry)
         {

@@ -89,7 +89,7 @@ internal static class SaeStudyFiles
             Height = 340,
         }, $"Volcano plot of {Numbers.Integer(latents.Count)} active latents, {comparison.Images} images of {comparison.Class} against {comparison.ReferenceImages} of {comparison.Reference}. "
             + $"Specific: |log2 fold change| ≥ {bound} (dashed), Gini impurity ≤ {new DifferentialOptions().MaxGiniImpurity}, active in at least {new DifferentialOptions().MinActiveImages} images; the test takes no part in the choice."
-            + (beyond > 0 ? $" {Numbers.Integer(beyond)} larger changes, of latents silent on one side, are drawn at ±{LargestChange}." : ""), $"volcano_{comparison.Class}");
+            + (beyond > 0 ? $" Latents whose change is larger, being silent on one side, are drawn at ±{LargestChange}: {Numbers.Integer(beyond)}." : ""), $"volcano_{comparison.Class}");
     }
 
     private static Table PerLatent(SaeModel model, SaeEvaluation e)

@@ -28,6 +28,9 @@ public sealed record ImagePatch
     public int Width { get; }
 
     public string? Caption { get; }
+
+    /// <summary>A map laid over the picture, 0 to 1 by height × width: where it is high the picture glows orange, where it is zero the picture stays as it is. Null for none.</summary>
+    public float[]? Overlay { get; init; }
 }
 
 /// <summary>A row of pictures with its name on the left: for example the patches where one latent is most active.</summary>
@@ -146,6 +149,11 @@ public sealed class ImageGrid : Figure
                 sum[0] += level * color.Red;
                 sum[1] += level * color.Green;
                 sum[2] += level * color.Blue;
+            }
+            if (patch.Overlay is { } overlay)
+            {
+                double share = 0.75 * Math.Clamp(overlay[p], 0, 1);
+                for (int k = 0; k < 3; k++) sum[k] = (1 - share) * Math.Min(255, sum[k]) + share * (k == 0 ? 255 : k == 1 ? 165 : 0);
             }
             int at = p / patch.Width * bitmap.RowBytes + p % patch.Width * 4;
             for (int k = 0; k < 3; k++) pixels[at + k] = (byte)Math.Round(Math.Min(255, sum[k]));
