@@ -119,10 +119,7 @@ internal sealed partial class SaeRun : IDisposable
             _step!.Run();
             return;
         }
-        float[] without = PenaltyGradient(() => SaeStep.Run(_stream!.Feed.Tokens, Model.Parameters, _gradients.View,
-            _config.Objective(0) with { SparsityExponent = _config.SparsityExponentAt(step, _settings.Total) }, _workspace, new SaeStatistics()));
-        float[] with = PenaltyGradient(() => _step!.Run());
-        _share = GradientWatch.Share(with, without);
+        LookAtShare(step);
     }
 
     /// <summary>Controllers, watches, log, resampling and checkpoint of a step; the tokens are still there.</summary>
@@ -243,10 +240,19 @@ internal sealed partial class SaeRun : IDisposable
         return step % every == 0;
     }
 
-    /// <summary>The gradient in which penalty and reconstruction compete: of the gate's bias, the threshold, or the encoder's bias.</summary>
-    private float[] PenaltyGradient(Action pass)
+    /// <summary>Takes the step, and before it the gradient without the penalty.</summary>
+    private void LookAtShare(long step)
     {
-        pass();
+        SaeObjective objective = _config.Objective(0) with { SparsityExponent = _config.SparsityExponentAt(step, _settings.Total) };
+        SaeStep.Run(_stream!.Feed.Tokens, Model.Parameters, _gradients.View, objective, _workspace, new SaeStatistics());
+        float[] without = PenalisedGradient();
+        _step!.Run();
+        _share = GradientWatch.Share(PenalisedGradient(), without);
+    }
+
+    /// <summary>The gradient in which penalty and reconstruction compete: of the gate's bias, the threshold, or the encoder's bias.</summary>
+    private float[] PenalisedGradient()
+    {
         float[] gradient = new float[Model.Latents];
         (_gradients.GateBias ?? _gradients.Threshold ?? _gradients.EncoderBias).CopyTo(gradient);
         return gradient;
@@ -256,7 +262,7 @@ internal sealed partial class SaeRun : IDisposable
     {
         string name = Model.Shape.HasGateBias ? "b_gate" : Model.Shape.HasThreshold ? "threshold" : "b_enc";
         _settings.Warn(string.Create(CultureInfo.InvariantCulture,
-            $"λ no longer acts at step {step}: the penalty makes up {100 * _share:F0} % of the gradient of {name} for the median latent, and Adam divides its size away; a smaller 'sparsity_coeff' or a 'target_l0' will."));
+            $"λ no longer acts at step {step}: the penalty makes up {100 * _share:F0} % of the gradient of {name} for the median latent, and Adam divides its size away; a smaller 'sparsity_coeff' or more steps may."));
     }
 
     private void RequireFinite(bool wait)

@@ -43,7 +43,14 @@ public sealed record SaeSweepOptions
 /// <param name="ScratchBytes">What kernels, the start from centroids and resampling need for a while.</param>
 public sealed record SaeMemoryPlan(IReadOnlyList<(string Name, long Bytes)> Models, long StreamBytes, long ScratchBytes)
 {
+    private const long KernelScratchBytes = 64L << 20;
+
     public long TotalBytes => Models.Sum(m => m.Bytes) + StreamBytes + ScratchBytes;
+
+    /// <summary>What a run of this configuration needs for a while.</summary>
+    internal static long Scratch(SaeConfig config, long tokens, int inputWidth) => KernelScratchBytes + Math.Max(
+        config.ResampleEvery > 0 ? DeadLatents.Bytes(inputWidth, config.Latents, config.Batch) : 0,
+        config.Initialisation == SaeInitialisation.Centroids ? CentroidStart.Bytes(tokens, inputWidth, config.Latents) : 0);
 }
 
 /// <summary>What became of one model.</summary>
@@ -70,7 +77,6 @@ public sealed record SaeSweepResult(IReadOnlyList<SaeSweepOutcome> Outcomes, lon
 public static class SaeSweep
 {
     public const string FailureFile = "failed.json";
-    private const long KernelScratchBytes = 64L << 20;
     private static readonly JsonSerializerOptions s_readable = new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <exception cref="ConvergenceException">Every model failed.</exception>
@@ -115,11 +121,17 @@ public static class SaeSweep
         private readonly SaeConfig[] _configs;
         private readonly long _total;
         private readonly Lane[] _lanes;
+        private readonly Action<Lane> _after;
+        private Lane[] _turn = [];
+        private long _nextChange, _step;
+        private int _failures, _failuresSeen;
+        private SaeStreamClock? _clock;
         private bool _finished;
 
         public Sweep(ComputeDevice device, ITokenSource tokens, SaeSweepOptions options, SaeConfig[] configs, long total)
         {
             (_device, _tokens, _options, _configs, _total) = (device, tokens, options, configs, total);
+            _after = lane => lane.Run!.After(_step, _clock!);
             _lanes = [.. options.Members.Select(m => new Lane(m, options.OutputFolder is null ? null : Path.Combine(options.OutputFolder, m.Name)))];
         }
 
@@ -196,7 +208,8 @@ public static class SaeSweep
         private void Step(long step, SaeTokenStream stream, SaeStreamClock clock)
         {
             if (_options.Cancellation.IsCancellationRequested) Interrupt(step);
-            Lane[] lanes = [.. Alive.Where(l => l.Run!.Start <= step)];
+            if (step >= _nextChange) TakeTurns(step);
+            Lane[] lanes = _turn;
             if (lanes.Length == 0) return;
             try
             {
@@ -211,12 +224,26 @@ public static class SaeSweep
             foreach (Lane lane in lanes) lane.Run!.Plan(step);
             stream.Feed.Send();
             foreach (Lane lane in lanes) lane.Run!.Run(step);
-            bool log = lanes.Any(l => l.Run!.Logs(step));
+            bool log = false;
+            foreach (Lane lane in lanes) log |= lane.Run!.Logs(step);
             if (log) clock.Lap(step);
-            foreach (Lane lane in lanes) Guarded(lane, step, l => l.Run!.After(step, clock));
+            (_step, _clock) = (step, clock);
+            foreach (Lane lane in lanes) Guarded(lane, step, _after);
             stream.Feed.Release();
-            RequireAny();
+            if (_failures != _failuresSeen)
+            {
+                RequireAny();
+                TakeTurns(step + 1);
+            }
             if (log) Report(step, clock.TokensPerSecond);
+        }
+
+        /// <summary>Which models take part from a step on: those that have not failed and whose checkpoint is not further on.</summary>
+        private void TakeTurns(long step)
+        {
+            _turn = [.. Alive.Where(l => l.Run!.Start <= step)];
+            _nextChange = Alive.Select(l => l.Run!.Start).Where(start => start > step).DefaultIfEmpty(long.MaxValue).Min();
+            _failuresSeen = _failures;
         }
 
         /// <summary>What one model cannot survive ends that model alone.</summary>
@@ -230,6 +257,7 @@ public static class SaeSweep
             {
                 string problem = e is OutOfMemoryException ? "There is not enough memory for it." : e.Message;
                 lane.Problem = problem;
+                _failures++;
                 lane.Curves = lane.Run?.Curves ?? [];
                 lane.Release();
                 lane.Model?.Dispose();
@@ -259,9 +287,7 @@ public static class SaeSweep
             throw new ConvergenceException(_lanes.Length == 1 ? _lanes[0].Problem! : $"All {_lanes.Length} models failed; the first: {_lanes[0].Problem}");
         }
 
-        private long Scratch() => KernelScratchBytes + _lanes.Zip(_configs).Where(p => p.First.Run is not null).Max(p => Math.Max(
-            p.Second.ResampleEvery > 0 ? DeadLatents.Bytes(_tokens.Columns, p.Second.Latents, p.Second.Batch) : 0,
-            p.Second.Initialisation == SaeInitialisation.Centroids ? CentroidStart.Bytes(_tokens.Rows, _tokens.Columns, p.Second.Latents) : 0));
+        private long Scratch() => _lanes.Zip(_configs).Where(p => p.First.Run is not null).Max(p => SaeMemoryPlan.Scratch(p.Second, _tokens.Rows, _tokens.Columns));
 
         private void Report(long step, double rate)
         {

@@ -28,13 +28,14 @@ public static class SaeTrainer
     {
         RequireTokens(tokens);
         options.Config.Validate("configuration");
+        long before = MemoryAccounting.CurrentBytes;
         SaeModel model = CreateModel(device, tokens, options, out SaeConfig config);
         try
         {
             long total = Steps(config, tokens, options.Steps);
             SaeRunSettings settings = new(new SaeRunIdentity(SaeConfigFile.Write(config), options.Seed, options.Order, total, tokens.Rows, tokens.Columns), options.OutputFolder, options.Warn);
             using SaeRun run = new(model, config, settings) { Initialised = options.InitialWeights is not null };
-            return Execute(device, tokens, run, config, total, options);
+            return Execute(device, tokens, run, config, total, before, options);
         }
         catch
         {
@@ -43,13 +44,15 @@ public static class SaeTrainer
         }
     }
 
-    private static SaeTrainingResult Execute(ComputeDevice device, ITokenSource tokens, SaeRun run, SaeConfig config, long total, SaeTrainingOptions options)
+    private static SaeTrainingResult Execute(ComputeDevice device, ITokenSource tokens, SaeRun run, SaeConfig config, long total, long before, SaeTrainingOptions options)
     {
         run.Prepare(options.Resume);
         TokenNormaliser normaliser = run.Start > 0 ? run.Model.Normaliser
             : TokenNormaliser.Fit(device, tokens, config.Normalisation, config.Centring, options.Progress, options.Cancellation);
         using SaeTokenStream stream = new(device, tokens, config.Batch, options.Order, options.Seed, total, normaliser, 1, (long)config.ShuffleWindow << 20);
         run.Begin(stream, 0, options.Seed, options.Progress, options.Cancellation);
+        SaeMemoryPlan plan = new([("model", MemoryAccounting.CurrentBytes - before)], stream.Batches.MemoryBytes, SaeMemoryPlan.Scratch(config, tokens.Rows, tokens.Columns));
+        options.Planned(plan);
         SaeStreamClock clock = new(config.Batch, run.Start);
         try
         {
@@ -85,7 +88,7 @@ public static class SaeTrainer
         }
         double elapsed = clock.Elapsed;
         run.Save(tokens.Rows);
-        return new SaeTrainingResult(run.Model, run.Curves, total, run.Start, (total - run.Start) * (double)config.Batch / Math.Max(elapsed, 1e-9), elapsed);
+        return new SaeTrainingResult(run.Model, run.Curves, total, run.Start, (total - run.Start) * (double)config.Batch / Math.Max(elapsed, 1e-9), elapsed) { Plan = plan };
     }
 
     internal static void RequireTokens(ITokenSource tokens)

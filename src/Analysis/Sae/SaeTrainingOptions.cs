@@ -29,6 +29,9 @@ public sealed record SaeTrainingOptions
 
     /// <summary>Receives what a person should know while the run goes on: one sentence each.</summary>
     public Action<string> Warn { get; init; } = static _ => { };
+
+    /// <summary>Receives the memory plan, before the first step.</summary>
+    public Action<SaeMemoryPlan> Planned { get; init; } = static _ => { };
 }
 
 /// <summary>What a finished run leaves.</summary>
@@ -37,8 +40,8 @@ public sealed record SaeTrainingResult(SaeModel Model, IReadOnlyList<SaeLogRow> 
     /// <summary>The last logged step.</summary>
     public SaeLogRow? Last => Curves.Count > 0 ? Curves[^1] : null;
 
-    /// <summary>Bytes of native memory that were planned before the first step.</summary>
-    public long PlannedBytes { get; init; }
+    /// <summary>Native memory as it was planned before the first step; of the whole process, with what it held before.</summary>
+    public required SaeMemoryPlan Plan { get; init; }
 
     public void Dispose() => Model.Dispose();
 }

@@ -42,6 +42,7 @@ internal static class InitCommand
           // The sparse autoencoder: every key of `biosup sae train --config`.
           "sae": {
             "preset": "default",                 // "paper" reproduces the published code, quirks included (docs/sae.md)
+            "architecture": "gated",             // or "gated-original", "relu", "topk", "batchtopk", "jumprelu", "matryoshka"
             "d_sae": 2048,
             "batch": 4096,
             "epochs": 8,

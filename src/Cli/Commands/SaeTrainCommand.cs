@@ -51,6 +51,7 @@ internal static class SaeTrainCommand
             Progress = context.Progress,
             Cancellation = context.Cancellation,
             Warn = context.Warn,
+            Planned = plan => context.Note($"memory: {(plan.TotalBytes / 1e6).ToString("F0", CultureInfo.InvariantCulture)} MB at most, of which {(plan.ScratchBytes / 1e6).ToString("F0", CultureInfo.InvariantCulture)} MB for scratch"),
         });
         if (resume && result.ResumedAt == 0) context.Warn($"--resume: {folder} has no checkpoint; the run started at step 0.");
         results.WriteManifest(JsonNode.Parse(File.ReadAllText(results.Locate(SaeModel.ConfigFile)))!["training"]!);
