@@ -105,6 +105,7 @@ public static class SaeSweep
         public string? Problem { get; set; }
         public IReadOnlyList<SaeLogRow> Curves { get; set; } = [];
         public long ResumedAt { get; set; }
+        public bool FailedOnData { get; set; }
 
         public void Release()
         {
@@ -126,6 +127,7 @@ public static class SaeSweep
         private long _nextChange, _step;
         private int _failures, _failuresSeen;
         private SaeStreamClock? _clock;
+        private DataException? _lastDataProblem;
         private bool _finished;
 
         public Sweep(ComputeDevice device, ITokenSource tokens, SaeSweepOptions options, SaeConfig[] configs, long total)
@@ -257,6 +259,8 @@ public static class SaeSweep
             {
                 string problem = e is OutOfMemoryException ? "There is not enough memory for it." : e.Message;
                 lane.Problem = problem;
+                lane.FailedOnData = e is DataException;
+                _lastDataProblem = e as DataException ?? _lastDataProblem;
                 _failures++;
                 lane.Curves = lane.Run?.Curves ?? [];
                 lane.Release();
@@ -284,6 +288,8 @@ public static class SaeSweep
         private void RequireAny()
         {
             if (Alive.Any()) return;
+            // A full disk is not a matter of convergence.
+            if (_lastDataProblem is { } data && _lanes.All(l => l.FailedOnData)) throw data;
             throw new ConvergenceException(_lanes.Length == 1 ? _lanes[0].Problem! : $"All {_lanes.Length} models failed; the first: {_lanes[0].Problem}");
         }
 
