@@ -75,7 +75,12 @@ public sealed class SaeTrustTests
         {
             SaeConfig config = SaeConfigFile.Parse("""{ "architecture": "relu", "target_l0": 4, "lr_schedule": "constant" }""", "t") with
             {
-                Latents = 32, Batch = 128, LearningRate = 3e-3, SparsityCoefficient = start, SparsityWarmupSteps = 10, LogEvery = 20,
+                Latents = 32,
+                Batch = 128,
+                LearningRate = 3e-3,
+                SparsityCoefficient = start,
+                SparsityWarmupSteps = 10,
+                LogEvery = 20,
             };
             using SaeTrainingResult result = SaeTrainer.Train(device, planted.Tokens, new SaeTrainingOptions { Config = config, Steps = 2000 });
             double l0 = result.Curves.TakeLast(10).Average(r => r.L0);
@@ -90,7 +95,14 @@ public sealed class SaeTrustTests
         using PlantedTokens planted = new(device, 1024, 16, 24, 3);
         SaeConfig config = SaeConfigFile.Parse("""{ "architecture": "relu", "p_end": 0.5, "lr_schedule": "constant" }""", "t") with
         {
-            Latents = 32, Batch = 1024, LearningRate = 1e-4, SparsityCoefficient = 0.05, SparsityWarmupSteps = 0, SparsityRampFraction = 0, WarmupFraction = 0, LogEvery = 1,
+            Latents = 32,
+            Batch = 1024,
+            LearningRate = 1e-4,
+            SparsityCoefficient = 0.05,
+            SparsityWarmupSteps = 0,
+            SparsityRampFraction = 0,
+            WarmupFraction = 0,
+            LogEvery = 1,
         };
         using SaeTrainingResult result = SaeTrainer.Train(device, planted.Tokens, new SaeTrainingOptions { Config = config, Steps = 200, Order = TokenOrder.Fixed });
         int changes = 0;
