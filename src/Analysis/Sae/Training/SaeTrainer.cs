@@ -49,9 +49,11 @@ public static class SaeTrainer
         run.Prepare(options.Resume);
         TokenNormaliser normaliser = run.Start > 0 ? run.Model.Normaliser
             : TokenNormaliser.Fit(device, tokens, config.Normalisation, config.Centring, options.Progress, options.Cancellation);
+        long streamFrom = MemoryAccounting.CurrentBytes;
         using SaeTokenStream stream = new(device, tokens, config.Batch, options.Order, options.Seed, total, normaliser, 1, (long)config.ShuffleWindow << 20);
+        long streamBytes = MemoryAccounting.CurrentBytes - streamFrom;
         run.Begin(stream, 0, options.Seed, options.Progress, options.Cancellation);
-        SaeMemoryPlan plan = new([("model", MemoryAccounting.CurrentBytes - before)], stream.Batches.MemoryBytes, SaeMemoryPlan.Scratch(config, tokens.Rows, tokens.Columns));
+        SaeMemoryPlan plan = new([("model", MemoryAccounting.CurrentBytes - before - streamBytes)], streamBytes, SaeMemoryPlan.Scratch(config, tokens.Rows, tokens.Columns));
         options.Planned(plan);
         SaeStreamClock clock = new(config.Batch, run.Start);
         try

@@ -57,6 +57,7 @@ public sealed partial record SaeConfig
         Refuse(TargetL0 > 0 && SteersSparsity && SparsityCoefficient == 0, "'target_l0' needs a 'sparsity_coeff' above 0 to start from");
         Refuse(Architecture == SaeArchitecture.JumpRelu && JumpReluLoss == JumpReluLoss.QuadraticL0 && TargetL0 == 0, "'jumprelu_loss' is \"quadratic_l0\", which needs 'target_l0'");
         Refuse(SparsityExponentEnd < 1 && Architecture != SaeArchitecture.Relu, $"'p_end' is {Text(SparsityExponentEnd)}, but only the architecture \"relu\" anneals its penalty");
+        Refuse(AuxLatents > 0 && Architecture == SaeArchitecture.GatedOriginal, $"'aux_k' is {AuxLatents}, but the auxiliary loss of \"gated-original\" is the reconstruction from its gate, which chooses no latents; expected 0");
         Refuse(AuxChoice == AuxiliaryChoice.ClosedGate && AuxCoefficient > 0 && AuxLatents > 0 && Architecture != SaeArchitecture.Gated, $"'aux_kind' is \"closed_gate\", but the architecture \"{architecture}\" has no closed gates; expected \"dead\"");
         Refuse(AuxChoice == AuxiliaryChoice.Dead && Architecture == SaeArchitecture.GatedOriginal, "'aux_kind' is \"dead\", but the auxiliary loss of \"gated-original\" is the reconstruction from its gate");
         Refuse(AuxDoubleBias && (Architecture != SaeArchitecture.Gated || AuxChoice != AuxiliaryChoice.ClosedGate), "'aux_double_bias' is true, which only the auxiliary loss of closed gates knows");

@@ -160,7 +160,7 @@ public static class SaeSweep
                 _lanes[i].Bytes += MemoryAccounting.CurrentBytes - held;
             }
             RequireAny();
-            SaeMemoryPlan plan = new([.. Alive.Select(l => (l.Member.Name, l.Bytes))], stream.Batches.MemoryBytes + streamBytes, Scratch());
+            SaeMemoryPlan plan = new([.. Alive.Select(l => (l.Member.Name, l.Bytes))], streamBytes, Scratch());
             _options.Planned(plan);
             long start = Alive.Min(l => l.Run!.Start);
             SaeStreamClock clock = new(config.Batch, start);
