@@ -117,7 +117,7 @@ internal abstract class PickleMachine(byte[] bytes, string source, string? where
             case 'M': value = (long)BinaryPrimitives.ReadUInt16LittleEndian(Take(2)); break;
             case '\x8a':
                 byte[] digits = Take(Take(1)[0]).ToArray();
-                value = digits.Length <= 8 ? (long)new BigInteger(digits) : new BigInteger(digits);
+                value = digits.Length <= 8 ? (object)(long)new BigInteger(digits) : new BigInteger(digits);
                 break;
             case 'G': value = BinaryPrimitives.ReadDoubleBigEndian(Take(8)); break;
             case '\x8c': value = Utf8(Take(1)[0]); break;
