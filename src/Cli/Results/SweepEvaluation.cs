@@ -92,7 +92,8 @@ internal static class SweepEvaluation
         }
         IReadOnlyList<SweepRow> compared = Compare(rows, folder, context);
         AtomicFile.WriteAllText(Path.Combine(folder, "pareto.csv"), string.Join('\n', [SweepRow.Header, .. compared.Select(r => r.ToCsv())]) + "\n");
-        PanelGrid figure = ParetoFigure.Of([.. compared.Where(r => r.Evaluation is not null).Select(Point)]);
+        bool mixed = compared.Select(r => r.Config.Architecture).Distinct().Count() > 1;
+        PanelGrid figure = ParetoFigure.Of([.. compared.Where(r => r.Evaluation is not null).Select(r => Point(r, mixed))]);
         AtomicFile.WriteAllText(Path.Combine(folder, "pareto.svg"), figure.ToSvg() + "\n");
         byte[] png = figure.ToPng();
         AtomicFile.Write(Path.Combine(folder, "pareto.png"), stream => stream.Write(png));
@@ -143,8 +144,8 @@ internal static class SweepEvaluation
         return [.. rows.Select((row, i) => alike.TryGetValue(i, out List<double>? cosines) ? row with { Stability = cosines.Average() } : row)];
     }
 
-    private static ParetoPoint Point(SweepRow row) => new(
-        row.Config.Architecture == SaeArchitecture.Gated ? $"d_sae {row.Latents}" : $"{SaeConfigFile.Name(row.Config.Architecture)} {row.Latents}", row.Evaluation!.L0, row.Evaluation.Fvu)
+    private static ParetoPoint Point(SweepRow row, bool mixed) => new(
+        !mixed ? $"d_sae {row.Latents}" : $"{SaeConfigFile.Name(row.Config.Architecture)} {row.Latents}", row.Evaluation!.L0, row.Evaluation.Fvu)
     {
         DeadShare = row.DeadShare,
         ProbeAccuracy = row.ProbeAccuracy,

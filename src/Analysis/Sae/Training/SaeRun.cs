@@ -82,6 +82,8 @@ internal sealed partial class SaeRun : IDisposable
     {
         if (Start == 0)
         {
+            if (_config.SparsityCoefficient > 0 && _config.SparsityAt(_settings.Total - 1, _settings.Total) == 0)
+                _settings.Warn($"The penalty never acts: 'sparsity_warmup_steps' is {_config.SparsityWarmupSteps} and the run has {_settings.Total} steps.");
             Model.Normaliser = stream.Normaliser;
             if (_config.Initialisation == SaeInitialisation.Centroids && !Initialised) CentroidStart.Apply(Model, _config, stream.Batches, stream.Tokens, seed, progress, cancellation);
         }
