@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using BioSup.Runtime;
+using BioSup.Shapes;
 
 namespace BioSup.Data.Tests;
 

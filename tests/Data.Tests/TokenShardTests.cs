@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using BioSup.Runtime;
+using BioSup.Shapes;
 using CsCheck;
 
 namespace BioSup.Data.Tests;

@@ -90,12 +90,4 @@ public sealed class SaeArchitectureTests : IDisposable
     /// <summary>Without the measured columns.</summary>
     private static string[] Telemetry(string folder) =>
         [.. File.ReadLines(Path.Combine(folder, "telemetry.csv")).Select(line => string.Join(',', line.Split(',').Where((_, i) => i is not (15 or 16))))];
-
-    private sealed class StopAfter(int step, CancellationTokenSource cancel) : IProgressReporter
-    {
-        public void Report(string stage, long done, long total, string? detail = null)
-        {
-            if (stage.StartsWith("training", StringComparison.Ordinal) && done > step) cancel.Cancel();
-        }
-    }
 }

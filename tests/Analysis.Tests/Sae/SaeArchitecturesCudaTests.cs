@@ -5,53 +5,27 @@ using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.Sae;
 
-/// <summary>Training of every architecture on a GPU or the emulated one, against the host and through a resumed run.</summary>
-public sealed class SaeArchitecturesCudaTests : IDisposable
+/// <summary>Training of every architecture on a GPU or the emulated one, against double precision and through a resumed run.</summary>
+public sealed class SaeArchitecturesCudaTests : SaeCudaFixture
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("biosup-sae-architectures-").FullName;
-    private readonly CpuDevice _host = new(2);
-    private readonly CudaDevice? _device = CudaEmulator.Open(out s_reason);
-    private static string s_reason = "";
-
-    public void Dispose()
+    /// <summary>Dictionaries of every kind of selection and gate; on hardware all of the oracle's, the emulated device being slow.</summary>
+    public static TheoryData<int, string> OracleCases()
     {
-        _device?.Dispose();
-        _host.Dispose();
-        Directory.Delete(_folder, recursive: true);
+        return [.. SaeTrainingOracleTests.Cases().Where(row => CudaEmulator.IsHardware || row.Data.Item1 is 2 or 5 or 7 or 10 or 11 or 14)];
     }
 
-    private CudaDevice Device
-    {
-        get
-        {
-            Assert.SkipWhen(_device is null, s_reason);
-            return _device!;
-        }
-    }
-
+    /// <summary>Sums are at least as exact as the host's, so the same bounds hold.</summary>
     [Theory]
-    [InlineData(SaeArchitecture.Gated, SaeOptimiser.AdamW)]
-    [InlineData(SaeArchitecture.GatedOriginal, SaeOptimiser.AdamW)]
-    [InlineData(SaeArchitecture.Relu, SaeOptimiser.AdamW)]
-    [InlineData(SaeArchitecture.TopK, SaeOptimiser.Muon)]
-    [InlineData(SaeArchitecture.BatchTopK, SaeOptimiser.AdamW)]
-    [InlineData(SaeArchitecture.JumpRelu, SaeOptimiser.AdamW)]
-    [InlineData(SaeArchitecture.Matryoshka, SaeOptimiser.AdamW)]
-    public void Training_follows_the_host(SaeArchitecture architecture, SaeOptimiser optimiser)
+    [MemberData(nameof(OracleCases))]
+    public void Training_follows_double_precision(int index, string architecture) => SaeTrainingOracleTests.Follow(Device, index, architecture);
+
+    [Fact]
+    public void Training_with_muon_follows_the_host()
     {
-        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 100, 16);
-        SaeTrainingOptions options = new() { Config = Config(architecture) with { Optimiser = optimiser, LogEvery = 1 }, Steps = 8, Seed = 5 };
-        using SaeTrainingResult want = SaeTrainer.Train(_host, tokens, options), got = SaeTrainer.Train(Device, tokens, options);
-        foreach ((SaeLogRow a, SaeLogRow b) in want.Curves.Zip(got.Curves))
-        {
-            Assert.Equal(a.Loss, b.Loss, 1e-5 * a.Loss);
-            Assert.Equal(a.L0, b.L0, 0.05);
-        }
-        foreach (((string name, DeviceBuffer<float> a, _), (_, DeviceBuffer<float> b, _)) in want.Model.Arrays.Tensors().Zip(got.Model.Arrays.Tensors()))
-        {
-            float[] x = Host(a), y = Host(b);
-            for (int i = 0; i < x.Length; i++) Assert.True(Math.Abs(x[i] - y[i]) < 2e-4, $"{name}[{i}] is {y[i]}, on the host {x[i]}");
-        }
+        using Matrix<float> tokens = OracleRecipe.Tokens(HostDevice, 100, 16);
+        SaeTrainingOptions options = new() { Config = Config(SaeArchitecture.TopK) with { Optimiser = SaeOptimiser.Muon, LogEvery = 1 }, Steps = 8, Seed = 5 };
+        using SaeTrainingResult want = SaeTrainer.Train(HostDevice, tokens, options), got = SaeTrainer.Train(Device, tokens, options);
+        Follows(want, got, 2e-4);
     }
 
     /// <summary>Thresholds, dead latents and the counts behind them are part of what a checkpoint brings back.</summary>
@@ -60,21 +34,19 @@ public sealed class SaeArchitecturesCudaTests : IDisposable
     [InlineData(SaeArchitecture.JumpRelu)]
     public void A_resumed_run_leaves_the_bytes_of_an_uninterrupted_one(SaeArchitecture architecture)
     {
-        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 100, 16);
+        using Matrix<float> tokens = OracleRecipe.Tokens(HostDevice, 100, 16);
         SaeTrainingOptions options = new() { Config = Config(architecture), Steps = 13, Seed = 5 };
-        string whole = Path.Combine(_folder, "whole"), cut = Path.Combine(_folder, "cut");
+        string whole = Path.Combine(Folder, "whole"), cut = Path.Combine(Folder, "cut");
         SaeTrainer.Train(Device, tokens, options with { OutputFolder = whole }).Dispose();
         using (CancellationTokenSource cancel = new())
-            Assert.Throws<OperationCanceledException>(() => SaeTrainer.Train(Device, tokens, options with { OutputFolder = cut, Progress = new StopAt(8, cancel), Cancellation = cancel.Token }));
+            Assert.Throws<OperationCanceledException>(() => SaeTrainer.Train(Device, tokens, options with { OutputFolder = cut, Progress = new StopAfter(8, cancel), Cancellation = cancel.Token }));
         using (SaeTrainingResult last = SaeTrainer.Train(Device, tokens, options with { OutputFolder = cut, Resume = true })) Assert.True(last.ResumedAt > 0);
-        foreach (string file in new[] { "model.safetensors", "train_log.csv" })
-            Assert.True(File.ReadAllBytes(Path.Combine(whole, file)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(cut, file))), $"{file} differs");
+        SameBytes(whole, cut, "model.safetensors", "train_log.csv");
     }
 
     private static SaeConfig Config(SaeArchitecture architecture) => SaeConfig.Default with
     {
         Architecture = architecture,
-        StraightThrough = architecture == SaeArchitecture.Gated ? StraightThrough.Windowed : StraightThrough.Exact,
         Bandwidth = 0.05,
         Latents = 64,
         Batch = 50,
@@ -83,26 +55,10 @@ public sealed class SaeArchitecturesCudaTests : IDisposable
         LearningRate = 2e-3,
         SparsityWarmupSteps = 1,
         SparsityCoefficient = 0.05,
-        AuxChoice = architecture is SaeArchitecture.Gated or SaeArchitecture.GatedOriginal ? AuxiliaryChoice.ClosedGate : AuxiliaryChoice.Dead,
-        AuxLatents = architecture == SaeArchitecture.GatedOriginal ? 0 : 32,
+        AuxChoice = AuxiliaryChoice.Dead,
+        AuxLatents = 32,
         DeadAfterTokens = 100,
         LogEvery = 3,
         CheckpointEvery = 5,
     };
-
-    private static float[] Host(DeviceBuffer<float> buffer)
-    {
-        float[] values = new float[buffer.Length];
-        buffer.CopyTo(values);
-        return values;
-    }
-
-    /// <summary>Cancels once so many steps are reported.</summary>
-    private sealed class StopAt(long steps, CancellationTokenSource cancel) : IProgressReporter
-    {
-        public void Report(string stage, long done, long total, string? detail = null)
-        {
-            if (stage.StartsWith("training", StringComparison.Ordinal) && done > steps) cancel.Cancel();
-        }
-    }
 }

@@ -2,17 +2,12 @@ using BioSup.Analysis.Sae;
 using BioSup.Data;
 using BioSup.Kernels;
 using BioSup.Runtime;
-using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.Sae;
 
 /// <summary>Training, encoding and evaluation on a GPU or the emulated one: against the host, against themselves, and through an interruption.</summary>
-public sealed class SaeCudaTests : IDisposable
+public sealed class SaeCudaTests : SaeCudaFixture
 {
-    private readonly string _folder = Directory.CreateTempSubdirectory("biosup-sae-cuda-").FullName;
-    private readonly CpuDevice _host = new(2);
-    private readonly CudaDevice? _device = CudaEmulator.Open(out s_reason);
-    private static string s_reason = "";
     private static readonly SaeConfig s_small = SaeConfig.Default with
     {
         Latents = 64,
@@ -24,57 +19,27 @@ public sealed class SaeCudaTests : IDisposable
         CheckpointEvery = 7,
     };
 
-    public void Dispose()
-    {
-        _device?.Dispose();
-        _host.Dispose();
-        Directory.Delete(_folder, recursive: true);
-    }
-
-    private CudaDevice Device
-    {
-        get
-        {
-            Assert.SkipWhen(_device is null, s_reason);
-            return _device!;
-        }
-    }
-
-    /// <summary>Rounding differs, so the first steps agree to rounding and later ones to what training makes of it.</summary>
     [Theory]
     [InlineData(true, TokenNormalisation.None, TokenCentring.Fixed)]
     [InlineData(false, TokenNormalisation.Paper, TokenCentring.Batch)]
     [InlineData(true, TokenNormalisation.Paper, TokenCentring.Fixed)]
     public void Training_follows_the_host(bool tied, TokenNormalisation normalisation, TokenCentring centring)
     {
-        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 230, 16);
+        using Matrix<float> tokens = OracleRecipe.Tokens(HostDevice, 230, 16);
         SaeTrainingOptions options = new() { Config = s_small with { Tied = tied, Normalisation = normalisation, Centring = centring, LogEvery = 1 }, Steps = 16, Seed = 5 };
-        using SaeTrainingResult want = SaeTrainer.Train(_host, tokens, options), got = SaeTrainer.Train(Device, tokens, options);
-        Assert.Equal(want.Curves.Count, got.Curves.Count);
-        foreach ((SaeLogRow a, SaeLogRow b) in want.Curves.Zip(got.Curves))
-        {
-            Assert.Equal(a.LearningRate, b.LearningRate);
-            Assert.Equal(a.Loss, b.Loss, 1e-5 * a.Loss);
-            Assert.Equal(a.GradientNorm, b.GradientNorm, 1e-4 * a.GradientNorm);
-            Assert.Equal(a.L0, b.L0, 0.05);
-        }
-        foreach (((string name, DeviceBuffer<float> a, _), (_, DeviceBuffer<float> b, _)) in want.Model.Arrays.Tensors().Zip(got.Model.Arrays.Tensors()))
-        {
-            float[] x = Host(a), y = Host(b);
-            for (int i = 0; i < x.Length; i++) Assert.True(Math.Abs(x[i] - y[i]) < 1e-4, $"{name}[{i}] is {y[i]}, on the host {x[i]}");
-        }
-        foreach ((float a, float b) in Host(want.Model.Usage).Zip(Host(got.Model.Usage))) Assert.Equal(a, b, 1e-3);
+        using SaeTrainingResult want = SaeTrainer.Train(HostDevice, tokens, options), got = SaeTrainer.Train(Device, tokens, options);
+        Follows(want, got, 1e-4);
     }
 
     /// <summary>Operands of 8 significant bits: losses to a percent, and parameters that are still in single precision.</summary>
     [Fact]
     public void Training_in_bf16_stays_near_the_host()
     {
-        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 100, 16);
+        using Matrix<float> tokens = OracleRecipe.Tokens(HostDevice, 100, 16);
         SaeConfig config = SaeConfigFile.Parse("""{ "d_sae": 64, "batch": 50, "lr": 0.002, "sparsity_warmup_steps": 3, "log_every": 1, "gpu_precision": "bf16" }""", "test");
         Assert.Equal(config, SaeConfigFile.Parse(SaeConfigFile.Write(config), "test"));
         SaeTrainingOptions options = new() { Config = config, Steps = 12, Seed = 5 };
-        using SaeTrainingResult want = SaeTrainer.Train(_host, tokens, options), got = SaeTrainer.Train(Device, tokens, options);
+        using SaeTrainingResult want = SaeTrainer.Train(HostDevice, tokens, options), got = SaeTrainer.Train(Device, tokens, options);
         foreach ((SaeLogRow a, SaeLogRow b) in want.Curves.Zip(got.Curves)) Assert.Equal(a.Loss, b.Loss, 0.01 * a.Loss);
         Assert.NotEqual(want.Last!.Loss, got.Last!.Loss, 1e-6 * want.Last.Loss);
         Assert.Contains(Host(got.Model.Arrays.Decoder.Buffer), v => (BitConverter.SingleToUInt32Bits(v) & 0xFFFF) != 0);
@@ -85,7 +50,7 @@ public sealed class SaeCudaTests : IDisposable
     [InlineData(TokenOrder.Fixed, false, TokenCentring.Batch)]
     public void A_resumed_run_leaves_the_bytes_of_an_uninterrupted_one(TokenOrder order, bool tied, TokenCentring centring)
     {
-        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 230, 16);
+        using Matrix<float> tokens = OracleRecipe.Tokens(HostDevice, 230, 16);
         // The coefficient makes active pairs rare within the run, so that dense steps are followed by sparse ones.
         SaeTrainingOptions options = new()
         {
@@ -94,7 +59,7 @@ public sealed class SaeCudaTests : IDisposable
             Steps = 31,
             Seed = 5,
         };
-        string whole = Path.Combine(_folder, "whole"), cut = Path.Combine(_folder, "cut"), again = Path.Combine(_folder, "again");
+        string whole = Path.Combine(Folder, "whole"), cut = Path.Combine(Folder, "cut"), again = Path.Combine(Folder, "again");
         using (SaeTrainingResult result = SaeTrainer.Train(Device, tokens, options with { OutputFolder = whole }))
         {
             double[] shares = [.. result.Curves.Select(row => (double)row.Active / row.Pairs)];
@@ -109,9 +74,7 @@ public sealed class SaeCudaTests : IDisposable
             Assert.Throws<OperationCanceledException>(() => SaeTrainer.Train(Device, tokens, options with { OutputFolder = cut, Resume = stopAt > 0, Progress = progress, Cancellation = cancel.Token }));
         }
         using (SaeTrainingResult last = SaeTrainer.Train(Device, tokens, options with { OutputFolder = cut, Resume = true })) Assert.True(last.ResumedAt > 0);
-        foreach (string folder in new[] { cut, again })
-            foreach (string file in new[] { "model.safetensors", "train_log.csv", "config.json" })
-                Assert.True(File.ReadAllBytes(Path.Combine(whole, file)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(folder, file))), $"{folder}: {file} differs");
+        foreach (string folder in new[] { cut, again }) SameBytes(whole, folder, "model.safetensors", "train_log.csv", "config.json");
     }
 
     /// <summary>Row numbers travel instead of rows: the bytes of the result are the same.</summary>
@@ -120,9 +83,9 @@ public sealed class SaeCudaTests : IDisposable
     [InlineData(TokenOrder.Fixed, TokenNormalisation.None)]
     public void Tokens_held_on_the_device_train_to_the_same_bytes(TokenOrder order, TokenNormalisation normalisation)
     {
-        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 230, 16);
+        using Matrix<float> tokens = OracleRecipe.Tokens(HostDevice, 230, 16);
         SaeTrainingOptions options = new() { Config = s_small with { Normalisation = normalisation, Centring = TokenCentring.Fixed }, Order = order, Steps = 9, Seed = 5 };
-        using Source source = new(tokens);
+        using LentTokens source = new(tokens);
         using IResidentTokens held = TokenSource.Hold(Device, source);
         Assert.False(held.All.Device.IsHost);
         using SaeTrainingResult travelling = SaeTrainer.Train(Device, source, options), gathered = SaeTrainer.Train(Device, held, options);
@@ -135,12 +98,12 @@ public sealed class SaeCudaTests : IDisposable
     [Fact]
     public void A_run_that_diverges_between_logged_steps_ends_with_the_step_and_keeps_its_checkpoint()
     {
-        using Matrix<float> tokens = OracleRecipe.Tokens(_host, 100, 8);
+        using Matrix<float> tokens = OracleRecipe.Tokens(HostDevice, 100, 8);
         SaeConfig config = s_small with { Latents = 16, LearningRate = 1e30, GradientClip = 0, WarmupFraction = 0, CheckpointEvery = 0, LogEvery = 50 };
-        ConvergenceException e = Assert.Throws<ConvergenceException>(() => SaeTrainer.Train(Device, tokens, new SaeTrainingOptions { Config = config, Steps = 9, OutputFolder = _folder }));
-        ConvergenceException host = Assert.Throws<ConvergenceException>(() => SaeTrainer.Train(_host, tokens, new SaeTrainingOptions { Config = config, Steps = 9 }));
+        ConvergenceException e = Assert.Throws<ConvergenceException>(() => SaeTrainer.Train(Device, tokens, new SaeTrainingOptions { Config = config, Steps = 9, OutputFolder = Folder }));
+        ConvergenceException host = Assert.Throws<ConvergenceException>(() => SaeTrainer.Train(HostDevice, tokens, new SaeTrainingOptions { Config = config, Steps = 9 }));
         Assert.Equal(host.Message.Split(':')[0], e.Message.Split(':')[0]);
-        Assert.False(File.Exists(Path.Combine(_folder, "checkpoint.safetensors")));
+        Assert.False(File.Exists(Path.Combine(Folder, "checkpoint.safetensors")));
     }
 
     [Theory]
@@ -148,11 +111,11 @@ public sealed class SaeCudaTests : IDisposable
     [InlineData(false, TokenCentring.Batch)]
     public void A_model_encodes_evaluates_and_exports_as_on_the_host(bool tied, TokenCentring centring)
     {
-        using Matrix<float> matrix = OracleRecipe.Tokens(_host, 230, 16);
-        SaeTrainingOptions options = new() { Config = s_small with { Tied = tied, Normalisation = TokenNormalisation.Paper, Centring = centring }, Steps = 20, OutputFolder = _folder };
-        SaeTrainer.Train(_host, matrix, options).Dispose();
-        using SaeModel here = SaeModel.Load(_host, _folder), there = SaeModel.Load(Device, _folder);
-        using Source tokens = new(matrix);
+        using Matrix<float> matrix = OracleRecipe.Tokens(HostDevice, 230, 16);
+        SaeTrainingOptions options = new() { Config = s_small with { Tied = tied, Normalisation = TokenNormalisation.Paper, Centring = centring }, Steps = 20, OutputFolder = Folder };
+        SaeTrainer.Train(HostDevice, matrix, options).Dispose();
+        using SaeModel here = SaeModel.Load(HostDevice, Folder), there = SaeModel.Load(Device, Folder);
+        using LentTokens tokens = new(matrix);
         int[] images = [40, 0, 100, 90];
         using Matrix<float> pooledHere = SaeEncoder.EncodePooled(here, tokens, images), pooledThere = SaeEncoder.EncodePooled(there, tokens, images);
         using Matrix<float> allHere = SaeEncoder.EncodeAll(here, tokens), allThere = SaeEncoder.EncodeAll(there, tokens);
@@ -168,37 +131,9 @@ public sealed class SaeCudaTests : IDisposable
         Assert.Equal(x.DecoderEffectiveRank, y.DecoderEffectiveRank, 1e-9);
         Assert.Equal((x.Alive, x.NeverActive), (y.Alive, y.NeverActive));
         Assert.Equal(x.Purity!.MeanPurity, y.Purity!.MeanPurity, 1e-3);
-        string a1 = Path.Combine(_folder, "a.safetensors"), b1 = Path.Combine(_folder, "b.safetensors");
+        string a1 = Path.Combine(Folder, "a.safetensors"), b1 = Path.Combine(Folder, "b.safetensors");
         SaeExport.Write(here, tied ? SaeFormat.JumpRelu : SaeFormat.Reference, a1);
         SaeExport.Write(there, tied ? SaeFormat.JumpRelu : SaeFormat.Reference, b1);
         Assert.Equal(File.ReadAllBytes(a1), File.ReadAllBytes(b1));
-    }
-
-    private static float[] Host(DeviceBuffer<float> buffer)
-    {
-        float[] values = new float[buffer.Length];
-        buffer.CopyTo(values);
-        return values;
-    }
-
-    private sealed class Source(Matrix<float> matrix) : ITokenSource
-    {
-        public long Rows => matrix.Rows;
-        public int Columns => matrix.Columns;
-
-        public void Read(long start, MatrixView<float> destination)
-        {
-            for (int i = 0; i < destination.Rows; i++) matrix.Row((int)start + i).CopyTo(destination.Row(i));
-        }
-
-        public void Dispose() { }
-    }
-
-    private sealed class StopAfter(int step, CancellationTokenSource cancel) : IProgressReporter
-    {
-        public void Report(string stage, long done, long total, string? detail = null)
-        {
-            if (stage.StartsWith("training", StringComparison.Ordinal) && done > step) cancel.Cancel();
-        }
     }
 }

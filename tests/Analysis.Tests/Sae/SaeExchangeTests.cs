@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using BioSup.Analysis.Sae;
 using BioSup.Data;
@@ -193,8 +192,8 @@ public sealed class SaeExchangeTests : IDisposable
     [Fact]
     public void Other_programs_see_our_latents_to_five_digits()
     {
-        string python = Environment.GetEnvironmentVariable("BIOSUP_PYTHON") ?? "/usr/bin/python3";
-        Assert.SkipUnless(File.Exists(python) && Run(python, "-c", "import torch").Code == 0, $"{python} has no PyTorch: set BIOSUP_PYTHON to one that has");
+        string? python = Python.Find("import torch", out string reason);
+        Assert.SkipWhen(python is null, reason);
         List<string> arguments = [Path.Combine(RepositoryRoot.Path, "scripts", "check_sae_export.py")];
         int exports = 0;
         foreach (SaeArchitecture architecture in Enum.GetValues<SaeArchitecture>())
@@ -229,12 +228,11 @@ public sealed class SaeExchangeTests : IDisposable
                 Assert.Equal(encoded, Encode(back));
             }
         }
-        (int code, string output) = Run(python, [.. arguments]);
-        Assert.True(code == 0, output);
-        Assert.Equal(exports, output.Split('\n').Count(l => l.Contains("largest difference", StringComparison.Ordinal)));
+        string checks = Python.Run(python, [.. arguments]);
+        Assert.Equal(exports, checks.Split('\n').Count(l => l.Contains("largest difference", StringComparison.Ordinal)));
         // A script that cannot fail proves nothing: the latents of another model.
-        (code, output) = Run(python, [arguments[0], "--case", At("x.npy"), At("JumpRelu-False.npz"), At("Relu-False-SaeLens")]);
-        Assert.True(code == 1 && output.Contains("DIFFERENT", StringComparison.Ordinal), output);
+        (int code, string output, string error) = Python.Invoke(python, [arguments[0], "--case", At("x.npy"), At("JumpRelu-False.npz"), At("Relu-False-SaeLens")]);
+        Assert.True(code == 1 && output.Contains("DIFFERENT", StringComparison.Ordinal), output + error);
     }
 
     private string At(string name) => Path.Combine(_folder, name);
@@ -299,17 +297,5 @@ public sealed class SaeExchangeTests : IDisposable
             apart++;
         }
         Assert.True(apart <= 1, $"{name}: {apart} pairs are active on one side only");
-    }
-
-    private static (int Code, string Output) Run(string program, params string[] arguments)
-    {
-        ProcessStartInfo start = new(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment["PYTHONDONTWRITEBYTECODE"] = "1";
-        start.Environment["OMP_NUM_THREADS"] = "1";
-        using Process process = Process.Start(start)!;
-        Task<string> errors = process.StandardError.ReadToEndAsync();
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return (process.ExitCode, output + errors.Result);
     }
 }

@@ -35,7 +35,7 @@ public sealed class SaeOutputTests : IDisposable
     [Fact]
     public void Latents_follow_the_formula_and_pooling_is_their_mean()
     {
-        using ITokenSource source = new Borrowed(_tokens);
+        using ITokenSource source = new LentTokens(_tokens);
         using Matrix<float> latents = SaeEncoder.EncodeAll(_model, source);
         float[] mean = [.. _model.Normaliser.Mean!];
         for (int t = 0; t < 700; t += 97)
@@ -60,7 +60,7 @@ public sealed class SaeOutputTests : IDisposable
     [Fact]
     public void Figures_agree_with_a_plain_computation()
     {
-        using ITokenSource source = new Borrowed(_tokens);
+        using ITokenSource source = new LentTokens(_tokens);
         using Matrix<float> latents = SaeEncoder.EncodeAll(_model, source);
         string[] labels = [.. Enumerable.Range(0, 700).Select(t => t % 3 == 0 ? "a" : "b")];
         SaeEvaluation e = SaeEvaluation.Run(_model, source, null, labels);
@@ -116,29 +116,19 @@ public sealed class SaeOutputTests : IDisposable
     [Fact]
     public void The_jumprelu_export_gives_the_same_latents()
     {
-        using ITokenSource source = new Borrowed(_tokens);
+        using ITokenSource source = new LentTokens(_tokens);
         using Matrix<float> latents = SaeEncoder.EncodeAll(_model, source);
         string path = Path.Combine(_folder, "export.safetensors");
         SaeExport.Write(_model, SaeFormat.JumpRelu, path);
         using SafetensorsFile file = SafetensorsFile.Open(path);
-        float[] weights = file.ReadVector("W_enc", 20, 60), bias = file.ReadVector("b_enc", 60), threshold = file.ReadVector("threshold", 60);
-        using Matrix<float> x = _device.AllocateMatrix<float>(700, 20);
-        x.Buffer.CopyFrom(_tokens.Buffer.View.Host);
-        _model.Normaliser.Apply(x.View);
-        for (int t = 0; t < 700; t += 13)
-            for (int j = 0; j < 60; j++)
-            {
-                double m = bias[j];
-                for (int i = 0; i < 20; i++) m += (double)x.Row(t)[i] * weights[i * 60 + j];
-                if (Math.Abs(m - threshold[j]) > 1e-6) Assert.Equal(m > threshold[j] ? m : 0, latents.Row(t)[j], 2e-6);
-            }
+        IsJumpReluOf(file, latents);
     }
 
     /// <summary>The names, shapes and fields that SAELens 6 reads (sae_lens/saes/sae.py and jumprelu_sae.py, loading/pretrained_sae_loaders.py).</summary>
     [Fact]
     public void The_saelens_export_is_a_jumprelu_folder_of_its_version_6()
     {
-        using ITokenSource source = new Borrowed(_tokens);
+        using ITokenSource source = new LentTokens(_tokens);
         using Matrix<float> latents = SaeEncoder.EncodeAll(_model, source);
         string folder = Path.Combine(_folder, "lens");
         SaeExport.Write(_model, SaeFormat.SaeLens, folder);
@@ -158,20 +148,10 @@ public sealed class SaeOutputTests : IDisposable
         Assert.Equal(expected.Keys.Order(StringComparer.Ordinal), file.Names.Order(StringComparer.Ordinal));
         Assert.All(expected, pair => Assert.Equal(pair.Value, file.Entry(pair.Key).Shape));
         Assert.All(file.Names, name => Assert.Equal("F32", file.Entry(name).TypeName));
-        // JumpReLUSAE.encode: relu(p) (p > threshold) with p = x W_enc + b_enc; its thresholds are never negative.
-        float[] weights = file.ReadVector("W_enc", 20, 60), bias = file.ReadVector("b_enc", 60), threshold = file.ReadVector("threshold", 60);
-        Assert.All(threshold, t => Assert.True(t >= 0));
-        Assert.Contains(threshold, t => t > 0);
-        using Matrix<float> x = _device.AllocateMatrix<float>(700, 20);
-        x.Buffer.CopyFrom(_tokens.Buffer.View.Host);
-        _model.Normaliser.Apply(x.View);
-        for (int t = 0; t < 700; t += 29)
-            for (int j = 0; j < 60; j++)
-            {
-                double p = bias[j];
-                for (int i = 0; i < 20; i++) p += (double)x.Row(t)[i] * weights[i * 60 + j];
-                if (Math.Abs(p - threshold[j]) > 1e-6) Assert.Equal(p > threshold[j] ? Math.Max(p, 0) : 0, latents.Row(t)[j], 2e-6);
-            }
+        // JumpReLUSAE.encode is relu(p) (p > threshold); its thresholds are never negative.
+        Assert.All(file.ReadVector("threshold", 60), t => Assert.True(t >= 0));
+        Assert.Contains(file.ReadVector("threshold", 60), t => t > 0);
+        IsJumpReluOf(file, latents);
         Assert.Equal(_model.Decoder.Row(7).ToArray(), file.ReadVector("W_dec", 60, 20)[(7 * 20)..(8 * 20)]);
     }
 
@@ -180,20 +160,23 @@ public sealed class SaeOutputTests : IDisposable
     {
         Assert.Contains("model.safetensors", Assert.Throws<DataException>(() => SaeModel.Load(_device, Path.GetTempPath())).Message, StringComparison.Ordinal);
         using Matrix<float> wide = _device.AllocateMatrix<float>(3, 21);
-        using ITokenSource source = new Borrowed(wide);
+        using ITokenSource source = new LentTokens(wide);
         Assert.Contains("21", Assert.Throws<DataException>(() => SaeEncoder.EncodeAll(_model, source)).Message, StringComparison.Ordinal);
     }
 
-    private sealed class Borrowed(Matrix<float> matrix) : ITokenSource
+    /// <summary>Latents are p · 1[p > threshold] with p = x W_enc + b_enc.</summary>
+    private void IsJumpReluOf(SafetensorsFile file, Matrix<float> latents)
     {
-        public long Rows => matrix.Rows;
-        public int Columns => matrix.Columns;
-
-        public void Read(long start, MatrixView<float> destination)
-        {
-            for (int i = 0; i < destination.Rows; i++) matrix.Row((int)start + i).CopyTo(destination.Row(i));
-        }
-
-        public void Dispose() { }
+        float[] weights = file.ReadVector("W_enc", 20, 60), bias = file.ReadVector("b_enc", 60), threshold = file.ReadVector("threshold", 60);
+        using Matrix<float> x = _device.AllocateMatrix<float>(700, 20);
+        x.Buffer.CopyFrom(_tokens.Buffer.View.Host);
+        _model.Normaliser.Apply(x.View);
+        for (int t = 0; t < 700; t += 13)
+            for (int j = 0; j < 60; j++)
+            {
+                double p = bias[j];
+                for (int i = 0; i < 20; i++) p += (double)x.Row(t)[i] * weights[i * 60 + j];
+                if (Math.Abs(p - threshold[j]) > 1e-6) Assert.Equal(p > threshold[j] ? p : 0, latents.Row(t)[j], 2e-6);
+            }
     }
 }

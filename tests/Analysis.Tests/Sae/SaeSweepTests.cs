@@ -129,12 +129,4 @@ public sealed class SaeSweepTests : IDisposable
             Cancellation = cancellation,
         });
     }
-
-    private sealed class StopAfter(int step, CancellationTokenSource cancel) : IProgressReporter
-    {
-        public void Report(string stage, long done, long total, string? detail = null)
-        {
-            if (stage.StartsWith("training", StringComparison.Ordinal) && done > step) cancel.Cancel();
-        }
-    }
 }

@@ -187,12 +187,4 @@ public sealed class SaeTrainerTests : IDisposable
             return seen;
         }
     }
-
-    private sealed class StopAfter(long step, CancellationTokenSource source) : IProgressReporter
-    {
-        public void Report(string stage, long done, long total, string? detail = null)
-        {
-            if (done > step) source.Cancel();
-        }
-    }
 }

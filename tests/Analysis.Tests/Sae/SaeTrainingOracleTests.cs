@@ -34,7 +34,7 @@ public sealed class SaeTrainingOracleTests
         }
     }
 
-    private static void Follow(ComputeDevice device, int index, string name)
+    internal static void Follow(ComputeDevice device, int index, string name)
     {
         JsonElement stored = s_oracle.GetProperty("cases")[index];
         int d = s_oracle.GetProperty("d_in").GetInt32(), batch = s_oracle.GetProperty("batch").GetInt32(), batches = s_oracle.GetProperty("batches").GetInt32();
@@ -43,13 +43,13 @@ public sealed class SaeTrainingOracleTests
         try
         {
             WriteWeights(weights, config, d);
-            using Matrix<float> tokens = device.AllocateMatrix<float>(batches * batch, d);
+            using Matrix<float> tokens = device.Host.AllocateMatrix<float>(batches * batch, d);
             tokens.Buffer.CopyFrom(Recipe(batches * batch * d, 48, Math.Sqrt(12.0 / d), 0));
             using SaeTrainingResult result = SaeTrainer.Train(device, tokens,
                 new SaeTrainingOptions { InitialWeights = weights, Order = TokenOrder.Fixed, Steps = s_oracle.GetProperty("steps").GetInt32(), Config = config });
             CompareRows(name, result.Curves, stored.GetProperty("rows"), [.. stored.GetProperty("float32").EnumerateArray().Select(v => v.GetDouble())]);
-            Dictionary<string, float[]> tensors = result.Model.Arrays.Tensors().ToDictionary(t => t.Name, t => Host(t.Buffer));
-            tensors["usage_ema"] = Host(result.Model.Usage);
+            Dictionary<string, float[]> tensors = result.Model.Arrays.Tensors().ToDictionary(t => t.Name, t => SaeCudaFixture.Host(t.Buffer));
+            tensors["usage_ema"] = SaeCudaFixture.Host(result.Model.Usage);
             foreach (JsonProperty golden in stored.GetProperty("final").EnumerateObject())
                 CompareTensor($"{name}: {golden.Name}", golden.Value, tensors[NameOf(golden.Name, config.Architecture)]);
         }
@@ -122,11 +122,4 @@ public sealed class SaeTrainingOracleTests
     }
 
     private static float[] Recipe(int count, ulong salt, double scale, double shift) => [.. Enumerable.Range(0, count).Select(i => (float)(scale * OracleRecipe.Uniform(i, salt) + shift))];
-
-    private static float[] Host(DeviceBuffer<float> buffer)
-    {
-        float[] values = new float[buffer.Length];
-        buffer.CopyTo(values);
-        return values;
-    }
 }

@@ -1,8 +1,8 @@
-using System.Diagnostics;
 using System.Globalization;
 using BioSup.Cli.Tests.CommandLine;
 using BioSup.Data;
 using BioSup.Runtime;
+using BioSup.Shapes;
 
 namespace BioSup.Cli.Tests.Sae;
 
@@ -78,13 +78,11 @@ public sealed class SaeEncodeTests : IDisposable
             assert numpy.array_equal(a.X, z["X"])
             print("equal")
             """;
-        string python = Environment.GetEnvironmentVariable("BIOSUP_PYTHON") ?? "/usr/bin/python3";
-        Assert.SkipUnless(File.Exists(python) && Python(python, "-c", "import anndata").Code == 0, $"anndata is not installed in {python}: set BIOSUP_PYTHON to a Python that has it");
+        string? python = Python.Find("import anndata", out string reason);
+        Assert.SkipWhen(python is null, reason);
         Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--out", At("mean.npz"));
         Run("encode", "--model", At("model"), "--tokens", At("tokens"), "--out", At("mean.h5ad"));
-        (int code, string output) = Python(python, "-c", Script, At("mean.h5ad"), At("mean.npz"));
-        Assert.True(code == 0, output);
-        Assert.Contains("equal", output, StringComparison.Ordinal);
+        Assert.Contains("equal", Python.Run(python, "-c", Script, At("mean.h5ad"), At("mean.npz")), StringComparison.Ordinal);
     }
 
     /// <summary>Sparse rows hold what dense ones hold, as our own reader, SciPy and anndata see them.</summary>
@@ -115,11 +113,9 @@ public sealed class SaeEncodeTests : IDisposable
             assert numpy.array_equal(s.toarray(), dense) and numpy.array_equal(a.X.toarray(), dense)
             print("equal")
             """;
-        string python = Environment.GetEnvironmentVariable("BIOSUP_PYTHON") ?? "/usr/bin/python3";
-        Assert.SkipUnless(File.Exists(python) && Python(python, "-c", "import anndata, scipy.sparse").Code == 0, $"anndata is not installed in {python}: set BIOSUP_PYTHON to a Python that has it");
-        (int code, string output) = Python(python, "-c", Script, At("all.npz"), At("sparse.npz"), At("sparse.h5ad"));
-        Assert.True(code == 0, output);
-        Assert.Contains("equal", output, StringComparison.Ordinal);
+        string? python = Python.Find("import anndata, scipy.sparse", out string reason);
+        Assert.SkipWhen(python is null, reason);
+        Assert.Contains("equal", Python.Run(python, "-c", Script, At("all.npz"), At("sparse.npz"), At("sparse.h5ad")), StringComparison.Ordinal);
     }
 
     private string At(string name) => Path.Combine(_folder, name);
@@ -128,17 +124,5 @@ public sealed class SaeEncodeTests : IDisposable
     {
         (int code, string output, string error) = CommandFrameTests.Invoke(["sae", .. arguments, "--threads", "1", "--quiet"]);
         Assert.True(code == 0, string.Create(CultureInfo.InvariantCulture, $"exit code {code}: {output}{error}"));
-    }
-
-    private static (int Code, string Output) Python(string python, params string[] arguments)
-    {
-        ProcessStartInfo start = new(python, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment["PYTHONUTF8"] = "1";
-        start.Environment["PYTHONDONTWRITEBYTECODE"] = "1";
-        using Process process = Process.Start(start)!;
-        Task<string> error = process.StandardError.ReadToEndAsync();
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return (process.ExitCode, output + error.Result);
     }
 }
