@@ -56,33 +56,38 @@ public sealed class SaeArchitectureTests : IDisposable
         Assert.Equal(config.Shape(12), model.Shape);
     }
 
-    /// <summary>Forty directions in 24 dimensions, up to three to a token, found by 48 latents. The floor is well above what random rows reach (0.58).</summary>
+    /// <summary>
+    /// Forty directions in 24 dimensions, up to three to a token, found by 48 latents, with the defaults of every architecture: learning rate, penalty, window and
+    /// thresholds are not tuned for these tokens; where a case says how many latents are to be active, that is all it says. Random rows reach 0.58.
+    /// </summary>
     [Theory]
-    [InlineData("""{ "architecture": "gated", "sparsity_coeff": 0.05 }""")]
-    [InlineData("""{ "architecture": "gated", "sparsity_coeff": 0.15, "ste": "windowed", "ste_bandwidth": 0.3 }""")]
-    [InlineData("""{ "architecture": "gated-original", "sparsity_coeff": 0.6 }""")]
-    [InlineData("""{ "architecture": "relu", "sparsity_coeff": 0.2 }""")]
-    [InlineData("""{ "architecture": "relu", "sparsity_coeff": 0.2, "p_end": 0.7, "decoder_norm": "free" }""")]
-    [InlineData("""{ "architecture": "relu", "target_l0": 4 }""")]
-    [InlineData("""{ "architecture": "topk", "k": 3 }""")]
-    [InlineData("""{ "architecture": "topk", "k": 3, "optimiser": "muon", "init": "centroids" }""")]
-    [InlineData("""{ "architecture": "batchtopk", "k": 3 }""")]
-    [InlineData("""{ "architecture": "matryoshka", "k": 3, "prefixes": [12, 24, 48] }""")]
-    [InlineData("""{ "architecture": "jumprelu", "sparsity_coeff": 0.03, "ste_bandwidth": 0.1 }""")]
-    [InlineData("""{ "architecture": "jumprelu", "jumprelu_loss": "tanh", "sparsity_coeff": 0.1, "ste_bandwidth": 0.1 }""")]
-    [InlineData("""{ "architecture": "jumprelu", "jumprelu_loss": "quadratic_l0", "target_l0": 4, "sparsity_coeff": 0.3, "ste_bandwidth": 0.1 }""")]
-    public void Training_finds_the_planted_directions(string json)
+    [InlineData("""{ "architecture": "gated" }""", 0.95)]
+    [InlineData("""{ "architecture": "gated", "ste": "windowed" }""", 0.9)]
+    [InlineData("""{ "architecture": "gated-original" }""", 0.92)]
+    [InlineData("""{ "architecture": "relu" }""", 0.87)]
+    [InlineData("""{ "architecture": "relu", "p_end": 0.7, "decoder_norm": "free" }""", 0.9)]
+    [InlineData("""{ "architecture": "relu", "target_l0": 4 }""", 0.92)]
+    [InlineData("""{ "architecture": "topk", "k": 3 }""", 0.94)]
+    [InlineData("""{ "architecture": "topk", "k": 3, "optimiser": "muon", "init": "centroids" }""", 0.93)]
+    [InlineData("""{ "architecture": "batchtopk", "k": 3 }""", 0.9)]
+    [InlineData("""{ "architecture": "matryoshka", "k": 3 }""", 0.81)]
+    [InlineData("""{ "architecture": "jumprelu" }""", 0.89)]
+    [InlineData("""{ "architecture": "jumprelu", "target_l0": 3 }""", 0.92)]
+    [InlineData("""{ "architecture": "jumprelu", "target_l0": 3, "optimiser": "muon" }""", 0.87)]
+    [InlineData("""{ "architecture": "jumprelu", "jumprelu_loss": "tanh" }""", 0.92)]
+    [InlineData("""{ "architecture": "jumprelu", "jumprelu_loss": "quadratic_l0", "target_l0": 3 }""", 0.92)]
+    public void Training_finds_the_planted_directions(string json, double floor)
     {
         using CpuDevice device = new(2);
         using PlantedTokens planted = new(device, 2048, 24, 40, 3);
-        SaeConfig config = SaeConfigFile.Parse(json, "test") with { Latents = 48, Batch = 128, LearningRate = 4e-3, LogEvery = 50 };
+        SaeConfig config = SaeConfigFile.Parse(json, "test") with { Latents = 48, Batch = 128, LogEvery = 50 };
         using SaeTrainingResult result = SaeTrainer.Train(device, planted.Tokens, new SaeTrainingOptions { Config = config, Steps = 1200 });
         using ITokenSource source = TokenSource.From(planted.Tokens);
         SaeEvaluation evaluation = SaeEvaluation.Run(result.Model, source);
         double recovery = planted.Recovery(result.Model.Decoder);
         string seen = $"{json}: FVU {evaluation.Fvu:F4}, L0 {evaluation.L0:F2} (batch {result.Last!.L0:F2}), recovery {recovery:F3}, λ {result.Last.SparsityCoefficient:G3}, dead {result.Last.DeadByTokens}, {result.Seconds:F1} s";
         TestContext.Current.SendDiagnosticMessage(seen);
-        Assert.True(recovery > 0.8, seen);
+        Assert.True(recovery > floor, seen);
         Assert.True(evaluation.Fvu < 0.3, seen);
         Assert.True(evaluation.L0 is > 1 and < 12, seen);
     }

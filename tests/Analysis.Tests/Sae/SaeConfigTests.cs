@@ -101,6 +101,21 @@ public sealed class SaeConfigTests
         Assert.Equal(51, Enumerable.Range(0, 1001).Select(step => c.SparsityExponentAt(step, 1000)).Distinct().Count());
     }
 
+    /// <summary>What a configuration leaves to width and tokens is absent from its text, and explicit once it is known.</summary>
+    [Fact]
+    public void Rate_window_and_thresholds_follow_width_and_tokens()
+    {
+        SaeConfig jump = SaeConfigFile.Parse("""{ "architecture": "jumprelu", "d_sae": 4096 }""", "c.json"), windowed = SaeConfigFile.Parse("""{ "ste": "windowed" }""", "c.json");
+        Assert.Equal((null, null, null), (jump.LearningRate, jump.Bandwidth, jump.InitialThreshold));
+        Assert.Equal(4e-4, (jump with { WarmupFraction = 0 }).LearningRateAt(0, 1000), 1e-12);
+        Assert.True(jump.NeedsDeviation && windowed.NeedsDeviation && !SaeConfig.Default.NeedsDeviation && !SaeConfig.Paper.NeedsDeviation);
+        SaeConfig known = jump.WithDeviation(0.05), given = (jump with { Bandwidth = 0.3 }).WithDeviation(0.05);
+        Assert.Equal((0.1, 0.1), (known.Bandwidth!.Value, known.InitialThreshold!.Value));
+        Assert.Equal((0.3, 0.1), (given.Bandwidth!.Value, given.InitialThreshold!.Value));
+        Assert.False(known.NeedsDeviation);
+        Assert.Equal([0.01, 0.02, 0.3], new[] { "l0", "tanh", "quadratic_l0" }.Select(loss => SaeConfigFile.Parse($$"""{ "architecture": "jumprelu", "jumprelu_loss": "{{loss}}", "target_l0": 9 }""", "c").SparsityCoefficient));
+    }
+
     [Fact]
     public void Schedules_start_at_zero_warm_up_and_follow_the_cosine()
     {

@@ -6,22 +6,40 @@ public sealed partial record SaeConfig
 {
     private const int ExponentStages = 50, DefaultDeadShare = 10, ThresholdHorizon = 5;
     private const long DefaultDeadTokens = 10_000_000;
-    private const double LongestThresholdDecay = 0.999;
+    private const double LongestThresholdDecay = 0.999, RateOfUnit = 2e-4, UnitLatents = 16_384, WindowDeviations = 2, ThresholdDeviations = 2;
 
     /// <summary>Learning rate of step 0, 1, … of <paramref name="total"/>: 0 at step 0, linear over the warm-up, then the schedule.</summary>
     public double LearningRateAt(long step, long total)
     {
         long warm = (long)(WarmupFraction * total);
-        if (step < warm) return LearningRate * step / warm;
+        double rate = LearningRate ?? DefaultRate(Latents);
+        if (step < warm) return rate * step / warm;
         double progress = (double)(step - warm) / Math.Max(1, total - warm);
         return Schedule switch
         {
-            LearningRateSchedule.Cosine => 0.5 * LearningRate * (1 + Math.Cos(Math.PI * progress)),
-            LearningRateSchedule.Linear => LearningRate * (1 - progress),
-            LearningRateSchedule.Wsd => LearningRate * Math.Min(1, (total - step) / Math.Max(1, DecayFraction * total)),
-            _ => LearningRate,
+            LearningRateSchedule.Cosine => 0.5 * rate * (1 + Math.Cos(Math.PI * progress)),
+            LearningRateSchedule.Linear => rate * (1 - progress),
+            LearningRateSchedule.Wsd => rate * Math.Min(1, (total - step) / Math.Max(1, DecayFraction * total)),
+            _ => rate,
         };
     }
+
+    /// <summary>The learning rate for so many latents.</summary>
+    internal static double DefaultRate(int latents) => RateOfUnit * Math.Sqrt(UnitLatents / Math.Max(1, latents));
+
+    /// <summary>A window is needed whose width, or a threshold whose start, the tokens decide.</summary>
+    internal bool NeedsDeviation => Architecture == SaeArchitecture.JumpRelu ? Bandwidth is null || InitialThreshold is null
+        : Architecture == SaeArchitecture.Gated && StraightThrough == StraightThrough.Windowed && Bandwidth is null;
+
+    /// <summary>
+    /// Fills in what the tokens decide. <paramref name="deviation"/>, the standard deviation of an element of the tokens about their mean, is that of the
+    /// projection of a token on a random unit direction: the spread of a pre-activation at the start.
+    /// </summary>
+    internal SaeConfig WithDeviation(double deviation) => this with
+    {
+        Bandwidth = Bandwidth ?? WindowDeviations * deviation,
+        InitialThreshold = InitialThreshold ?? ThresholdDeviations * deviation,
+    };
 
     /// <summary>λ of a step: 0 over the warm-up, then a linear ramp over a fraction of all steps.</summary>
     public double SparsityAt(long step, long total)

@@ -13,7 +13,7 @@ public sealed partial record SaeConfig
         Check(Latents >= 0, "d_sae", Latents, "at least 1");
         Check(Batch >= 0, "batch", Batch, "at least 1");
         Check(Epochs >= 1, "epochs", Epochs, "at least 1");
-        Check(LearningRate >= 0 && double.IsFinite(LearningRate), "lr", LearningRate, "at least 0");
+        Check(LearningRate is null or (>= 0 and < double.PositiveInfinity), "lr", LearningRate ?? 0, "at least 0");
         Check(WeightDecay >= 0 && double.IsFinite(WeightDecay), "weight_decay", WeightDecay, "at least 0");
         Check(Beta1 is >= 0 and < 1, "betas", Beta1, "two numbers from 0 up to, not including, 1");
         Check(Beta2 is >= 0 and < 1, "betas", Beta2, "two numbers from 0 up to, not including, 1");
@@ -26,14 +26,14 @@ public sealed partial record SaeConfig
         Check(GradientClip >= 0, "grad_clip", GradientClip, "at least 0 (0 does not clip)");
         Check(UsageDecay is >= 0 and < 1, "usage_ema", UsageDecay, "0 up to, not including, 1");
         Check(InitialScale >= 0 && double.IsFinite(InitialScale), "init_scale", InitialScale, "more than 0");
-        Check(Bandwidth > 0 && double.IsFinite(Bandwidth), "ste_bandwidth", Bandwidth, "more than 0");
+        Check(Bandwidth is null or (> 0 and < double.PositiveInfinity), "ste_bandwidth", Bandwidth ?? 0, "more than 0");
         Check(LogEvery >= 1, "log_every", LogEvery, "at least 1");
         Check(CheckpointEvery >= 0, "checkpoint_every", CheckpointEvery, "at least 0");
         Check(ActiveLatents >= 1 && (Latents == 0 || !HasActiveLatents || ActiveLatents <= Latents), "k", ActiveLatents, $"1 to d_sae{(Latents > 0 ? $", {Latents}" : "")}");
         Check(TargetL0 >= 0 && double.IsFinite(TargetL0), "target_l0", TargetL0, "more than 0");
         Check(TanhScale > 0 && double.IsFinite(TanhScale), "tanh_scale", TanhScale, "more than 0");
         Check(PreActivationCoefficient >= 0 && double.IsFinite(PreActivationCoefficient), "pre_act_coeff", PreActivationCoefficient, "at least 0");
-        Check(InitialThreshold >= 0 && double.IsFinite(InitialThreshold), "threshold_init", InitialThreshold, "at least 0");
+        Check(InitialThreshold is null or (>= 0 and < double.PositiveInfinity), "threshold_init", InitialThreshold ?? 0, "at least 0");
         Check(SparsityExponentEnd is > 0 and <= 1, "p_end", SparsityExponentEnd, "more than 0 and at most 1");
         Check(ShuffleWindow is >= 1 and <= 1 << 20, "shuffle_window_mib", ShuffleWindow, "1 to 1048576");
         Check(DeadAfterTokens >= 0, "dead_after_tokens", DeadAfterTokens, "at least 1");

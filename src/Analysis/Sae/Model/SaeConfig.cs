@@ -68,7 +68,9 @@ public sealed partial record SaeConfig
     public int Batch { get; init; }
 
     public int Epochs { get; init; } = 8;
-    public double LearningRate { get; init; } = 3e-4;
+    /// <summary>Largest learning rate; null takes 2e-4 · √(16,384 / d_sae), the rule of Gao et al. 2024 (arXiv 2406.04093) with the constant of EleutherAI's sparsify.</summary>
+    public double? LearningRate { get; init; }
+
     public double WeightDecay { get; init; } = 1e-4;
     public double Beta1 { get; init; } = 0.9;
     public double Beta2 { get; init; } = 0.999;
@@ -92,7 +94,8 @@ public sealed partial record SaeConfig
 
     public SaeInitialisation Initialisation { get; init; }
     public StraightThrough StraightThrough { get; init; } = StraightThrough.Exact;
-    public double Bandwidth { get; init; } = 0.01;
+    /// <summary>Width of the window around a threshold; null takes twice the deviation of the tokens (<see cref="WithDeviation"/>).</summary>
+    public double? Bandwidth { get; init; }
 
     /// <summary>k of the TopK family.</summary>
     public int ActiveLatents { get; init; } = 32;
@@ -109,8 +112,8 @@ public sealed partial record SaeConfig
     public double TanhScale { get; init; } = 4;
     public double PreActivationCoefficient { get; init; } = 3e-6;
 
-    /// <summary>θ of JumpReLU at the start.</summary>
-    public double InitialThreshold { get; init; } = 0.001;
+    /// <summary>θ of JumpReLU at the start; null takes twice the deviation of the tokens.</summary>
+    public double? InitialThreshold { get; init; }
 
     /// <summary>Widths of the nested dictionaries of Matryoshka; null takes d_sae divided by 16, 8, 4, 2 and 1.</summary>
     public SaePrefixes? Prefixes { get; init; }
@@ -155,11 +158,16 @@ public sealed partial record SaeConfig
         Preset = "paper",
         Latents = 4096,
         Batch = 262_144,
+        LearningRate = 3e-4,
+        Bandwidth = 0.01,
         SparsityCoefficient = 800,
         SparsityScale = SparsityScale.Mean,
         AuxDoubleBias = true,
         Centring = TokenCentring.Batch,
     };
+
+    /// <summary>λ of a JumpReLU loss: of a count, of what approaches a count from below, of a squared relative deviation.</summary>
+    internal static double CoefficientOf(JumpReluLoss loss) => loss switch { JumpReluLoss.Tanh => 0.02, JumpReluLoss.QuadraticL0 => 0.3, _ => 0.01 };
 
     /// <summary>The defaults of an architecture; those of the paper's are the preset's own (docs/sae.md, "Architectures").</summary>
     public SaeConfig For(SaeArchitecture architecture)
@@ -168,9 +176,9 @@ public sealed partial record SaeConfig
         SaeConfig common = this with { Architecture = architecture, InitialScale = 0, AuxChoice = AuxiliaryChoice.Dead, AuxLatents = 64, SubtractDecoderBias = true };
         return architecture switch
         {
-            SaeArchitecture.GatedOriginal => common with { AuxChoice = AuxiliaryChoice.ClosedGate, AuxCoefficient = 1, AuxLatents = 0 },
-            SaeArchitecture.JumpRelu => common with { SubtractDecoderBias = false, SparsityCoefficient = 0.003 },
-            SaeArchitecture.Relu => common,
+            SaeArchitecture.GatedOriginal => common with { AuxChoice = AuxiliaryChoice.ClosedGate, AuxCoefficient = 1, AuxLatents = 0, SparsityCoefficient = 0.5 },
+            SaeArchitecture.JumpRelu => common with { SubtractDecoderBias = false, SparsityCoefficient = CoefficientOf(JumpReluLoss.L0) },
+            SaeArchitecture.Relu => common with { SparsityCoefficient = 0.2 },
             _ => common with { SparsityCoefficient = 0, SparsityWarmupSteps = 0, SparsityRampFraction = 0 },
         };
     }
@@ -192,7 +200,7 @@ public sealed partial record SaeConfig
         AuxLatents = AuxLatents,
         AuxDoubleBias = AuxDoubleBias,
         StraightThrough = StraightThrough,
-        Bandwidth = Bandwidth,
+        Bandwidth = Bandwidth ?? 1,
         AuxChoice = AuxChoice,
         JumpReluLoss = JumpReluLoss,
         TargetL0 = TargetL0 > 0 ? TargetL0 : 32,

@@ -129,6 +129,7 @@ public static partial class SaeConfigFile
         if (j.Preset == "paper" && architecture != SaeArchitecture.Gated) throw new UsageException($"{source}: 'preset' is \"paper\", whose architecture is \"gated\", not \"{j.Architecture}\".");
         RefuseForeignKeys(j, architecture, source);
         SaeConfig p = SaeConfig.ForPreset(j.Preset ?? "default").For(architecture);
+        JumpReluLoss loss = Choose("jumprelu_loss", j.JumpreluLoss, p.JumpReluLoss, s_losses);
         SaeConfig resolved = p with
         {
             Latents = j.DSae ?? p.Latents,
@@ -144,7 +145,7 @@ public static partial class SaeConfigFile
             DecayFraction = j.LrDecayFraction ?? p.DecayFraction,
             ShuffleWindow = j.ShuffleWindowMib ?? p.ShuffleWindow,
             Optimiser = Choose("optimiser", j.Optimiser, p.Optimiser, s_optimisers),
-            SparsityCoefficient = j.SparsityCoeff ?? p.SparsityCoefficient,
+            SparsityCoefficient = j.SparsityCoeff ?? (architecture == SaeArchitecture.JumpRelu ? SaeConfig.CoefficientOf(loss) : p.SparsityCoefficient),
             SparsityScale = Choose("sparsity_scale", j.SparsityScale, p.SparsityScale, s_scales),
             SparsityWarmupSteps = j.SparsityWarmupSteps ?? p.SparsityWarmupSteps,
             SparsityRampFraction = j.SparsityRampFraction ?? p.SparsityRampFraction,
@@ -164,7 +165,7 @@ public static partial class SaeConfigFile
             ActiveLatents = j.K ?? (architecture == SaeArchitecture.Gated || j.DSae is null ? p.ActiveLatents : Math.Min(p.ActiveLatents, j.DSae.Value)),
             SubtractDecoderBias = j.SubtractDecoderBias ?? p.SubtractDecoderBias,
             DecoderNorm = Choose("decoder_norm", j.DecoderNorm, p.DecoderNorm, s_norms),
-            JumpReluLoss = Choose("jumprelu_loss", j.JumpreluLoss, p.JumpReluLoss, s_losses),
+            JumpReluLoss = loss,
             TanhScale = j.TanhScale ?? p.TanhScale,
             PreActivationCoefficient = j.PreActCoeff ?? p.PreActivationCoefficient,
             Prefixes = j.Prefixes is null ? p.Prefixes : new SaePrefixes(j.Prefixes),

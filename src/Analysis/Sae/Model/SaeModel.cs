@@ -54,7 +54,7 @@ public sealed class SaeModel : IDisposable
 
     /// <summary>
     /// Encoder (of a gated model: of the magnitude) ~ scale · N(0, 1), decoder its transpose with unit rows, biases 0 except b_gate = 0.1 of the paper's
-    /// gate, thresholds as configured; a pure function of the seed.
+    /// gate, thresholds as configured, 0 where the tokens decide them; a pure function of the seed.
     /// </summary>
     /// <param name="device">Where the parameters go.</param>
     /// <param name="config">Architecture and start; d_sae must be known. Centroids take the place of these weights later (<see cref="CentroidStart"/>).</param>
@@ -78,7 +78,7 @@ public sealed class SaeModel : IDisposable
         }
         model.Arrays.Decoder.Buffer.CopyFrom(decoder);
         if (config.Architecture == SaeArchitecture.Gated) model.Arrays.GateBias!.CopyFrom([.. Enumerable.Repeat(InitialGateBias, latents)]);
-        if (config.Architecture == SaeArchitecture.JumpRelu) model.Arrays.Threshold!.CopyFrom([.. Enumerable.Repeat((float)config.InitialThreshold, latents)]);
+        if (config.Architecture == SaeArchitecture.JumpRelu) model.Arrays.Threshold!.CopyFrom([.. Enumerable.Repeat((float)(config.InitialThreshold ?? 0), latents)]);
         return model;
 
         float[] Normal(ulong stream)

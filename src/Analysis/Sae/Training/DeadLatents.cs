@@ -57,7 +57,7 @@ internal static class DeadLatents
         Set(model.Arrays.EncoderBias, dead, 0);
         Set(model.Arrays.GateBias, dead, model.Shape.Architecture == SaeArchitecture.Gated ? SaeModel.InitialGateBias : 0);
         Set(model.Arrays.MagnitudeScale, dead, 0);
-        if (model.Shape.Architecture == SaeArchitecture.JumpRelu) Set(model.Arrays.Threshold, dead, (float)config.InitialThreshold);
+        if (model.Shape.Architecture == SaeArchitecture.JumpRelu) Set(model.Arrays.Threshold, dead, (float)config.InitialThreshold!.Value);
         Forget(first, dead);
         Forget(second, dead);
     }

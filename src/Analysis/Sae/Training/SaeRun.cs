@@ -23,20 +23,22 @@ internal sealed partial class SaeRun : IDisposable
 {
     private const int ShareLooks = 20;
 
-    private readonly SaeConfig _config;
     private readonly SaeRunSettings _settings;
     private readonly SaeArrays _gradients, _first, _second;
     private readonly SaeWorkspace _workspace;
     private readonly List<SaeLogRow> _curves = [];
     private readonly GradientWatch _watch = new();
+    private readonly SparsityController _controller;
     private readonly long _deadTokens;
     private readonly float[] _usage;
+    private SaeConfig _config;
     private SaeTrainingLog _log;
     private SaeTokenStream? _stream;
     private SaeTrainStep? _step;
     private long[] _restored = [];
-    private double _logLambda, _penaltyScale = 1, _share = double.NaN;
+    private double _deviation, _penaltyScale = 1, _share = double.NaN;
     private long _lastCheckpoint = -1, _resampled;
+    private bool _looked;
 
     public SaeRun(SaeModel model, SaeConfig config, SaeRunSettings settings)
     {
@@ -48,6 +50,7 @@ internal sealed partial class SaeRun : IDisposable
         _usage = new float[model.Latents];
         _deadTokens = config.DeadTokens(settings.Total, config.Batch);
         _log = new SaeTrainingLog(settings.Folder, config.LogRate);
+        _controller = new SparsityController(config.TargetL0, settings.Total);
     }
 
     public SaeModel Model { get; }
@@ -85,8 +88,11 @@ internal sealed partial class SaeRun : IDisposable
             if (_config.SparsityCoefficient > 0 && _config.SparsityAt(_settings.Total - 1, _settings.Total) == 0)
                 _settings.Warn($"The penalty never acts: 'sparsity_warmup_steps' is {_config.SparsityWarmupSteps} and the run has {_settings.Total} steps.");
             Model.Normaliser = stream.Normaliser;
+            if (_config.NeedsDeviation) _deviation = Deviation(stream);
             if (_config.Initialisation == SaeInitialisation.Centroids && !Initialised) CentroidStart.Apply(Model, _config, stream.Batches, stream.Tokens, seed, progress, cancellation);
         }
+        if (_config.NeedsDeviation) _config = _config.WithDeviation(_deviation);
+        if (Start == 0 && !Initialised && Model.Shape.Architecture == SaeArchitecture.JumpRelu) Model.Arrays.Threshold!.CopyFrom([.. Enumerable.Repeat((float)_config.InitialThreshold!.Value, Model.Latents)]);
         _stream = stream;
         _step = new SaeTrainStep(Model.Parameters, _gradients.View, _first.View, _second.View, Model.Usage, _workspace, stream.Feed, new SaeTrainStepOptions
         {
@@ -116,7 +122,8 @@ internal sealed partial class SaeRun : IDisposable
     public void Run(long step)
     {
         _share = double.NaN;
-        if (!LooksAtShare(step))
+        _looked = LooksAtShare(step);
+        if (!_looked)
         {
             _step!.Run();
             return;
@@ -130,14 +137,14 @@ internal sealed partial class SaeRun : IDisposable
     {
         long total = _settings.Total;
         bool checkpoint = _config.CheckpointEvery > 0 && (step + 1) % _config.CheckpointEvery == 0, log = Logs(step);
-        bool steers = _config.SteersSparsity && step >= _config.SparsityRampEnd(total) && (step + 1) % SparsityController.Period == 0;
+        bool steers = _config.SteersSparsity && step >= _config.SparsityWarmupSteps && (step + 1) % SparsityController.Period == 0;
         double usedSparsity = Sparsity(step);
         RequireFinite(log || checkpoint || steers);
         // A device that works ahead of the host is asked at logged steps only; the rule then looks at those.
         if ((Model.Device.IsHost || log) && _watch.AddNorm(_step!.GradientNorm) && _watch.Spikes == 1)
             _settings.Warn(string.Create(CultureInfo.InvariantCulture, $"The gradient norm of step {step}, {_step.GradientNorm:G3}, is more than {GradientWatch.SpikeFactor} times the median before it; telemetry.csv counts such spikes."));
-        if (!double.IsNaN(_share) && _watch.AddShare(_share)) WarnOfSaturation(step);
-        if (steers) _logLambda += SparsityController.Change(_step!.Statistics.L0, _config.TargetL0);
+        if (_looked) Watch(step, usedSparsity);
+        if (steers) _controller.Add(_step!.Statistics.L0, step < _config.SparsityRampEnd(total));
         if (log) Log(step, usedSparsity, clock);
         if (_config.ResampleEvery > 0 && (step + 1) % _config.ResampleEvery == 0 && step + 1 < total) Resample(step);
         AnnealPenalty(step);
@@ -167,6 +174,7 @@ internal sealed partial class SaeRun : IDisposable
             ["order"] = _settings.Identity.Order.ToString().ToLowerInvariant(),
             ["steps"] = _settings.Total,
             ["tokens"] = tokens,
+            ["token_deviation"] = _deviation > 0 ? _deviation : null,
         });
     }
 
@@ -182,7 +190,26 @@ internal sealed partial class SaeRun : IDisposable
         _workspace.Dispose();
     }
 
-    private double Sparsity(long step) => _config.SparsityAt(step, _settings.Total) * Math.Exp(_logLambda) * _penaltyScale;
+    /// <summary>Standard deviation of an element of the first batch about the mean token.</summary>
+    private double Deviation(SaeTokenStream stream)
+    {
+        int d = Model.InputWidth;
+        using Matrix<float> batch = Model.Device.Host.AllocateMatrix<float>(_config.Batch, d);
+        stream.Batches.Load(0, batch.View);
+        Model.Normaliser.Apply(batch.View);
+        double[] sums = new double[d];
+        double squares = 0;
+        for (int t = 0; t < batch.Rows; t++)
+        {
+            ReadOnlySpan<float> row = batch.Row(t);
+            for (int i = 0; i < d; i++) (sums[i], squares) = (sums[i] + row[i], squares + (double)row[i] * row[i]);
+        }
+        double variance = (squares - sums.Sum(sum => sum * sum) / batch.Rows) / ((double)batch.Rows * d);
+        // A batch of one token, or of equal ones, has no spread; any window will do.
+        return double.IsFinite(variance) && variance > 0 ? Math.Sqrt(variance) : 1;
+    }
+
+    private double Sparsity(long step) => _config.SparsityAt(step, _settings.Total) * Math.Exp(_controller.LogFactor) * _penaltyScale;
 
     private void Log(long step, double sparsity, SaeStreamClock clock)
     {
@@ -260,11 +287,14 @@ internal sealed partial class SaeRun : IDisposable
         return gradient;
     }
 
-    private void WarnOfSaturation(long step)
+    private void Watch(long step, double sparsity)
     {
+        SaeStatistics s = _step!.Statistics;
+        if (!_watch.AddLook(new PenaltyLook(sparsity, s.L0, s.Sparsity, sparsity * s.Sparsity / s.Loss, _share))) return;
         string name = Model.Shape.HasGateBias ? "b_gate" : Model.Shape.HasThreshold ? "threshold" : "b_enc";
-        _settings.Warn(string.Create(CultureInfo.InvariantCulture,
-            $"λ no longer acts at step {step}: the penalty makes up {100 * _share:F0} % of the gradient of {name} for the median latent, and Adam divides its size away; a smaller 'sparsity_coeff' or more steps may."));
+        string why = double.IsNaN(_share) ? "it reaches no latent" : string.Create(CultureInfo.InvariantCulture,
+            $"it makes up {100 * _share:F0} % of the gradient of {name} for the median latent, and Adam divides its size away");
+        _settings.Warn(string.Create(CultureInfo.InvariantCulture, $"λ no longer acts at step {step}: L0 stands still at {s.L0:F2} and {why}; a smaller 'sparsity_coeff' may help."));
     }
 
     private void RequireFinite(bool wait)
@@ -283,12 +313,13 @@ internal sealed partial class SaeRun : IDisposable
         _lastCheckpoint = done;
     }
 
-    private double[] Save() => [_logLambda, _penaltyScale, _resampled, .. _watch.Save()];
+    private double[] Save() => [_deviation, _penaltyScale, _resampled, .. _controller.Save(), .. _watch.Save()];
 
     private void Load(double[] state)
     {
-        if (state.Length < 3) return;
-        (_logLambda, _penaltyScale, _resampled) = (state[0], state[1], (long)state[2]);
-        _watch.Load(state.AsSpan(3));
+        if (state.Length < 6) return;
+        (_deviation, _penaltyScale, _resampled) = (state[0], state[1], (long)state[2]);
+        _controller.Load(state.AsSpan(3, 3));
+        _watch.Load(state.AsSpan(6));
     }
 }

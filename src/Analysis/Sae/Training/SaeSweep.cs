@@ -40,7 +40,7 @@ public sealed record SaeSweepOptions
 /// <summary>Native memory that training will hold at most.</summary>
 /// <param name="Models">Name and bytes of parameters, gradients, moments and workspace of each model.</param>
 /// <param name="StreamBytes">Tokens: windows, batches, transfers.</param>
-/// <param name="ScratchBytes">What kernels, the start from centroids and resampling need for a while.</param>
+/// <param name="ScratchBytes">What kernels, the start (its first batch, centroids) and resampling need for a while.</param>
 public sealed record SaeMemoryPlan(IReadOnlyList<(string Name, long Bytes)> Models, long StreamBytes, long ScratchBytes)
 {
     private const long KernelScratchBytes = 64L << 20;
@@ -50,7 +50,8 @@ public sealed record SaeMemoryPlan(IReadOnlyList<(string Name, long Bytes)> Mode
     /// <summary>What a run of this configuration needs for a while.</summary>
     internal static long Scratch(SaeConfig config, long tokens, int inputWidth) => KernelScratchBytes + Math.Max(
         config.ResampleEvery > 0 ? DeadLatents.Bytes(inputWidth, config.Latents, config.Batch) : 0,
-        config.Initialisation == SaeInitialisation.Centroids ? CentroidStart.Bytes(tokens, inputWidth, config.Latents) : 0);
+        (config.Initialisation == SaeInitialisation.Centroids ? CentroidStart.Bytes(tokens, inputWidth, config.Latents) : 0)
+            + (config.Initialisation == SaeInitialisation.Centroids || config.NeedsDeviation ? sizeof(float) * (long)config.Batch * inputWidth : 0));
 }
 
 /// <summary>What became of one model.</summary>

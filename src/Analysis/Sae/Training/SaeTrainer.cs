@@ -104,7 +104,7 @@ public static class SaeTrainer
         if (config.Latents == 0) config = config with { Latents = DefaultExpansion * tokens.Columns };
         if (config.Batch == 0) config = config with { Batch = (int)Math.Min(DefaultBatch, tokens.Rows) };
         if (config.Batch > tokens.Rows) throw new UsageException($"'batch' is {config.Batch} but there are only {tokens.Rows} tokens; expected a batch of at most {tokens.Rows}.");
-        config = config with { Prefixes = config.ResolvePrefixes() };
+        config = config with { Prefixes = config.ResolvePrefixes(), LearningRate = config.LearningRate ?? SaeConfig.DefaultRate(config.Latents) };
         config.Validate(source);
         return config;
     }
