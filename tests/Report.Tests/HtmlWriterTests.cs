@@ -66,6 +66,28 @@ public sealed partial class HtmlWriterTests
     }
 
     [Fact]
+    public void Pages_inside_a_section_can_be_linked_to_and_their_figures_are_numbered_and_saved_like_others()
+    {
+        ReportDocument report = new("pages");
+        ReportSection section = report.AddSection("overview").Table(new TableBlock(null, "thing").Row(new TableCell("[first](#thing-1)", IsNumber: true)));
+        section.Add(new PageBlock("thing-1", "First", [new SideBySideBlock([new FigureRowBlock([new FigureItem(Samples.Lines(), "inside")]), new TableBlock("beside", "a").Row(1)])])).Figure(Samples.Lines(), "after");
+        XElement page = Parse(HtmlWriter.ToHtml(report)), article = page.Descendants("article").Single();
+        Assert.Equal("thing-1", article.Attribute("id")!.Value);
+        Assert.Equal("#thing-1", page.Descendants("td").First().Element("a")!.Attribute("href")!.Value);
+        Assert.Equal("#" + page.Descendants("section").Single().Attribute("id")!.Value, article.Element("h3")!.Element("a")!.Attribute("href")!.Value);
+        Assert.Equal(["Figure 1. inside", "Figure 2. after"], page.Descendants("figcaption").Select(c => c.Value));
+        Assert.Equal(2, section.AllFigures.Count());
+        Assert.Throws<InvalidOperationException>(() => HtmlWriter.ToHtml(Broken()));
+
+        static ReportDocument Broken()
+        {
+            ReportDocument broken = new("broken");
+            broken.AddSection("s").Add(new PageBlock("no anchor", "x", []));
+            return broken;
+        }
+    }
+
+    [Fact]
     public void The_notice_is_the_first_thing_on_the_page()
     {
         XElement body = Parse(s_page.Value).Element("body")!;

@@ -14,12 +14,15 @@ public sealed class TextTests
     [InlineData("L ** T", "L ** T")]
     [InlineData("a < b & c", "a &lt; b &amp; c")]
     [InlineData("lone ` and *", "lone ` and *")]
+    [InlineData("see [latent 5](#latent-5), [6]", "see <a href=\"#latent-5\">latent 5</a>, [6]")]
+    [InlineData("[a](#no \"good) [](#x) [[b](#c)", "[a](#no &quot;good) [](#x) [<a href=\"#c\">b</a>")]
+    [InlineData("[out](http://example.org)", "[out](http://example.org)")]
     [InlineData("", "")]
     public void Inline_markup(string text, string html) => Assert.Equal(html, InlineText.ToHtml(text));
 
     [Fact]
     public void Any_string_becomes_well_formed_markup() =>
-        Gen.String[Gen.Char["*`<>&'\"ab \u0000\uD800\uDC00\u00e9"], 0, 40].Sample(text => System.Xml.Linq.XElement.Parse("<p>" + InlineText.ToHtml(text) + "</p>"), iter: 5000);
+        Gen.String[Gen.Char["*`[](#)<>&'\"ab \u0000\uD800\uDC00\u00e9"], 0, 40].Sample(text => System.Xml.Linq.XElement.Parse("<p>" + InlineText.ToHtml(text) + "</p>"), iter: 5000);
 
     [Theory]
     [InlineData(0.0, 4, "0")]

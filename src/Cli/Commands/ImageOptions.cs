@@ -40,6 +40,9 @@ internal static class ImageOptions
     public static ImageSet FindImages(ParseResult parsed, IEnumerable<string> paths) =>
         ImageSet.Find(paths, ReadNaming(parsed), ParseName<TiffPages>("--pages", parsed.GetValue(s_pages)!));
 
+    /// <summary>Names of the channels, where they were given.</summary>
+    public static string? Channels(ParseResult parsed) => parsed.GetValue(s_channels);
+
     /// <summary>What was asked for, as the manifest has it.</summary>
     public static (string? Output, string? Channels, string? NamePattern, string? Centre) Named(ParseResult parsed) =>
         (parsed.GetValue(s_output), parsed.GetValue(s_channels), parsed.GetValue(s_namePattern), parsed.GetValue(s_centre));

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using BioSup.Analysis.Sae;
 using BioSup.Data;
+using BioSup.Imaging;
 using BioSup.Runtime;
 
 namespace BioSup.Cli.Commands;
@@ -20,7 +21,7 @@ internal static class SaeCommand
         SaeImportCommand.Create(),
     };
 
-    internal static Option<string> Tokens() => new("--tokens") { Description = "tokens: a matrix (FILE, FILE.npz:member, FILE.h5ad:X, FILE.safetensors:NAME) or a folder of token shards", Required = true };
+    internal static Option<string> Tokens() => new("--tokens") { Description = "tokens: a matrix (FILE, FILE.npz:member, FILE.h5ad:X, FILE.safetensors:NAME), a folder of token shards, or with --encoder images", Required = true };
 
     internal static Option<string> Model() => new("--model") { Description = "output folder of `biosup sae train`", Required = true };
 
@@ -32,7 +33,12 @@ internal static class SaeCommand
     };
 
     /// <summary>Tokens of each image, where the source knows images.</summary>
-    internal static IReadOnlyList<int>? RowsPerImage(ITokenSource tokens) => tokens is TokenShards { ImageIds.Count: > 0 } shards ? shards.Index.RowsPerImage : null;
+    internal static IReadOnlyList<int>? RowsPerImage(ITokenSource tokens) => tokens switch
+    {
+        TokenShards { ImageIds.Count: > 0 } shards => shards.Index.RowsPerImage,
+        ImageTokens images => [.. Enumerable.Repeat(images.BlockRows, images.Patches)],
+        _ => null,
+    };
 
     /// <summary>One logged step for a machine.</summary>
     internal static JsonObject Describe(SaeLogRow row) => new()

@@ -22,7 +22,12 @@ internal static class SaeEncodeCommand
 
     private const long DenseLimit = 1L << 30;
 
-    public static Command Create() => new Command("encode", "Tokens to latents.") { s_model, s_tokens, s_out, s_pool, s_sparse }.Runs(Run);
+    public static Command Create()
+    {
+        Command command = new("encode", "Tokens to latents, or images to latents as they are encoded.") { s_model, s_tokens, s_out, s_pool, s_sparse };
+        TokenInput.AddReadingTo(command);
+        return command.Runs(Run);
+    }
 
     private static JsonObject Run(ParseResult parsed, CommandContext context)
     {
@@ -30,11 +35,12 @@ internal static class SaeEncodeCommand
         string extension = Path.GetExtension(path).ToLowerInvariant();
         if (extension is not (".npz" or ".h5ad")) throw new UsageException($"--out {path}: expected a name that ends in .npz or .h5ad.");
         using SaeModel model = SaeModel.Load(context.Device, parsed.GetValue(s_model)!);
-        using ITokenSource tokens = TokenSource.Open(context.Host, parsed.GetValue(s_tokens)!);
-        IReadOnlyList<int>? images = SaeCommand.RowsPerImage(tokens);
+        using TokenInput input = TokenInput.OpenFor(parsed, context, parsed.GetValue(s_tokens)!, parsed.GetValue(s_model)!, passes: 1);
+        ITokenSource tokens = input.Source;
+        IReadOnlyList<int>? images = input.RowsPerImage;
         bool pool = parsed.GetValue(s_pool) switch
         {
-            "mean" => images is not null ? true : throw new UsageException($"--pool mean: {parsed.GetValue(s_tokens)} does not say which tokens form an image; use --pool none or a folder written by 'biosup tokens'."),
+            "mean" => images is not null ? true : throw new UsageException($"--pool mean: {parsed.GetValue(s_tokens)} does not say which tokens form an image; use --pool none, a folder written by 'biosup tokens', or images with --encoder."),
             "none" => false,
             null => images is not null && !parsed.GetValue(s_sparse),
             string other => throw new UsageException($"--pool {other}: expected mean or none."),
@@ -46,7 +52,7 @@ internal static class SaeEncodeCommand
             : SaeEncoder.EncodeAll(model, tokens, context.Progress, context.Cancellation);
         using PlacedMatrix<float> placed = encoded.OnHost();
         Matrix<float> latents = placed.Matrix;
-        string[]? ids = pool ? [.. ((TokenShards)tokens).ImageIds] : null;
+        string[]? ids = pool ? [.. input.ImageIds!] : null;
         if (extension == ".npz")
         {
             NpzFile.Write(path, writer =>

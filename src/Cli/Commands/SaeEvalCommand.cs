@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using BioSup.Analysis.Sae;
 using BioSup.Data;
+using BioSup.Report;
 using BioSup.Runtime;
 
 namespace BioSup.Cli.Commands;
@@ -20,42 +21,65 @@ internal static class SaeEvalCommand
     };
     private static readonly Option<string?> s_control = new("--control") { Description = "class that differential latents compare the others with; default: each class with all others" };
     private static readonly Option<bool> s_probe = new("--probe") { Description = "also probes on raw activations, reconstructions and latents, differential latents, ranks and CKA; implied by --groups and --out" };
-    private static readonly Option<string?> s_out = new("--out") { Description = "folder for evaluation.json, per_latent.csv, differential_latents.csv and figures" };
+    private static readonly Option<string?> s_out = new("--out") { Description = "folder for report.html, evaluation.json, per_latent.csv, differential_latents.csv and figures" };
+    private static readonly Option<string?> s_latents = new("--latents") { Description = "with --out: numbers of latents that get a page of the report, e.g. 5,17, before those that are specific to a class" };
+    private static readonly Option<int> s_components = new("--pca") { Description = "principal components that the effective ranks of representations are also measured on", DefaultValueFactory = _ => 250 };
 
-    public static Command Create() => new Command("eval", "Measure a trained autoencoder on tokens.") { s_model, s_tokens, s_labels, s_groups, s_control, s_probe, s_out }.Runs(Run);
+    public static Command Create()
+    {
+        Command command = new("eval", "Measure a trained autoencoder on tokens, or on images as they are encoded.") { s_model, s_tokens, s_labels, s_groups, s_control, s_probe, s_out, s_latents, s_components };
+        TokenInput.AddReadingTo(command);
+        return command.Runs(Run);
+    }
 
     private static JsonObject Run(ParseResult parsed, CommandContext context)
     {
         string? folder = parsed.GetValue(s_out), control = parsed.GetValue(s_control);
+        string file = parsed.GetValue(s_model)!;
         string[] groupColumns = parsed.GetValue(s_groups) ?? [];
         if (parsed.GetValue(s_labels) is null && (groupColumns.Length > 0 || control is not null)) throw new UsageException("--groups and --control need --labels: what shall be told apart?");
+        int[] asked = Latents(parsed.GetValue(s_latents));
+        if (asked.Length > 0 && folder is null) throw new UsageException("--latents names pages of the report, which --out asks for.");
+        bool quick = folder is null && groupColumns.Length == 0 && !parsed.GetValue(s_probe);
         ResultFolder? results = folder is null ? null : ResultFolder.Create(context, folder);
-        using SaeModel model = SaeModel.Load(context.Device, parsed.GetValue(s_model)!);
-        using ITokenSource tokens = TokenSource.Open(context.Host, parsed.GetValue(s_tokens)!);
+        using SaeModel model = SaeModel.Load(context.Device, file);
+        if (asked.FirstOrDefault(j => j >= model.Latents, -1) is >= 0 and int beyond) throw new UsageException($"--latents {beyond}: the model has {model.Latents} latents, numbered from 0.");
         string[]? labels = parsed.GetValue(s_labels) is { } locator ? ColumnReader.Read(locator).Text : null;
-        IReadOnlyList<int>? images = SaeCommand.RowsPerImage(tokens);
-        if (folder is null && groupColumns.Length == 0 && !parsed.GetValue(s_probe))
+        using TokenInput input = TokenInput.OpenFor(parsed, context, parsed.GetValue(s_tokens)!, file, quick ? 1 : 3);
+        ITokenSource tokens = input.Source;
+        IReadOnlyList<int>? images = input.RowsPerImage;
+        if (quick)
         {
-            SaeEvaluation quick = SaeEvaluation.Run(model, tokens, images, labels, context.Progress, context.Cancellation);
-            Say(quick, model, context);
-            return SaeStudyJson.Describe(quick);
+            SaeEvaluation evaluation = SaeEvaluation.Run(model, tokens, images, labels, context.Progress, context.Cancellation);
+            Say(evaluation, model, context);
+            return SaeStudyJson.Describe(evaluation);
         }
         SaeStudy study = SaeStudy.Run(model, tokens, images, labels, new SaeStudyOptions
         {
             Groups = Groups(groupColumns),
             Differential = new DifferentialOptions { Control = control },
+            Components = parsed.GetValue(s_components),
             Seed = context.Seed,
         }, context.Progress, context.Cancellation);
         Say(study.Evaluation, model, context);
         Say(study, context);
         JsonObject json = SaeStudyJson.Describe(study);
         if (results is null) return json;
-        foreach (string? input in (string?[])[parsed.GetValue(s_model), parsed.GetValue(s_tokens), parsed.GetValue(s_labels), .. groupColumns]) if (input is not null) results.AddInput(input);
+        foreach (string? read in (string?[])[file, .. input.Files, parsed.GetValue(s_labels), .. groupColumns]) if (read is not null) results.AddInput(read);
         SaeStudyFiles.Write(folder!, model, study, json);
-        results.WriteManifest(new JsonObject { ["groups"] = JsonText.Strings(groupColumns), ["control"] = control });
-        context.Say($"{folder} written.");
+        JsonObject configuration = new() { ["groups"] = JsonText.Strings(groupColumns), ["control"] = control, ["latents"] = new JsonArray([.. asked.Select(j => (JsonNode)j)]), ["pca"] = parsed.GetValue(s_components) };
+        ReportDocument report = SaeStudyReport.Begin(file, study, results.CreateManifest(configuration));
+        IReadOnlyList<LatentProfile> profiles = LatentPages.Add(report, model, tokens, images, labels, LatentPages.Choose(study.Comparisons, study.Evaluation.Latents, asked), study.Comparisons, input.Pictures, context);
+        SaeStudyFiles.WriteProfiles(folder!, profiles);
+        SaeStudyReport.Finish(report, results.CreateManifest(configuration), folder!);
+        results.WriteManifest(configuration);
+        context.Say($"report: {Path.Combine(folder!, "report.html")}");
         return json;
     }
+
+    private static int[] Latents(string? text) => text is null ? [] :
+        [.. text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries).Select(part => int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out int latent) ? latent
+            : throw new UsageException($"--latents {text}: '{part}' is no number of a latent; expected numbers such as 5,17.")).Distinct()];
 
     /// <summary>One name per row for every combination of the columns.</summary>
     private static string[]? Groups(string[] locators)
@@ -76,7 +100,7 @@ internal static class SaeEvalCommand
     private static void Say(SaeStudy study, CommandContext context)
     {
         if (study.Representation is { } r)
-            context.Say(string.Create(CultureInfo.InvariantCulture, $"effective rank of {r.Samples} images: raw {r.RawRank:F1}, latents {r.LatentRank:F1}   CKA with raw: latents {r.CkaLatents:F3}, reconstruction {r.CkaReconstruction:F3}"));
+            context.Say(string.Create(CultureInfo.InvariantCulture, $"effective rank of {r.Samples} images: raw {r.Raw.Plain:F1}, latents {r.Latents.Plain:F1}   on {r.Components} components: {r.Raw.Components:F1}, {r.Latents.Components:F1}; normed: {r.Raw.NormedComponents:F1}, {r.Latents.NormedComponents:F1}   CKA with raw: latents {r.CkaLatents:F3}, reconstruction {r.CkaReconstruction:F3}"));
         if (study.Comparisons.Count > 0) context.Say($"latents specific to a class: {string.Join(", ", study.Comparisons.Select(c => $"{c.Class} {SaeStudyJson.SpecificTo(c).Length}"))}");
         if (study.Probes is not { } p) return;
         foreach (RepresentationProbe side in new[] { p.Raw, p.Reconstruction, p.Latents })

@@ -12,7 +12,7 @@ namespace BioSup.Cli.Commands;
 internal static class SaeTrainCommand
 {
     private static readonly Option<string> s_tokens = SaeCommand.Tokens();
-    private static readonly Option<string> s_out = new("--out") { Description = "folder for model.safetensors, config.json, train_log.csv, telemetry.csv and the checkpoint", Required = true };
+    private static readonly Option<string> s_out = new("--out") { Description = "folder for model.safetensors, config.json, train_log.csv, telemetry.csv, the checkpoint and, where tokens have one, their centre.npy", Required = true };
     private static readonly Option<string?> s_config = new("--config") { Description = "training configuration (JSON, comments allowed); every key is optional" };
     private static readonly Option<string?> s_init = new("--init") { Description = "initial weights (.safetensors with the tensors of the architecture: W_mag, b_mag, b_gate, W_dec, b_dec, untied also W_gate, for a gated one)" };
     private static readonly Option<string> s_order = new("--order") { Description = "fixed (file order) or shuffled", DefaultValueFactory = _ => "shuffled" };
@@ -54,6 +54,7 @@ internal static class SaeTrainCommand
             Planned = plan => context.Note($"memory: {(plan.TotalBytes / 1e6).ToString("F0", CultureInfo.InvariantCulture)} MB at most, of which {(plan.ScratchBytes / 1e6).ToString("F0", CultureInfo.InvariantCulture)} MB for scratch"),
         });
         if (resume && result.ResumedAt == 0) context.Warn($"--resume: {folder} has no checkpoint; the run started at step 0.");
+        ModelCentre.Keep(folder, input.Centre);
         results.WriteManifest(JsonNode.Parse(File.ReadAllText(results.Locate(SaeModel.ConfigFile)))!["training"]!);
         SaeLogRow? last = result.Last;
         context.Say(string.Create(CultureInfo.InvariantCulture,

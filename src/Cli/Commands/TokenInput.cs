@@ -8,7 +8,7 @@ using BioSup.Runtime;
 namespace BioSup.Cli.Commands;
 
 /// <summary>
-/// The tokens a training command reads: a matrix, a folder of shards, or images that are encoded on the way; streamed, or held in memory where they are
+/// The tokens a command reads: a matrix, a folder of shards, or images that are encoded on the way; streamed, or held in memory where they are
 /// few. Which it is, is said in one line.
 /// </summary>
 internal sealed class TokenInput : IDisposable
@@ -21,7 +21,12 @@ internal sealed class TokenInput : IDisposable
 
     private string _where = "";
 
-    private TokenInput(ITokenSource source) => Source = source;
+    private TokenInput(ITokenSource source)
+    {
+        Source = source;
+        RowsPerImage = SaeCommand.RowsPerImage(source);
+        ImageIds = source switch { TokenShards { ImageIds.Count: > 0 } shards => shards.ImageIds, ImageTokens images => [.. images.Plan.Patches.Select(images.Plan.IdOf)], _ => null };
+    }
 
     /// <summary>The tokens.</summary>
     public ITokenSource Source { get; private set; }
@@ -29,20 +34,66 @@ internal sealed class TokenInput : IDisposable
     /// <summary>Files and folders that were read, for the manifest.</summary>
     public IReadOnlyList<string> Files { get; private set; } = [];
 
+    /// <summary>Tokens of each image, where the source knows images.</summary>
+    public IReadOnlyList<int>? RowsPerImage { get; }
+
+    /// <summary>Names of the images, where the source knows them.</summary>
+    public IReadOnlyList<string>? ImageIds { get; }
+
+    /// <summary>What was taken off every token, where that is known and the same for all.</summary>
+    public float[]? Centre { get; private init; }
+
+    /// <summary>The pictures behind the tokens.</summary>
+    public LatentPictures Pictures { get; private init; } = new(null, "the tokens were given as numbers alone");
+
+    /// <summary>The options of a command that trains.</summary>
     public static void AddTo(Command command)
     {
-        foreach (Option option in (Option[])[s_encoder, s_cache, s_cacheType, s_tier]) command.Add(option);
+        AddReadingTo(command);
+        command.Add(s_tier);
+    }
+
+    /// <summary>The options of a command that reads the tokens in their order.</summary>
+    public static void AddReadingTo(Command command)
+    {
+        foreach (Option option in (Option[])[s_encoder, s_cache, s_cacheType]) command.Add(option);
         ImageOptions.AddTo(command);
+    }
+
+    /// <summary>Tokens to be read in their order, <paramref name="passes"/> times; images are centred as those were that the model was trained on.</summary>
+    /// <param name="model">Folder of the model.</param>
+    /// <param name="passes">Where images would be encoded more than once, their tokens are held in memory if they take at most a quarter of it.</param>
+    public static TokenInput OpenFor(ParseResult parsed, CommandContext context, string locator, string model, int passes)
+    {
+        if (parsed.GetValue(s_encoder) is not { } encoder)
+        {
+            RefuseStrays(parsed);
+            return Plain(context, locator);
+        }
+        TokenInput input = OpenImages(parsed, context, locator, encoder, model);
+        try
+        {
+            if (passes > 1 && input.Source is ImageTokens { Cache: null } images)
+            {
+                if (Fits(images, GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 4)) input.Hold(context, "ram");
+                else context.Note($"images are encoded in each of {passes} passes over the tokens; --cache keeps what was encoded");
+            }
+            return input;
+        }
+        catch
+        {
+            input.Dispose();
+            throw;
+        }
     }
 
     public static TokenInput Open(ParseResult parsed, CommandContext context, string locator)
     {
         string tier = parsed.GetValue(s_tier)!;
         if (tier is not ("auto" or "none" or "ram" or "device")) throw new UsageException($"--token-cache {tier}: expected auto, none, ram or device.");
-        if (parsed.GetValue(s_encoder) is { } encoder) return OpenImages(parsed, context, locator, encoder);
-        string? stray = parsed.GetValue(s_cache) is not null ? "--cache" : ImageOptions.FirstGiven(parsed);
-        if (stray is not null) throw new UsageException($"{stray} goes with --encoder, which says that --tokens are images.");
-        TokenInput input = new(TokenSource.Open(context.Host, locator)) { Files = [locator] };
+        if (parsed.GetValue(s_encoder) is { } encoder) return OpenImages(parsed, context, locator, encoder, model: null);
+        RefuseStrays(parsed);
+        TokenInput input = Plain(context, locator);
         try
         {
             input.Hold(context, tier);
@@ -89,16 +140,31 @@ internal sealed class TokenInput : IDisposable
         _ => null,
     };
 
+    private static void RefuseStrays(ParseResult parsed)
+    {
+        string? stray = parsed.GetValue(s_cache) is not null ? "--cache" : ImageOptions.FirstGiven(parsed);
+        if (stray is not null) throw new UsageException($"{stray} goes with --encoder, which says that --tokens are images.");
+    }
+
+    private static TokenInput Plain(CommandContext context, string locator)
+    {
+        ITokenSource source = TokenSource.Open(context.Host, locator);
+        return source is TokenShards { ImageIds.Count: > 0 } shards
+            ? new TokenInput(source) { Files = [locator], Centre = ModelCentre.Find(locator), Pictures = PatchGallery.OfTokens(locator, shards.ImageIds.Count) }
+            : new TokenInput(source) { Files = [locator] };
+    }
+
+    private static bool Fits(ITokenSource source, long room) => sizeof(float) * source.Rows * source.Columns <= room && source.Rows <= int.MaxValue;
+
     private void Hold(CommandContext context, string tier)
     {
         ComputeDevice device = context.Device;
         long bytes = sizeof(float) * Source.Rows * Source.Columns, memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes, gpu = device is CudaDevice cuda ? cuda.Info.MemoryBytes : 0;
         string size = $"{Source.Rows} x {Source.Columns}, {Size(bytes)} as float32";
-        bool Fits(long room) => bytes <= room && Source.Rows <= int.MaxValue;
-        if (tier == "auto") tier = Fits(gpu / 4) ? "device" : Source is IResidentTokens || Fits(memory / 4) ? "ram" : "none";
+        if (tier == "auto") tier = Fits(Source, gpu / 4) ? "device" : Source is IResidentTokens || Fits(Source, memory / 4) ? "ram" : "none";
         if (tier == "device" && device.IsHost) tier = "ram";
-        if (tier == "ram" && Source is not IResidentTokens && !Fits(memory / 10 * 9)) throw TooMany("ram", size, memory);
-        if (tier == "device" && !Fits(gpu / 10 * 9)) throw TooMany("device", size, gpu);
+        if (tier == "ram" && Source is not IResidentTokens && !Fits(Source, memory / 10 * 9)) throw TooMany("ram", size, memory);
+        if (tier == "device" && !Fits(Source, gpu / 10 * 9)) throw TooMany("device", size, gpu);
         _where = tier switch
         {
             "device" => $"tokens are held on the device: {size}",
@@ -108,12 +174,13 @@ internal sealed class TokenInput : IDisposable
         if (tier == "none") return;
         ITokenSource streamed = Source;
         Source = TokenSource.Hold(tier == "device" ? device : context.Host, streamed, context.Progress, context.Cancellation);
-        if (!ReferenceEquals(Source, streamed)) _owned.Add(streamed);
+        // What the tokens were read from goes first: an encoder that it uses is among the others.
+        if (!ReferenceEquals(Source, streamed)) _owned.Insert(0, streamed);
     }
 
     private static UsageException TooMany(string tier, string size, long memory) => new($"--token-cache {tier}: the tokens ({size}) do not fit into {Size(memory)} of memory; use none.");
 
-    private static TokenInput OpenImages(ParseResult parsed, CommandContext context, string locator, string encoderFile)
+    private static TokenInput OpenImages(ParseResult parsed, CommandContext context, string locator, string encoderFile, string? model)
     {
         // Encoding goes on while the model trains: it has threads of its own.
         CpuDevice device = new(context.Host.Pool.Threads);
@@ -128,10 +195,17 @@ internal sealed class TokenInput : IDisposable
             PatchGrid grid = new(options.PatchSize, options.Stride ?? options.PatchSize);
             PatchPlan plan = PatchPlan.Survey(context.Host, images, grid, options.Filter, context.Progress, context.Cancellation);
             string? cache = parsed.GetValue(s_cache);
+            if (model is not null && options is { Centring: TokenCentring.Fixed, Centre: null }) options = options with { Centre = TrainedCentre(context, model, cache) };
             ImageTokens tokens = new(device, plan, encoder, Checksum(encoderFile), options, cache, context.Progress, context.Cancellation);
             string where = string.Create(CultureInfo.InvariantCulture, $"tokens are encoded on the way: {tokens.Patches} patches of {tokens.Shape.Tokens} tokens, {tokens.Rows} x {tokens.Columns}, ")
                 + (tokens.Cache is { } kept ? string.Create(CultureInfo.InvariantCulture, $"{kept.Count} patches are in {cache}") : "nothing is kept (--cache keeps them)");
-            TokenInput input = new(tokens) { _where = where, Files = [.. Paths(locator), encoderFile] };
+            TokenInput input = new(tokens)
+            {
+                _where = where,
+                Files = [.. Paths(locator), encoderFile],
+                Centre = tokens.Centre,
+                Pictures = new LatentPictures(new PatchGallery(plan), null, PatchGallery.Channels(ImageOptions.Channels(parsed))),
+            };
             input._owned.AddRange(owned);
             return input;
         }
@@ -140,6 +214,14 @@ internal sealed class TokenInput : IDisposable
             foreach (IDisposable item in owned) item.Dispose();
             throw;
         }
+    }
+
+    /// <summary>The centre of the training; null to have it estimated from the images, or where the cache has that very centre already.</summary>
+    private static float[]? TrainedCentre(CommandContext context, string model, string? cache)
+    {
+        float[]? trained = ModelCentre.Find(model);
+        if (trained is null) context.Warn($"{model} does not say what its training tokens were centred by, so the centre is estimated from these images; --centre gives the one of the training.");
+        return trained is not null && ModelCentre.Find(cache) is { } kept && kept.AsSpan().SequenceEqual(trained) ? null : trained;
     }
 
     /// <summary>A folder or file of images, or the files that a list names, one a line, relative to the list.</summary>

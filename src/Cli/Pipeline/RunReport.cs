@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using BioSup.Analysis.Sae;
 using BioSup.Cli.Pipeline.Reporting;
 using BioSup.Data;
 using BioSup.Imaging;
@@ -27,13 +28,7 @@ internal static class RunReport
         IReadOnlyList<string>? channels = config.Cohort is not null ? CohortNames.Channels.Select(c => c.Replace('_', ' ')).ToArray() : config.Images?.Channels;
         if (config.Images is { } images) ImagesReport.Add(report, folder, images, Encoder(images), labels, channels, context.Seed);
         if (config.Sae is not null) TrainingReport.Add(report, folder);
-        if (config is { Cohort: not null, Sae: not null }) RecoveryReport.Add(report, folder);
-        if (config is { Images: { } source, Sae: not null })
-        {
-            using Matrix<float> latents = MatrixReader.ReadSingle(context.Host, $"{folder.Latents}:X");
-            LatentsReport.Add(report, folder, source.Patch, latents, channels);
-            if (labels is not null) ClassLatentsReport.Add(report, folder, source.Patch, latents, labels, channels, context);
-        }
+        if (config is { Images: { } source, Sae: not null }) AddLatents(report, folder, source, config.Cohort is not null, labels, channels, context);
         if (config.Geometry is { } geometry)
         {
             Column value = GeometryStage.Value(geometry, locate, folder);
@@ -50,6 +45,22 @@ internal static class RunReport
         ProvenanceReport.Add(report, manifest, ledger);
         AtomicFile.Write(folder.Report, stream => HtmlWriter.Write(report, stream));
         HtmlWriter.SaveFigures(report, folder.Figures);
+    }
+
+    /// <summary>From all latents to single ones: known concepts, pictures, classes, a page for each.</summary>
+    private static void AddLatents(ReportDocument report, RunFolder folder, ImagesSection images, bool recovery, string[]? labels, IReadOnlyList<string>? channels, CommandContext context)
+    {
+        using Matrix<float> latents = MatrixReader.ReadSingle(context.Host, $"{folder.Latents}:X");
+        IReadOnlyList<DifferentialComparison> comparisons = ClassLatentsReport.Compare(latents, labels, context.Cancellation);
+        IReadOnlyList<(int Latent, string Note)> pictured = LatentsReport.Choose(folder, latents);
+        int[] specific = LatentPages.Choose(comparisons, null, []), paged = [.. specific.Concat(pictured.Select(p => p.Latent)).Distinct()];
+        PatchGallery gallery = new(CsvFile.Read(folder.Patches), images.Patch);
+        if (recovery) RecoveryReport.Add(report, folder, paged);
+        LatentsReport.Add(report, latents, pictured, gallery, channels);
+        ClassLatentsReport.Add(report, comparisons);
+        using SaeModel model = SaeModel.Load(context.Host, folder.Sae);
+        using TokenShards tokens = TokenShards.Open(folder.Tokens);
+        LatentPages.Add(report, model, tokens, tokens.Index.RowsPerImage, comparisons.Count > 0 ? labels : null, paged, comparisons, new LatentPictures(gallery, null, channels), context);
     }
 
     private static string Encoder(ImagesSection images) => images.Encoder == TokensStage.LearntEncoder

@@ -23,6 +23,7 @@ internal static class SaeStage
             Warn = context.Warn,
         };
         using SaeTrainingResult trained = SaeTrainer.Train(context.Device, tokens, options);
+        ModelCentre.Keep(folder.Sae, ModelCentre.Find(folder.Tokens));
         SaeEvaluation evaluation = SaeEvaluation.Run(trained.Model, tokens, progress: context.Progress, cancellation: context.Cancellation);
         using Matrix<float> pooled = SaeEncoder.EncodePooled(trained.Model, tokens, tokens.Index.RowsPerImage, context.Progress, context.Cancellation);
         using PlacedMatrix<float> latents = pooled.OnHost();

@@ -25,6 +25,30 @@ internal static class SaeStudyFiles
         }
     }
 
+    /// <summary>latent_pages.csv: the numbers of the pages of the report, one latent a row.</summary>
+    public static void WriteProfiles(string folder, IReadOnlyList<LatentProfile> profiles)
+    {
+        string file = Path.Combine(folder, "latent_pages.csv");
+        if (profiles.Count == 0)
+        {
+            File.Delete(file);
+            return;
+        }
+        CsvFile.Write(file, new Table([
+            new("latent", [.. profiles.Select(p => (double)p.Latent)]),
+            new("firing_rate", [.. profiles.Select(p => p.Rate)]),
+            new("active_images", [.. profiles.Select(p => p.Images > 0 ? p.ActiveImages : double.NaN)]),
+            new("mean_activation", [.. profiles.Select(p => p.MeanActivation)]),
+            new("max_activation", [.. profiles.Select(p => (double)p.MaxActivation)]),
+            new("coverage", [.. profiles.Select(p => p.Coverage)]),
+            new("background_share", [.. profiles.Select(p => p.Background?.Share ?? double.NaN)]),
+            new("background_if_even", [.. profiles.Select(p => p.Background?.Even ?? double.NaN)]),
+            new("strongest_images", [.. profiles.Select(p => string.Join(' ', p.Strongest.Select(i => i.Image)))]),
+            new("nearest_by_direction", [.. profiles.Select(p => string.Join(' ', p.ByDirection.Select(n => n.Latent)))]),
+            new("nearest_by_activity", [.. profiles.Select(p => string.Join(' ', p.ByActivity.Select(n => n.Latent)))]),
+        ]));
+    }
+
     /// <summary>Every figure of an evaluation, with its caption.</summary>
     public static IEnumerable<FigureItem> Figures(SaeStudy study)
     {
@@ -37,7 +61,7 @@ internal static class SaeStudyFiles
     public static FigureItem Density(SaeEvaluation e) => new(new Histogram
     {
         Values = e.Latents.LogRates(),
-        XLabel = "log10 of the share of tokens on which a latent is active",
+        XLabel = "log10 of the share of tokens a latent fires on",
         YLabel = "latents",
         Width = 472,
         Height = 320,

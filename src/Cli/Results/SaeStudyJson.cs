@@ -63,19 +63,31 @@ internal static class SaeStudyJson
         JsonObject json = Describe(study.Evaluation);
         if (study.Representation is { } r)
         {
-            json["representation"] = new JsonObject
+            JsonObject representation = new() { ["samples"] = r.Samples, ["pca_components"] = r.Components };
+            AddRanks(representation, r.Raw, r.Latents);
+            representation["cka_raw_latents"] = JsonText.Number(r.CkaLatents);
+            representation["cka_raw_reconstruction"] = JsonText.Number(r.CkaReconstruction);
+            representation["classes"] = new JsonArray([.. r.Classes.Select(c =>
             {
-                ["samples"] = r.Samples,
-                ["effective_rank_raw"] = JsonText.Number(r.RawRank),
-                ["effective_rank_latents"] = JsonText.Number(r.LatentRank),
-                ["cka_raw_latents"] = JsonText.Number(r.CkaLatents),
-                ["cka_raw_reconstruction"] = JsonText.Number(r.CkaReconstruction),
-                ["classes"] = new JsonArray([.. r.Classes.Select(c => new JsonObject { ["class"] = c.Class, ["images"] = c.Images, ["effective_rank_raw"] = JsonText.Number(c.Raw), ["effective_rank_latents"] = JsonText.Number(c.Latents) })]),
-            };
+                JsonObject ranks = new() { ["class"] = c.Class, ["images"] = c.Images };
+                AddRanks(ranks, c.Raw, c.Latents);
+                return ranks;
+            })]);
+            json["representation"] = representation;
         }
         if (study.Comparisons.Count > 0) json["class_specific"] = new JsonArray([.. study.Comparisons.Select(Describe)]);
         if (study.Probes is { } probes) json["probes"] = Describe(probes);
         return json;
+    }
+
+    private static void AddRanks(JsonObject json, RepresentationRanks raw, RepresentationRanks latents)
+    {
+        foreach ((string name, RepresentationRanks ranks) in new[] { ("raw", raw), ("latents", latents) })
+        {
+            json[$"effective_rank_{name}"] = JsonText.Number(ranks.Plain);
+            json[$"effective_rank_{name}_pca"] = JsonText.Number(ranks.Components);
+            json[$"effective_rank_{name}_normed_pca"] = JsonText.Number(ranks.NormedComponents);
+        }
     }
 
     public static JsonObject Describe(SaeProbes p) => new()

@@ -49,6 +49,13 @@ public sealed class PatchQuality
         return new PatchFigures(stdSum, LaplacianVariance(_maximum, size, size), (double)dark / count);
     }
 
+    /// <summary>The pixels of a patch, row by row, that are bright in some channel once stretched: the foreground behind <see cref="PatchFigures.Background"/>. Valid until the next call.</summary>
+    public ReadOnlySpan<bool> Foreground(ImageStack image, int x, int y, int size)
+    {
+        Measure(image, x, y, size);
+        return _bright;
+    }
+
     /// <summary>Population variance of the Laplacian of a height x width plane.</summary>
     public static double LaplacianVariance(ReadOnlySpan<float> plane, int height, int width)
     {

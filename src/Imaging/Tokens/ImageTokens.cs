@@ -43,7 +43,7 @@ public sealed class ImageTokens : IBlockTokens
         try
         {
             if (cacheFolder is not null) Cache = OpenCache(cacheFolder, $"{encoder.Name} {encoderIdentity}", options);
-            if (options.Centring == TokenCentring.Fixed) centre = Centre(cacheFolder, options, progress);
+            if (options.Centring == TokenCentring.Fixed) centre = FindCentre(cacheFolder, options, progress);
         }
         catch
         {
@@ -54,6 +54,7 @@ public sealed class ImageTokens : IBlockTokens
         {
             _pipeline.Forget();
         }
+        Centre = centre;
         _normaliser = new TokenNormaliser(device, Shape, options.Centring, centre);
         _encoded = device.AllocateMatrix<float>(_pipeline.Batch * Shape.Tokens, Shape.Channels);
         _together = device.AllocateMatrix<float>(_pipeline.Batch * Shape.Tokens, Shape.Channels);
@@ -71,6 +72,12 @@ public sealed class ImageTokens : IBlockTokens
 
     /// <summary>Patches, each of <see cref="FeatureMapShape.Tokens"/> tokens.</summary>
     public int Patches => _plan.Patches.Count;
+
+    /// <summary>The patches in the order of their tokens.</summary>
+    public PatchPlan Plan => _plan;
+
+    /// <summary>With fixed centring: what is taken off every token.</summary>
+    public float[]? Centre { get; }
 
     /// <summary>Where tokens are kept; null when they are not.</summary>
     public TokenCache? Cache { get; }
@@ -151,7 +158,7 @@ public sealed class ImageTokens : IBlockTokens
     }
 
     /// <summary>A cache keeps its centre, so that it is estimated once.</summary>
-    private float[] Centre(string? cacheFolder, TokenOptions options, IProgressReporter progress)
+    private float[] FindCentre(string? cacheFolder, TokenOptions options, IProgressReporter progress)
     {
         if (options.Centre is { } given) return given;
         string? kept = cacheFolder is null ? null : Path.Combine(cacheFolder, "centre.npy");

@@ -12,6 +12,7 @@ internal sealed class HtmlPage(ReportDocument document)
     private readonly StringBuilder _html = new();
     private int _figures;
     private int _tables;
+    private string _section = "";
 
     public string Render()
     {
@@ -93,7 +94,8 @@ internal sealed class HtmlPage(ReportDocument document)
 
     private void Section(ReportSection section, int number)
     {
-        Line($"<section id=\"{Id(number)}\">");
+        _section = Id(number);
+        Line($"<section id=\"{_section}\">");
         Line($"<h2><span class=\"number\">{Text(number)}</span> {Escape(section.Title)}</h2>");
         if (section.Lead is string lead) Line($"<p class=\"lead\">{InlineText.ToHtml(lead)}</p>");
         foreach (ReportBlock block in section.Blocks) Block(block);
@@ -113,8 +115,31 @@ internal sealed class HtmlPage(ReportDocument document)
             case DetailsBlock details: Line($"<details><summary>{Escape(details.Summary)}</summary><pre>{Escape(details.Raw)}</pre></details>"); break;
             case FigureRowBlock row: Figures(row); break;
             case TableBlock table: Table(table); break;
+            case SideBySideBlock row: SideBySide(row); break;
+            case PageBlock page: Page(page); break;
             default: throw new InvalidOperationException($"The page does not know the block {block.GetType().Name}.");
         }
+    }
+
+    private void SideBySide(SideBySideBlock row)
+    {
+        Line("<div class=\"side-by-side\">");
+        foreach (ReportBlock block in row.Blocks)
+        {
+            Line("<div>");
+            Block(block);
+            Line("</div>");
+        }
+        Line("</div>");
+    }
+
+    private void Page(PageBlock page)
+    {
+        if (!IsAnchor(page.Anchor)) throw new InvalidOperationException($"'{page.Anchor}' cannot be the anchor of a page: expected ASCII letters, digits and dashes.");
+        Line($"<article id=\"{page.Anchor}\">");
+        Line($"<h3>{Escape(page.Title)} <a class=\"up\" href=\"#{_section}\">↑ overview</a></h3>");
+        foreach (ReportBlock block in page.Blocks) Block(block);
+        Line("</article>");
     }
 
     private void Bullets(ListBlock list)

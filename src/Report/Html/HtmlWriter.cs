@@ -37,7 +37,7 @@ public static class HtmlWriter
         ArgumentNullException.ThrowIfNull(document);
         int number = 0;
         HashSet<string> used = new(StringComparer.OrdinalIgnoreCase);
-        foreach (FigureItem item in document.Sections.SelectMany(s => s.Blocks).OfType<FigureRowBlock>().SelectMany(b => b.Figures))
+        foreach (FigureItem item in document.Sections.SelectMany(s => s.AllFigures))
         {
             number++;
             string name = HtmlPage.FileName(item.Name ?? "figure-" + Numbers.Integer(number));

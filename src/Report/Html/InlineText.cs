@@ -3,8 +3,8 @@ using System.Text;
 namespace BioSup.Report;
 
 /// <summary>
-/// The inline markup of paragraphs, leads, captions and callouts: <c>**strong**</c>, <c>*emphasis*</c>, <c>`code`</c>; everything else is plain text
-/// and is escaped. A marker without a partner is an ordinary character, so file names and formulas need no escaping of their own.
+/// The inline markup of paragraphs, leads, captions, cells and callouts: <c>**strong**</c>, <c>*emphasis*</c>, <c>`code`</c>, and links to a part of the
+/// same page (<see cref="PageBlock"/>) as <c>[text](#anchor)</c>; everything else is plain text and is escaped. A marker without a partner is an ordinary character, so file names and formulas need no escaping of their own.
 /// </summary>
 internal static class InlineText
 {
@@ -15,12 +15,13 @@ internal static class InlineText
         {
             if (TryMarked(text, i, "`", "code", html, nested: false, out int next)
                 || TryMarked(text, i, "**", "strong", html, nested: true, out next)
-                || TryMarked(text, i, "*", "em", html, nested: true, out next))
+                || TryMarked(text, i, "*", "em", html, nested: true, out next)
+                || TryLink(text, i, html, out next))
             {
                 i = next;
                 continue;
             }
-            int stop = text.AsSpan(i + 1).IndexOfAny('`', '*');
+            int stop = text.AsSpan(i + 1).IndexOfAny('`', '*', '[');
             int end = stop < 0 ? text.Length : i + 1 + stop;
             html.Append(Escape(text[i..end]));
             i = end;
@@ -40,6 +41,25 @@ internal static class InlineText
             else html.Append(c switch { '&' => "&amp;", '<' => "&lt;", '>' => "&gt;", '"' => "&quot;", '\'' => "&#39;", _ => null } ?? c.ToString());
         }
         return html.ToString();
+    }
+
+    /// <summary>The name of a part of a page as a link may have it: ASCII letters, digits and dashes.</summary>
+    public static bool IsAnchor(ReadOnlySpan<char> name)
+    {
+        foreach (char c in name) if (!char.IsAsciiLetterOrDigit(c) && c != '-') return false;
+        return name.Length > 0;
+    }
+
+    private static bool TryLink(string text, int start, StringBuilder html, out int next)
+    {
+        next = start;
+        if (text[start] != '[') return false;
+        int close = text.IndexOf("](#", start, StringComparison.Ordinal);
+        int end = close < 0 ? -1 : text.IndexOf(')', close);
+        if (end < 0 || close == start + 1 || text.AsSpan(start + 1, close - start - 1).IndexOfAny('[', ']') >= 0 || !IsAnchor(text.AsSpan(close + 3, end - close - 3))) return false;
+        html.Append("<a href=\"#").Append(text, close + 3, end - close - 3).Append("\">").Append(Escape(text[(start + 1)..close])).Append("</a>");
+        next = end + 1;
+        return true;
     }
 
     private static bool TryMarked(string text, int start, string marker, string element, StringBuilder html, bool nested, out int next)

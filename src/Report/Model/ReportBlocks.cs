@@ -36,3 +36,12 @@ public sealed record FigureItem(Figure Figure, string Caption, string? Name = nu
 
 /// <summary>One or several figures in a row.</summary>
 public sealed record FigureRowBlock(IReadOnlyList<FigureItem> Figures) : ReportBlock;
+
+/// <summary>Blocks beside one another where the page is wide enough.</summary>
+public sealed record SideBySideBlock(IReadOnlyList<ReportBlock> Blocks) : ReportBlock;
+
+/// <summary>One of many things of a kind, with a heading that links can lead to and, on paper, a page of its own.</summary>
+/// <param name="Anchor">ASCII letters, digits and dashes, unique in the document; a link to it is <c>[text](#anchor)</c>.</param>
+/// <param name="Title">Its heading.</param>
+/// <param name="Blocks">What it says.</param>
+public sealed record PageBlock(string Anchor, string Title, IReadOnlyList<ReportBlock> Blocks) : ReportBlock;

@@ -46,5 +46,16 @@ public sealed class ReportSection
     /// <summary>Raw text (JSON, a log) folded away under a line.</summary>
     public ReportSection Details(string summary, string raw) => Add(new DetailsBlock(summary, raw));
 
+    /// <summary>Every figure of the section in reading order.</summary>
+    public IEnumerable<FigureItem> AllFigures => Blocks.SelectMany(FiguresOf);
+
+    private static IEnumerable<FigureItem> FiguresOf(ReportBlock block) => block switch
+    {
+        FigureRowBlock row => row.Figures,
+        SideBySideBlock row => row.Blocks.SelectMany(FiguresOf),
+        PageBlock page => page.Blocks.SelectMany(FiguresOf),
+        _ => [],
+    };
+
     public ReportSection KeyFigures(params KeyFigure[] figures) => Add(new KeyFiguresBlock(figures));
 }

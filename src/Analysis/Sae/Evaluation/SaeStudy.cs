@@ -1,6 +1,4 @@
-using BioSup.Analysis.Geometry;
 using BioSup.Data;
-using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Sae;
@@ -16,28 +14,19 @@ public sealed record SaeStudyOptions
     /// <summary>Whether probes are trained; they take most of the time.</summary>
     public bool Probes { get; init; } = true;
 
+    /// <summary>Principal components of the effective ranks on components; the paper keeps 250.</summary>
+    public int Components { get; init; } = 250;
+
     public SaeProbeOptions ProbeOptions { get; init; } = new();
 
     public ulong Seed { get; init; }
 }
 
-/// <summary>Rank of one class's images in two representations.</summary>
-public sealed record ClassRank(string Class, int Images, double Raw, double Latents);
-
-/// <summary>Raw activations and latents as representations of the same images.</summary>
-/// <param name="Samples">Images that took part.</param>
-/// <param name="RawRank">Effective rank of the centred mean tokens [images, d_in].</param>
-/// <param name="LatentRank">Effective rank of the centred mean activations [images, d_sae].</param>
-/// <param name="CkaLatents">Linear CKA of mean tokens and latents.</param>
-/// <param name="CkaReconstruction">Linear CKA of mean tokens and their reconstructions.</param>
-/// <param name="Classes">Ranks by class; empty without labels.</param>
-public sealed record RepresentationGeometry(int Samples, double RawRank, double LatentRank, double CkaLatents, double CkaReconstruction, IReadOnlyList<ClassRank> Classes);
-
 /// <summary>Everything that is measured of a trained dictionary on tokens: <see cref="SaeEvaluation"/>, geometry of the representation, probes, latents that differ between classes.</summary>
 public sealed record SaeStudy(SaeEvaluation Evaluation, RepresentationGeometry? Representation, SaeProbes? Probes, IReadOnlyList<DifferentialComparison> Comparisons)
 {
-    // Decompositions grow with the cube of the samples, probes and tests with samples times latents.
-    private const int MostDecomposed = 1000, MostSamples = 20_000;
+    // Probes and tests grow with samples times latents.
+    private const int MostSamples = 20_000;
     private const long MostElements = 1L << 25;
 
     /// <summary>Reads the tokens twice: once for the evaluation, once for images.</summary>
@@ -50,13 +39,14 @@ public sealed record SaeStudy(SaeEvaluation Evaluation, RepresentationGeometry? 
         IProgressReporter? progress = null, CancellationToken cancellation = default)
     {
         options ??= new SaeStudyOptions();
+        if (options.Components < 1) throw new UsageException($"{options.Components} principal components: expected at least 1.");
         SaeEvaluation evaluation = SaeEvaluation.Run(model, tokens, rowsPerImage, labels, progress, cancellation);
         // Labels of tokens make tokens the samples, whether or not images are known.
         bool images = rowsPerImage is { Count: > 0 } && (labels is null || labels.Count == rowsPerImage.Count);
         int most = (int)Math.Clamp(MostElements / model.Latents, 1, MostSamples);
         using SaeSamples samples = SaeSamples.Collect(model, tokens, images ? rowsPerImage : null, most, options.Seed, progress, cancellation);
         string[]? classes = labels is null ? null : [.. samples.Rows.Select(i => labels[i])];
-        RepresentationGeometry? representation = samples.Rows.Length < 3 ? null : Measure(model, samples, classes, cancellation);
+        RepresentationGeometry? representation = samples.Rows.Length < 3 ? null : RepresentationGeometry.Measure(model, samples, classes, options.Components, cancellation);
         if (classes is null || classes.Distinct().Count() < 2) return new SaeStudy(evaluation, representation, null, []);
         IReadOnlyList<DifferentialComparison> comparisons = DifferentialLatents.Compare(samples, classes, options.Differential, cancellation);
         SaeProbes? probes = null;
@@ -67,47 +57,5 @@ public sealed record SaeStudy(SaeEvaluation Evaluation, RepresentationGeometry? 
             probes = SaeProbes.Measure(model, samples, classes, probeOptions, progress, cancellation);
         }
         return new SaeStudy(evaluation, representation, probes, comparisons);
-    }
-
-    private static RepresentationGeometry? Measure(SaeModel model, SaeSamples samples, string[]? classes, CancellationToken cancellation)
-    {
-        int[] all = [.. Enumerable.Range(0, samples.Rows.Length)];
-        using Matrix<float> rebuilt = samples.Reconstructions(model);
-        int[] chosen = [.. all.Where(i => (long)i * MostDecomposed / all.Length != (long)(i - 1) * MostDecomposed / all.Length || all.Length <= MostDecomposed)];
-        using Matrix<double> raw = Rows(model, samples.Raw, chosen), latents = Rows(model, samples.Latents, chosen), again = Rows(model, rebuilt, chosen);
-        cancellation.ThrowIfCancellationRequested();
-        return new RepresentationGeometry(chosen.Length, Rank(raw), Rank(latents), Cka(raw, latents), Cka(raw, again), classes is null ? [] : [.. classes.Distinct().Order(StringComparer.Ordinal).Select(ByClass)]);
-
-        ClassRank ByClass(string name)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            int[] own = [.. all.Where(i => classes![i] == name)];
-            using Matrix<double> x = Rows(model, samples.Raw, [.. own.Take(MostDecomposed)]), y = Rows(model, samples.Latents, [.. own.Take(MostDecomposed)]);
-            return new ClassRank(name, own.Length, Rank(x), Rank(y));
-        }
-    }
-
-    private static Matrix<double> Rows(SaeModel model, Matrix<float> values, int[] rows)
-    {
-        using Matrix<float> chosen = Gather.Rows(values, rows);
-        using PlacedMatrix<float> placed = chosen.At(model.Device);
-        return Elementwise.Converted<float, double>(placed.Matrix.View);
-    }
-
-    /// <summary>NaN where all rows are equal, such as those of a model whose latents are all silent.</summary>
-    private static double Rank(Matrix<double> x) => Try(() => EffectiveRank.Measure(x, centre: true).Value);
-
-    private static double Cka(Matrix<double> x, Matrix<double> y) => Try(() => LinearCka.Measure(x, y));
-
-    private static double Try(Func<double> measure)
-    {
-        try
-        {
-            return measure();
-        }
-        catch (DataException)
-        {
-            return double.NaN;
-        }
     }
 }

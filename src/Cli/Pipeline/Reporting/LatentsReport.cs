@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using BioSup.Data;
 using BioSup.Report;
 using BioSup.Report.Figures;
 using BioSup.Runtime;
@@ -11,11 +10,9 @@ internal static class LatentsReport
 {
     private const int Shown = 8, PatchesPerLatent = 8;
 
-    public static void Add(ReportDocument report, RunFolder folder, int patchSide, Matrix<float> latents, IReadOnlyList<string>? channelNames)
+    public static void Add(ReportDocument report, Matrix<float> latents, IReadOnlyList<(int Latent, string Note)> chosen, PatchGallery gallery, IReadOnlyList<string>? channelNames)
     {
-        PatchGallery gallery = new(CsvFile.Read(folder.Patches), patchSide);
-        (int Latent, string Note)[] chosen = Choose(folder, latents);
-        if (chosen.Length == 0) return;
+        if (chosen.Count == 0) return;
         ReportSection section = report.AddSection("What single latents respond to",
             "Each row shows the patches in which one latent is most active: if the latent stands for one thing, its row looks alike.");
         ImageGrid grid = new()
@@ -24,11 +21,12 @@ internal static class LatentsReport
             ChannelNames = channelNames,
             PatchSize = 84,
         };
-        section.Figure(grid, $"Most active patches of {chosen.Length} latents, strongest on the left; the number under a patch is the latent's mean activation there; {grid.ScalingNote}.", "top_patches");
+        section.Figure(grid, $"Most active patches of {chosen.Count} latents, strongest on the left; the number under a patch is the latent's mean activation there; {grid.ScalingNote}.", "top_patches");
+        section.Paragraph($"Where in the patch each is active, and what else it does: {string.Join(", ", chosen.Select(c => $"[latent {c.Latent}](#{LatentPages.Anchor(c.Latent)})"))}.");
     }
 
     /// <summary>With a known truth the latents that stand for concepts; otherwise those whose activation varies most between patches.</summary>
-    private static (int, string)[] Choose(RunFolder folder, Matrix<float> latents)
+    public static IReadOnlyList<(int Latent, string Note)> Choose(RunFolder folder, Matrix<float> latents)
     {
         if (File.Exists(folder.Recovery))
         {

@@ -10,7 +10,8 @@ internal static class RecoveryReport
     /// <summary>|Spearman ρ| from which a single feature counts as standing for a concept.</summary>
     public const double Recovered = 0.5;
 
-    public static void Add(ReportDocument report, RunFolder folder)
+    /// <param name="paged">Latents that have a page.</param>
+    public static void Add(ReportDocument report, RunFolder folder, ICollection<int> paged)
     {
         JsonObject recovery = JsonNode.Parse(File.ReadAllText(folder.Recovery))!.AsObject();
         string[] names = [.. recovery["concepts"]!.AsArray().Select(n => ((string)n!).Replace('_', ' '))];
@@ -42,7 +43,7 @@ internal static class RecoveryReport
         TableBlock table = new("Every concept and the latent matched to it", "concept", "latent", "|ρ| latent", "|ρ| encoder channel", "selectivity of the latent", "selectivity of the channel");
         int[] feature = [.. recovery["latents"]!["feature"]!.AsArray().Select(n => (int)n!)];
         foreach (int i in order)
-            table.Row(names[i], feature[i], TableCell.Fixed(latents[i], 2, latents[i] >= Recovered ? Tone.Good : Tone.Neutral), TableCell.Fixed(encoder[i], 2), TableCell.Fixed(selectivity[i], 2), TableCell.Fixed(selectivityBefore[i], 2));
+            table.Row(names[i], LatentPages.Cell(feature[i], paged), TableCell.Fixed(latents[i], 2, latents[i] >= Recovered ? Tone.Good : Tone.Neutral), TableCell.Fixed(encoder[i], 2), TableCell.Fixed(selectivity[i], 2), TableCell.Fixed(selectivityBefore[i], 2));
         section.Table(table);
         section.Paragraph("*Selectivity* is the feature's correlation with its concept minus its largest correlation with any other; above zero it stands for this concept more than for "
             + "any other. Concepts that go together in the cells, or that cannot be told apart in a picture, cannot be selective.");
