@@ -52,19 +52,15 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         private readonly void SparseDecoderGradient(int block, int worker)
         {
             SaeWorkspace space = Context.Space;
-            int* tokens = space.TokenLists + worker * (long)(BlockLatents + SaeWorkspace.ListScratch) * space.TileTokens, counts = stackalloc int[BlockLatents];
+            int* tokens = space.TokenLists + worker * (long)(BlockLatents + SaeWorkspace.ListScratch) * space.TileTokens, counts = stackalloc int[2 * BlockLatents];
             float* values = space.AuxListValues + worker * (long)SaeWorkspace.ListScratchValues * space.TileTokens;
-            new Span<int>(counts, BlockLatents).Clear();
-            ListTokens(Context, space.ActiveMask, block, tokens, counts);
+            new Span<int>(counts, 2 * BlockLatents).Clear();
+            ListTokens(Context, space.ActiveMask, block, tokens, counts, counts + BlockLatents);
             for (int j = 0; j < BlockLatents; j++)
             {
                 int* list = tokens + (long)j * space.TileTokens;
                 int latent = block * BlockLatents + j;
-                for (int n = 0; n < counts[j]; n++)
-                {
-                    list[n] >>= 1;
-                    values[n] = Magnitude(Context, list[n], latent);
-                }
+                for (int n = 0; n < counts[j]; n++) values[n] = Magnitude(Context, list[n], latent);
                 AddRows(Context.Width, counts[j], list, values, space.ResidualRows, space.PaddedColumns, Context.DecoderGradient + latent * Context.DecoderGradientStride);
             }
         }

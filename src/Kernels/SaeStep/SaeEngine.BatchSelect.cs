@@ -110,8 +110,7 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
     /// <summary>Drops all but the largest candidates of the first <paramref name="tokens"/> tokens; returns how many are left.</summary>
     private static long KeepLargestOfBatch(SaeWorkspace space, int tokens, long used, long wanted, out float smallest)
     {
-        new ReadOnlySpan<float>(space.CandidateValue, (int)used).CopyTo(new Span<float>(space.CandidateSort, (int)used));
-        smallest = SelectLargest(space.CandidateSort, (int)used, (int)wanted);
+        smallest = Reaching(space.CandidateValue, used, wanted);
         long ties = wanted, kept = 0, from = 0;
         for (long i = 0; i < used; i++) if (space.CandidateValue[i] > smallest) ties--;
         for (int t = 0; t < tokens; t++)

@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using BioSup.Runtime;
 
 namespace BioSup.Kernels;
@@ -166,14 +167,17 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
     {
         SaeWorkspace space = context.Space;
         ulong* mask = masks + (long)token * space.MaskWords;
+        float* source = gate ? space.GatePre : space.MagnitudePre;
         int count = 0;
         for (int word = 0; word < space.MaskWords; word++)
             for (ulong bits = mask[word]; bits != 0; bits &= bits - 1)
             {
                 int latent = (word << 6) + BitOperations.TrailingZeroCount(bits);
-                indices[count] = latent;
-                values[count++] = gate ? GateValue(context, token, latent) : Magnitude(context, token, latent);
+                indices[count++] = latent;
+                // Each lies in a panel of its own, far from the last: all are on their way before the first is needed.
+                if (Sse.IsSupported) Sse.Prefetch0(source + PairIndex(context, token, latent));
             }
+        for (int n = 0; n < count; n++) values[n] = gate ? GateValue(context, token, indices[n]) : Magnitude(context, token, indices[n]);
         return count;
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.Intrinsics;
 using BioSup.Runtime;
 
 namespace BioSup.Kernels;
@@ -149,19 +150,42 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         public void Execute(long block, int worker)
         {
             int first = (int)block * SliversPerBlock, last = Math.Min(first + SliversPerBlock, Context.Space.PaddedRows / Sliver), d = Context.Width;
+            AddColumns(first * Sliver, Math.Min(last * Sliver, d));
+            if (Slivers == null) return;
             for (int t = 0; t < Context.TileTokens; t++)
             {
-                float* row = Source + t * SourceStride, other = SliverSource + t * SliverStride;
+                float* other = SliverSource + t * SliverStride;
                 for (int sliver = first; sliver < last; sliver++)
                 {
                     int count = Math.Min(Sliver, d - sliver * Sliver);
-                    for (int i = 0; i < count; i++) Sums[sliver * Sliver + i] += row[sliver * Sliver + i];
-                    if (Slivers == null) continue;
                     float* target = Slivers + (long)sliver * Sliver * Context.Space.TileTokens + (long)t * Sliver;
                     for (int i = 0; i < count; i++) target[i] = other[sliver * Sliver + i];
                     for (int i = count; i < Sliver; i++) target[i] = 0;
                 }
             }
+        }
+
+        private readonly void AddColumns(int first, int last)
+        {
+            int i = first;
+            for (; i <= last - 16; i += 16)
+            {
+                Vector256<double> s0 = Vector256.Load(Sums + i), s1 = Vector256.Load(Sums + i + 4), s2 = Vector256.Load(Sums + i + 8), s3 = Vector256.Load(Sums + i + 12);
+                for (int t = 0; t < Context.TileTokens; t++)
+                {
+                    float* row = Source + t * SourceStride + i;
+                    (Vector256<double> low, Vector256<double> high) = Vector256.Widen(Vector256.Load(row));
+                    (s0, s1) = (s0 + low, s1 + high);
+                    (low, high) = Vector256.Widen(Vector256.Load(row + 8));
+                    (s2, s3) = (s2 + low, s3 + high);
+                }
+                s0.Store(Sums + i);
+                s1.Store(Sums + i + 4);
+                s2.Store(Sums + i + 8);
+                s3.Store(Sums + i + 12);
+            }
+            for (; i < last; i++)
+                for (int t = 0; t < Context.TileTokens; t++) Sums[i] += Source[t * SourceStride + i];
         }
     }
 

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace BioSup.Kernels;
 
@@ -83,88 +82,6 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         }
         TSimd.Store(c, left);
         TSimd.Store(c + TSimd.Count, right);
-    }
-
-    /// <summary>y += alpha x.</summary>
-    private static void AddScaled(int length, float alpha, float* x, float* y)
-    {
-        int lanes = TSimd.Count, i = 0;
-        TVector factor = TSimd.Broadcast(alpha);
-        for (; i <= length - 2 * lanes; i += 2 * lanes)
-        {
-            TVector left = TSimd.MultiplyAdd(factor, TSimd.Load(x + i), TSimd.Load(y + i));
-            TVector right = TSimd.MultiplyAdd(factor, TSimd.Load(x + i + lanes), TSimd.Load(y + i + lanes));
-            TSimd.Store(y + i, left);
-            TSimd.Store(y + i + lanes, right);
-        }
-        for (; i < length; i++) y[i] = MathF.FusedMultiplyAdd(alpha, x[i], y[i]);
-    }
-
-    /// <summary>
-    /// y += Σ values[n] rows[indices[n]], four rows at a time so that y is touched a quarter as often; the order of additions stays. While four rows are added the
-    /// next four are fetched: they lie anywhere, so the processor does not see them coming.
-    /// </summary>
-    private static void AddRows(int length, int count, int* indices, float* values, float* rows, long rowStride, float* y)
-    {
-        int n = 0, lanes = TSimd.Count;
-        for (; n <= count - 4; n += 4)
-        {
-            float* x0 = rows + indices[n] * rowStride, x1 = rows + indices[n + 1] * rowStride, x2 = rows + indices[n + 2] * rowStride, x3 = rows + indices[n + 3] * rowStride;
-            Following(n, count, indices, rows, rowStride, out float* p0, out float* p1, out float* p2, out float* p3);
-            TVector v0 = TSimd.Broadcast(values[n]), v1 = TSimd.Broadcast(values[n + 1]), v2 = TSimd.Broadcast(values[n + 2]), v3 = TSimd.Broadcast(values[n + 3]);
-            int i = 0;
-            for (; i <= length - 2 * lanes; i += 2 * lanes)
-            {
-                Fetch(p0 + i, p1 + i, p2 + i, p3 + i);
-                TVector left = TSimd.MultiplyAdd(v0, TSimd.Load(x0 + i), TSimd.Load(y + i)), right = TSimd.MultiplyAdd(v0, TSimd.Load(x0 + i + lanes), TSimd.Load(y + i + lanes));
-                left = TSimd.MultiplyAdd(v1, TSimd.Load(x1 + i), left);
-                right = TSimd.MultiplyAdd(v1, TSimd.Load(x1 + i + lanes), right);
-                left = TSimd.MultiplyAdd(v2, TSimd.Load(x2 + i), left);
-                right = TSimd.MultiplyAdd(v2, TSimd.Load(x2 + i + lanes), right);
-                TSimd.Store(y + i, TSimd.MultiplyAdd(v3, TSimd.Load(x3 + i), left));
-                TSimd.Store(y + i + lanes, TSimd.MultiplyAdd(v3, TSimd.Load(x3 + i + lanes), right));
-            }
-            for (; i < length; i++)
-                y[i] = MathF.FusedMultiplyAdd(values[n + 3], x3[i], MathF.FusedMultiplyAdd(values[n + 2], x2[i], MathF.FusedMultiplyAdd(values[n + 1], x1[i], MathF.FusedMultiplyAdd(values[n], x0[i], y[i]))));
-        }
-        for (; n < count; n++) AddScaled(length, values[n], rows + indices[n] * rowStride, y);
-    }
-
-    /// <summary>The four rows after the four at n, as far as there are any.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Following(int n, int count, int* indices, float* rows, long rowStride, out float* p0, out float* p1, out float* p2, out float* p3)
-    {
-        int last = count - 1;
-        p0 = rows + indices[Math.Min(n + 4, last)] * rowStride;
-        p1 = rows + indices[Math.Min(n + 5, last)] * rowStride;
-        p2 = rows + indices[Math.Min(n + 6, last)] * rowStride;
-        p3 = rows + indices[Math.Min(n + 7, last)] * rowStride;
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Fetch(float* p0, float* p1, float* p2, float* p3)
-    {
-        if (!Sse.IsSupported) return;
-        Sse.Prefetch0(p0);
-        Sse.Prefetch0(p1);
-        Sse.Prefetch0(p2);
-        Sse.Prefetch0(p3);
-    }
-
-    internal static float Dot(int length, float* x, float* y)
-    {
-        int lanes = TSimd.Count, i = 0;
-        TVector s0 = TSimd.Zero, s1 = s0, s2 = s0, s3 = s0;
-        for (; i <= length - 4 * lanes; i += 4 * lanes)
-        {
-            s0 = TSimd.MultiplyAdd(TSimd.Load(x + i), TSimd.Load(y + i), s0);
-            s1 = TSimd.MultiplyAdd(TSimd.Load(x + i + lanes), TSimd.Load(y + i + lanes), s1);
-            s2 = TSimd.MultiplyAdd(TSimd.Load(x + i + 2 * lanes), TSimd.Load(y + i + 2 * lanes), s2);
-            s3 = TSimd.MultiplyAdd(TSimd.Load(x + i + 3 * lanes), TSimd.Load(y + i + 3 * lanes), s3);
-        }
-        float sum = TSimd.Sum(TSimd.Add(TSimd.Add(s0, s1), TSimd.Add(s2, s3)));
-        for (; i < length; i++) sum = MathF.FusedMultiplyAdd(x[i], y[i], sum);
-        return sum;
     }
 
     /// <summary>s(g)(1 − s(g)) of the sigmoid s, through e^−|g|: no overflow, relative error below 1e-6.</summary>

@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.Intrinsics.X86;
 using BioSup.Runtime;
 
 namespace BioSup.Kernels;
@@ -78,17 +79,34 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
 
     /// <summary>
     /// The k largest magnitudes of a token among positive ones, those behind a closed gate, or those of dead latents, in ascending order of latent. The
-    /// k-th largest of the panel maxima bounds the k-th largest of all from below, so only panels that reach it are looked into.
+    /// k-th largest of the panel maxima bounds the k-th largest of all from below, so only panels that reach it are looked into; they lie far apart and are
+    /// fetched ahead.
     /// </summary>
     private static int ChooseLargest(in Context context, int t, int k, AuxiliaryKind kind, float* panelMaxima, int* indices, float* values, float* scratch)
     {
-        int panels = context.Panels, positive = 0, count = 0;
+        int panels = context.Panels, positive = 0, reaching = 0, count = 0;
         float* maxima = panelMaxima + (long)t * panels;
-        for (int p = 0; p < panels; p++) if (maxima[p] > 0) scratch[positive++] = maxima[p];
-        float bound = positive > k ? SelectLargest(scratch, positive, k) : 0;
         for (int p = 0; p < panels; p++)
-            if (maxima[p] > 0 && maxima[p] >= bound) count = CollectFrom(context, t, p, kind, bound, indices, values, count);
-        return count <= k ? count : KeepLargest(indices, values, count, k, scratch);
+        {
+            scratch[positive] = maxima[p];
+            positive += maxima[p] > 0 ? 1 : 0;
+        }
+        float bound = positive > k ? Reaching(scratch, positive, k) : float.Epsilon;
+        int* chosen = (int*)scratch;
+        for (int p = 0; p < panels; p++)
+        {
+            chosen[reaching] = p;
+            reaching += maxima[p] >= bound ? 1 : 0;
+        }
+        if (Sse.IsSupported)
+            for (int n = 0; n < reaching; n++)
+            {
+                long at = chosen[n] * context.PanelStride + (long)t * Panel;
+                Sse.Prefetch0(context.Space.MagnitudePre + at);
+                if (kind == AuxiliaryKind.Closed && !context.Tied) Sse.Prefetch0(context.Space.GatePre + at);
+            }
+        for (int n = 0; n < reaching; n++) count = CollectFrom(context, t, chosen[n], kind, bound, indices, values, count);
+        return count <= k ? count : KeepLargest(indices, values, count, k);
     }
 
     /// <summary>Candidates of one panel that are not below the bound.</summary>
@@ -119,43 +137,74 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         return count;
     }
 
-    private static int KeepLargest(int* indices, float* values, int count, int k, float* scratch)
+    private static int KeepLargest(int* indices, float* values, int count, int k)
     {
-        new ReadOnlySpan<float>(values, count).CopyTo(new Span<float>(scratch, count));
-        float threshold = SelectLargest(scratch, count, k);
-        int ties = k;
-        for (int n = 0; n < count; n++) if (values[n] > threshold) ties--;
-        int kept = 0;
+        float threshold = Reaching(values, count, k);
+        int ties = k, kept = 0;
+        for (int n = 0; n < count; n++) ties -= values[n] > threshold ? 1 : 0;
         for (int n = 0; n < count; n++)
         {
-            if (values[n] < threshold || (values[n] == threshold && ties-- <= 0)) continue;
+            float value = values[n];
+            bool equal = value == threshold && ties-- > 0;
             indices[kept] = indices[n];
-            values[kept++] = values[n];
+            values[kept] = value;
+            kept += (value > threshold ? 1 : 0) + (equal ? 1 : 0);
         }
         return kept;
     }
 
-    /// <summary>The k-th largest of the values (k ≥ 1), which are reordered: Hoare's selection with the middle as pivot.</summary>
-    private static float SelectLargest(float* values, int count, int k)
+    /// <summary>
+    /// A number that the k largest of the values reach (1 ≤ k ≤ count, all positive and finite): the k-th largest, or a smaller one if no other value reaches that.
+    /// Positive numbers are ordered as their bits are, so halving the range of bits ends after at most 31 passes; there is no branch on a value.
+    /// </summary>
+    private static float Reaching(float* values, long count, long k)
     {
-        int low = 0, high = count - 1, target = k - 1;
-        while (low < high)
+        TVector largest = TSimd.Zero, smallest = TSimd.Broadcast(float.MaxValue);
+        float top = 0, bottom = float.MaxValue;
+        long i = 0;
+        for (; i <= count - TSimd.Count; i += TSimd.Count)
         {
-            float pivot = values[low + (high - low) / 2];
-            int i = low, j = high;
-            while (i <= j)
-            {
-                while (values[i] > pivot) i++;
-                while (values[j] < pivot) j--;
-                if (i > j) break;
-                (values[i], values[j]) = (values[j], values[i]);
-                i++;
-                j--;
-            }
-            if (target <= j) high = j;
-            else if (target >= i) low = i;
-            else break;
+            largest = TSimd.MaxOrSecond(TSimd.Load(values + i), largest);
+            smallest = TSimd.MinOrSecond(TSimd.Load(values + i), smallest);
         }
-        return values[target];
+        for (; i < count; i++)
+        {
+            top = Math.Max(top, values[i]);
+            bottom = Math.Min(bottom, values[i]);
+        }
+        uint low = BitConverter.SingleToUInt32Bits(Math.Min(bottom, -TSimd.MaxAcross(TSimd.Subtract(TSimd.Zero, smallest))));
+        uint high = BitConverter.SingleToUInt32Bits(Math.Max(top, TSimd.MaxAcross(largest))) + 1;
+        while (high - low > 1)
+        {
+            uint middle = low + (high - low) / 2;
+            long reaching = CountFrom(values, count, BitConverter.UInt32BitsToSingle(middle));
+            if (reaching == k) return BitConverter.UInt32BitsToSingle(middle);
+            if (reaching > k) low = middle;
+            else high = middle;
+        }
+        return BitConverter.UInt32BitsToSingle(low);
+    }
+
+    /// <summary>How many values are not below the bound.</summary>
+    private static long CountFrom(float* values, long count, float bound)
+    {
+        // Lanes count in single precision: exact up to 2^24.
+        const long piece = 1 << 22;
+        long total = 0, i = 0;
+        TVector limit = TSimd.Broadcast(bound), one = TSimd.Broadcast(1f);
+        while (i <= count - TSimd.Count)
+        {
+            TVector even = TSimd.Zero, odd = TSimd.Zero;
+            long end = Math.Min(i + piece, count);
+            for (; i <= end - 2 * TSimd.Count; i += 2 * TSimd.Count)
+            {
+                even = TSimd.Add(even, TSimd.And(TSimd.LessOrEqual(limit, TSimd.Load(values + i)), one));
+                odd = TSimd.Add(odd, TSimd.And(TSimd.LessOrEqual(limit, TSimd.Load(values + i + TSimd.Count)), one));
+            }
+            for (; i <= end - TSimd.Count; i += TSimd.Count) even = TSimd.Add(even, TSimd.And(TSimd.LessOrEqual(limit, TSimd.Load(values + i)), one));
+            total += (long)TSimd.Sum(TSimd.Add(even, odd));
+        }
+        for (; i < count; i++) total += values[i] >= bound ? 1 : 0;
+        return total;
     }
 }

@@ -1,5 +1,5 @@
 using System.Numerics;
-using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics.X86;
 using BioSup.Runtime;
 
 namespace BioSup.Kernels;
@@ -29,19 +29,32 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             }
             int tile = space.TileTokens, firstLatent = (int)block * BlockLatents;
             int* tokens = space.TokenLists + worker * (long)(BlockLatents + SaeWorkspace.ListScratch) * tile, auxiliary = space.AuxLists + worker * (long)BlockLatents * tile;
-            int* counts = stackalloc int[2 * BlockLatents];
-            new Span<int>(counts, 2 * BlockLatents).Clear();
-            ListTokens(Context, space.ReachMask, (int)block, tokens, counts);
-            if (Context.AuxLatents > 0) ListAuxiliary(firstLatent, auxiliary, counts + BlockLatents);
+            int* active = stackalloc int[3 * BlockLatents], others = active + BlockLatents, chosen = others + BlockLatents;
+            new Span<int>(active, 3 * BlockLatents).Clear();
+            ListTokens(Context, space.ReachMask, (int)block, tokens, active, others);
+            if (Context.AuxLatents > 0) ListAuxiliary(firstLatent, auxiliary, chosen);
             Lists lists = new(space, worker, tokens + (long)BlockLatents * tile);
             for (int j = 0; j < BlockLatents; j++)
             {
-                if (counts[j] + counts[BlockLatents + j] == 0) continue;
                 lists.Tokens = tokens + (long)j * tile;
                 lists.Auxiliary = auxiliary + (long)j * tile;
-                (lists.Count, lists.AuxiliaryCount) = (counts[j], counts[BlockLatents + j]);
-                Visit(firstLatent + j, lists, ref space.EncodeSums[block]);
+                (lists.Active, lists.Count, lists.AuxiliaryCount) = (active[j], active[j] + others[j], chosen[j]);
+                if (j + 1 < BlockLatents) FetchPairs(firstLatent + j + 1, tokens + (j + 1L) * tile, active[j + 1], others[j + 1]);
+                if (lists.Count + lists.AuxiliaryCount > 0) Visit(firstLatent + j, lists, ref space.EncodeSums[block]);
             }
+        }
+
+        /// <summary>Starts to fetch the pre-activations of a latent's tokens, which are lines apart.</summary>
+        private readonly void FetchPairs(int latent, int* tokens, int active, int others)
+        {
+            if (!Sse.IsSupported) return;
+            float* magnitude = Context.Space.MagnitudePre + PairIndex(Context, 0, latent), gate = Context.Space.GatePre + PairIndex(Context, 0, latent);
+            int* last = tokens + Context.Space.TileTokens - others;
+            for (int n = 0; n < active; n++) Sse.Prefetch0(magnitude + (long)tokens[n] * Panel);
+            for (int n = 0; n < others; n++) Sse.Prefetch0(magnitude + (long)last[n] * Panel);
+            if (Context.Tied) return;
+            for (int n = 0; n < active; n++) Sse.Prefetch0(gate + (long)tokens[n] * Panel);
+            for (int n = 0; n < others; n++) Sse.Prefetch0(gate + (long)last[n] * Panel);
         }
 
         private readonly void ListAuxiliary(int low, int* places, int* counts)
@@ -63,10 +76,12 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         /// <summary>Lists of one latent: its tokens, and room for what is made of them.</summary>
         private ref struct Lists(SaeWorkspace space, int worker, int* scratch)
         {
-            public int* Tokens, Auxiliary;
-            public int Count, AuxiliaryCount;
+            /// <summary>Tokens where the latent is active in ascending order, and from the end of a tile's room backwards those where it is not.</summary>
+            public int* Tokens;
+            public int* Auxiliary;
+            public int Active, Count, AuxiliaryCount;
 
-            /// <summary>Tokens in the order they are worked on, auxiliary ones last, and room to sort them.</summary>
+            /// <summary>Tokens in the order they are worked on, auxiliary ones last, and room for those whose gradient is constant.</summary>
             public readonly int* Encoder = scratch, Constant = scratch + 2L * space.TileTokens;
 
             private readonly float* _values = space.AuxListValues + worker * (long)SaeWorkspace.ListScratchValues * space.TileTokens;
@@ -82,11 +97,17 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         private readonly void Visit(int latent, in Lists lists, ref SaeWorkspace.BlockSums sums)
         {
             SaeWorkspace space = Context.Space;
-            int d = Context.Width, visited = Partition(latent, lists, out int active);
+            int d = Context.Width, active = lists.Active, visited = Partition(latent, lists);
             float* weights = Context.Decoder + latent * Context.DecoderStride, residuals = Context.Residuals(latent), decoderGradient = Context.DecoderGradient + latent * Context.DecoderGradientStride;
             float* encoderGradient = space.EncoderGradientRows + (long)latent * space.PaddedColumns;
-            Dots(d, visited, lists.Encoder, residuals, space.PaddedColumns, weights, lists.Products);
-            if (Context.Auxiliary == AuxiliaryKind.Open) Dots(d, lists.Count, lists.Encoder, space.AuxRows, space.PaddedColumns, weights, lists.AuxiliaryProducts);
+            int paired = 0;
+            if (!Context.DenseDecode)
+            {
+                paired = AddRowsWithDots(d, active, lists.Encoder, lists.Magnitudes, residuals, space.PaddedColumns, decoderGradient, weights, lists.Products);
+                AddRows(d, active - paired, lists.Encoder + paired, lists.Magnitudes + paired, residuals, space.PaddedColumns, decoderGradient);
+            }
+            Dots(d, visited - paired, lists.Encoder + paired, residuals, space.PaddedColumns, weights, 1, lists.Products + paired);
+            if (Context.Auxiliary == AuxiliaryKind.Open) Dots(d, lists.Count, lists.Encoder, space.AuxRows, space.PaddedColumns, weights, 1, lists.AuxiliaryProducts);
             Differentiate(latent, active, lists, ref sums);
             int total = lists.Count;
             for (int n = 0; n < lists.AuxiliaryCount; n++)
@@ -98,7 +119,6 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             }
             AddRows(d, total, lists.Encoder, lists.EncoderValues, Context.Input, Context.InputStride, encoderGradient);
             if (!Context.Tied) AddRows(d, lists.Count, lists.Encoder, lists.GateValues, Context.Input, Context.InputStride, space.GateGradientRows + (long)latent * space.PaddedColumns);
-            if (!Context.DenseDecode) AddRows(d, active, lists.Encoder, lists.Magnitudes, residuals, space.PaddedColumns, decoderGradient);
             if (Context.Auxiliary != AuxiliaryKind.Dead) return;
             for (int n = 0; n < lists.AuxiliaryCount; n++) lists.Magnitudes[n] = space.AuxValue[lists.Auxiliary[n]];
             AddRows(d, lists.AuxiliaryCount, lists.Encoder + lists.Count, lists.Magnitudes, space.AuxRows, space.PaddedColumns, decoderGradient);
@@ -106,39 +126,43 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
 
         /// <summary>
         /// Pre-activations of the list, and tokens in the order: active ones, others whose gradient depends on the residual, the rest. Returns the number
-        /// of the first two kinds, <paramref name="active"/> that of the first.
+        /// of the first two kinds.
         /// </summary>
-        private readonly int Partition(int latent, in Lists lists, out int active)
+        private readonly int Partition(int latent, in Lists lists)
         {
             SaeWorkspace space = Context.Space;
-            int tile = space.TileTokens, reached = 0, constants = 0;
+            int visited = lists.Active, constants = 0, tile = space.TileTokens, others = lists.Count - lists.Active;
             float half = 0.5f * Context.Bandwidth, scale = space.Scale[latent], bias = space.EncoderBias[latent], gateBias = space.GateBias[latent], threshold = space.Threshold[latent];
             float* magnitude = space.MagnitudePre + PairIndex(Context, 0, latent), gate = space.GatePre + PairIndex(Context, 0, latent);
-            // Three runs, each in token order; the second and third wait in the list of constants, from both ends.
-            active = 0;
-            for (int n = 0; n < lists.Count; n++)
+            for (int n = 0; n < visited; n++)
             {
-                int t = lists.Tokens[n] >> 1;
-                if ((lists.Tokens[n] & 1) != 0)
+                int t = lists.Tokens[n];
+                lists.Encoder[n] = t;
+                lists.Magnitudes[n] = MathF.FusedMultiplyAdd(magnitude[(long)t * Panel], scale, bias);
+                lists.Gates[n] = gate[(long)t * Panel] + gateBias;
+            }
+            for (int n = 0; n < others; n++)
+            {
+                int t = lists.Tokens[tile - 1 - n];
+                float m = MathF.FusedMultiplyAdd(magnitude[(long)t * Panel], scale, bias), g = gate[(long)t * Panel] + gateBias;
+                bool depends = Context.Windowed ? m > 0 && MathF.Abs(g) < half : Context.Jump && MathF.Abs(threshold - m) < half;
+                if (!depends)
                 {
-                    lists.Encoder[active++] = t;
+                    lists.Constant[constants++] = t;
                     continue;
                 }
-                float m = MathF.FusedMultiplyAdd(magnitude[(long)t * Panel], scale, bias);
-                bool depends = Context.Windowed ? m > 0 && MathF.Abs(gate[(long)t * Panel] + gateBias) < half : Context.Jump && MathF.Abs(threshold - m) < half;
-                if (depends) lists.Constant[reached++] = t;
-                else lists.Constant[tile - ++constants] = t;
+                lists.Encoder[visited] = t;
+                lists.Magnitudes[visited] = m;
+                lists.Gates[visited++] = g;
             }
-            for (int n = 0; n < reached; n++) lists.Encoder[active + n] = lists.Constant[n];
-            for (int n = 0; n < constants; n++) lists.Encoder[active + reached + n] = lists.Constant[tile - 1 - n];
-            for (int n = 0; n < lists.Count; n++)
+            for (int n = 0; n < constants; n++)
             {
-                long at = (long)lists.Encoder[n] * Panel;
-                lists.Magnitudes[n] = MathF.FusedMultiplyAdd(magnitude[at], scale, bias);
-                lists.Gates[n] = gate[at] + gateBias;
+                int t = lists.Encoder[visited + n] = lists.Constant[n];
+                lists.Magnitudes[visited + n] = MathF.FusedMultiplyAdd(magnitude[(long)t * Panel], scale, bias);
+                lists.Gates[visited + n] = gate[(long)t * Panel] + gateBias;
             }
-            new Span<float>(lists.Products + active + reached, constants).Clear();
-            return active + reached;
+            new Span<float>(lists.Products + visited, constants).Clear();
+            return visited;
         }
 
         /// <summary>Differentials of every pair of the list, and sums of them.</summary>
@@ -166,20 +190,27 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
         }
     }
 
-    /// <summary>Pairs of each latent of the block, as twice the token, plus one where the latent is active.</summary>
-    private static void ListTokens(in Context context, ulong* masks, int block, int* tokens, int* counts)
+    /// <summary>Tokens of each latent of the block: active ones from the front of the latent's room in ascending order, others of the mask from its end backwards.</summary>
+    private static void ListTokens(in Context context, ulong* masks, int block, int* tokens, int* active, int* others)
     {
         SaeWorkspace space = context.Space;
         const int words = BlockLatents / 64;
+        long room = space.TileTokens;
         for (int t = 0; t < context.TileTokens; t++)
             for (int word = 0; word < words; word++)
             {
                 long at = (long)t * space.MaskWords + block * words + word;
-                ulong active = space.ActiveMask[at];
-                for (ulong bits = masks[at]; bits != 0; bits &= bits - 1)
+                ulong fire = space.ActiveMask[at];
+                int first = word << 6;
+                for (ulong bits = masks[at] & ~fire; bits != 0; bits &= bits - 1)
                 {
-                    int bit = BitOperations.TrailingZeroCount(bits), latent = (word << 6) + bit;
-                    tokens[(long)latent * space.TileTokens + counts[latent]++] = 2 * t + (int)(active >> bit & 1);
+                    int latent = first + BitOperations.TrailingZeroCount(bits);
+                    tokens[(latent + 1) * room - ++others[latent]] = t;
+                }
+                for (ulong bits = masks[at] & fire; bits != 0; bits &= bits - 1)
+                {
+                    int latent = first + BitOperations.TrailingZeroCount(bits);
+                    tokens[latent * room + active[latent]++] = t;
                 }
             }
     }
@@ -224,43 +255,5 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             space.WindowPairs[latent]++;
         }
         return (active ? pull : 0) - below;
-    }
-
-    /// <summary>result[n] = rows[indices[n]] · w, four rows at a time.</summary>
-    private static void Dots(int length, int count, int* indices, float* rows, long rowStride, float* w, float* result)
-    {
-        int n = 0, lanes = TSimd.Count;
-        for (; n <= count - 4; n += 4)
-        {
-            float* x0 = rows + indices[n] * rowStride, x1 = rows + indices[n + 1] * rowStride, x2 = rows + indices[n + 2] * rowStride, x3 = rows + indices[n + 3] * rowStride;
-            Following(n, count, indices, rows, rowStride, out float* p0, out float* p1, out float* p2, out float* p3);
-            TVector s0 = TSimd.Zero, s1 = s0, s2 = s0, s3 = s0, u0 = s0, u1 = s0, u2 = s0, u3 = s0;
-            int i = 0;
-            for (; i <= length - 2 * lanes; i += 2 * lanes)
-            {
-                Fetch(p0 + i, p1 + i, p2 + i, p3 + i);
-                TVector left = TSimd.Load(w + i), right = TSimd.Load(w + i + lanes);
-                s0 = TSimd.MultiplyAdd(left, TSimd.Load(x0 + i), s0);
-                s1 = TSimd.MultiplyAdd(left, TSimd.Load(x1 + i), s1);
-                s2 = TSimd.MultiplyAdd(left, TSimd.Load(x2 + i), s2);
-                s3 = TSimd.MultiplyAdd(left, TSimd.Load(x3 + i), s3);
-                u0 = TSimd.MultiplyAdd(right, TSimd.Load(x0 + i + lanes), u0);
-                u1 = TSimd.MultiplyAdd(right, TSimd.Load(x1 + i + lanes), u1);
-                u2 = TSimd.MultiplyAdd(right, TSimd.Load(x2 + i + lanes), u2);
-                u3 = TSimd.MultiplyAdd(right, TSimd.Load(x3 + i + lanes), u3);
-            }
-            result[n] = TSimd.Sum(TSimd.Add(s0, u0)) + Tail(length - i, x0 + i, w + i);
-            result[n + 1] = TSimd.Sum(TSimd.Add(s1, u1)) + Tail(length - i, x1 + i, w + i);
-            result[n + 2] = TSimd.Sum(TSimd.Add(s2, u2)) + Tail(length - i, x2 + i, w + i);
-            result[n + 3] = TSimd.Sum(TSimd.Add(s3, u3)) + Tail(length - i, x3 + i, w + i);
-        }
-        for (; n < count; n++) result[n] = Dot(length, rows + indices[n] * rowStride, w);
-    }
-
-    private static float Tail(int length, float* x, float* y)
-    {
-        float sum = 0;
-        for (int i = 0; i < length; i++) sum = MathF.FusedMultiplyAdd(x[i], y[i], sum);
-        return sum;
     }
 }

@@ -136,12 +136,9 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             sums.Auxiliary += Dot(d, aux, aux);
             space.AuxCount[t] = count;
             long at = (long)t * space.AuxLatents;
-            for (int n = 0; n < count; n++)
-            {
-                space.AuxIndex[at + n] = indices[n];
-                space.AuxValue[at + n] = values[n];
-                space.AuxGradient[at + n] = Context.AuxScale * Dot(d, aux, Context.Decoder + indices[n] * Context.DecoderStride);
-            }
+            new ReadOnlySpan<int>(indices, count).CopyTo(new Span<int>(space.AuxIndex + at, count));
+            new ReadOnlySpan<float>(values, count).CopyTo(new Span<float>(space.AuxValue + at, count));
+            Dots(d, count, indices, Context.Decoder, Context.DecoderStride, aux, Context.AuxScale, space.AuxGradient + at);
             if (Context.Auxiliary != AuxiliaryKind.Dead) return;
             float* row = space.AuxRows + (long)t * space.PaddedColumns;
             for (i = 0; i < d; i++) row[i] = aux[i] * Context.AuxScale;

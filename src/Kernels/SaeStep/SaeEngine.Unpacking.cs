@@ -39,20 +39,36 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
             }
         }
 
+        /// <summary>From panels, from rows (transposed, 16 latents at a time so that whole lines are written), or their sum.</summary>
         private readonly void Unpack(float* panels, float* rows, float* target, long stride, int first, int last)
         {
-            for (int j = first; j < last; j += Panel)
-            {
-                int count = Math.Min(Panel, last - j);
-                for (int k = 0; k < Context.Width; k++)
+            const int width = 16, depth = 64;
+            float* columns = stackalloc float[width * depth];
+            long rowStride = Context.Space.PaddedColumns;
+            for (int j = first; j < last; j += width)
+                for (int k0 = 0; k0 < Context.Width; k0 += depth)
                 {
-                    float* output = target + k * stride + j, source = panels + (long)j * Context.Space.PaddedRows + (long)k * Panel;
-                    if (DenseProducts) new ReadOnlySpan<float>(source, count).CopyTo(new Span<float>(output, count));
-                    else new Span<float>(output, count).Clear();
-                    if (!Pairs) continue;
-                    for (int i = 0; i < count; i++) output[i] += rows[(long)(j + i) * Context.Space.PaddedColumns + k];
+                    int count = Math.Min(width, last - j), k1 = Math.Min(k0 + depth, Context.Width);
+                    if (Pairs)
+                        for (int i = 0; i < count; i++)
+                            for (int k = k0; k < k1; k++) columns[(k - k0) * width + i] = rows[(j + i) * rowStride + k];
+                    for (int k = k0; k < k1; k++)
+                    {
+                        float* output = target + k * stride + j, column = columns + (k - k0) * width;
+                        if (!DenseProducts)
+                        {
+                            new ReadOnlySpan<float>(column, count).CopyTo(new Span<float>(output, count));
+                            continue;
+                        }
+                        for (int i = 0, chunk = Math.Min(width, Panel); i < count; i += chunk)
+                        {
+                            float* dense = panels + (long)((j + i) / Panel) * Panel * Context.Space.PaddedRows + (long)k * Panel + (j + i) % Panel;
+                            int length = Math.Min(chunk, count - i);
+                            if (Pairs) for (int lane = 0; lane < length; lane++) output[i + lane] = dense[lane] + column[i + lane];
+                            else new ReadOnlySpan<float>(dense, length).CopyTo(new Span<float>(output + i, length));
+                        }
+                    }
                 }
-            }
         }
     }
 

@@ -22,7 +22,7 @@ public sealed unsafe partial class SaeWorkspace
 
     // The choice among all pairs of a batch.
     internal int* CandidateLatent;
-    internal float* CandidatePre, CandidateValue, CandidateSort, BatchAuxPre;
+    internal float* CandidatePre, CandidateValue, BatchAuxPre;
     internal long* CandidateStart, CandidateCount;
     internal int* BatchAuxIndex, BatchAuxCount;
 
@@ -115,7 +115,6 @@ public sealed unsafe partial class SaeWorkspace
         Replace(ref CandidateLatent, candidates);
         Replace(ref CandidatePre, candidates);
         Replace(ref CandidateValue, candidates);
-        Replace(ref CandidateSort, candidates);
     }
 
     /// <summary>Makes more room for candidates and keeps those there are.</summary>
