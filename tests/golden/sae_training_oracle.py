@@ -6,9 +6,9 @@
 A case is a training configuration as `biosup sae train` reads it. Tokens and initial weights come from an integer recipe (`uniform`), so that nothing large is
 stored: the test builds the same float32 numbers. Stored are the figures of every step, and of every final tensor its norm, its sum against a recipe vector and
 24 elements; and, as the yardstick for an implementation in single precision, how far the same program strays from these numbers when it runs in float32: the largest
-deviation of four runs that differ in the order of tokens and of dimensions, hence of every sum.
+deviation of sixteen runs that differ in the order of tokens and of dimensions, hence of every sum.
 
-Choices among latents (gates, the k largest, who is dead) must be those of double precision in all four: a case in which rounding decides one is refused.
+Choices among latents (gates, the k largest, who is dead) must be those of double precision in all of them: a case in which rounding decides one is refused.
 """
 import json
 import os
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-D_IN, D_SAE, BATCH, BATCHES, STEPS = 16, 60, 24, 4, 20
+D_IN, D_SAE, BATCH, BATCHES, STEPS, ORDERS = 18, 60, 24, 4, 20, 16
 COLUMNS = ["lr", "sparsity_coeff", "p", "loss", "recon", "sparsity", "aux", "fvu", "grad_norm", "active", "dead"]
 EXACT = ("active", "dead")
 
@@ -245,7 +245,7 @@ def run(config):
          "decoder_norm": "unit", "pre_act_coeff": 0.0, "dead_after_tokens": 48, **config}
     rows, final = train(c, torch.float64)
     strayed, tensors = np.zeros(len(COLUMNS)), {k: [0.0, 0.0] for k in final}
-    for order in range(4):
+    for order in range(ORDERS):
         single_rows, single = train(c, torch.float32, order)
         for name in EXACT:
             k = COLUMNS.index(name)

@@ -189,17 +189,98 @@ public sealed class SaeTrustTests
         using SaeWorkspace workspace = new(device, model.Shape, 4);
         foreach ((_, DeviceBuffer<float> buffer, _) in first.Tensors().Concat(second.Tensors())) buffer.View.Host.Fill(1);
         model.Arrays.Threshold!.View.Host.Fill(9);
+        model.Arrays.EncoderBias.View.Host.Fill(3);
+        double alive = Enumerable.Range(0, 16).Where(j => j is not (2 or 7)).Average(ColumnLength);
         DeadLatents.Resample(model, first, second, [2, 7], planted.Tokens.View, workspace, config, 4, 10);
         foreach (int j in new[] { 2, 7 })
         {
+            Assert.Equal(0.2 * alive, ColumnLength(j), 1e-6);
+            Assert.Equal(0, model.Arrays.EncoderBias.View.Host[j]);
             Assert.Contains(planted.Directions, direction => Math.Abs(direction.Zip(model.Decoder.Row(j).ToArray(), (a, b) => a * b).Sum() - 1) < 1e-5);
             Assert.Equal(0.25f, model.Arrays.Threshold.View.Host[j]);
             Assert.All(first.Decoder.Row(j).ToArray(), v => Assert.Equal(0, v));
             Assert.Equal(0, second.Encoder.Row(3)[j]);
             Assert.Equal(0, first.EncoderBias.View.Host[j]);
         }
-        Assert.Equal(9, model.Arrays.Threshold.View.Host[3]);
+        Assert.Equal((9f, 3f), (model.Arrays.Threshold.View.Host[3], model.Arrays.EncoderBias.View.Host[3]));
         Assert.Equal(1, first.Encoder.Row(3)[3]);
         Assert.All(first.DecoderBias.View.Host.ToArray(), v => Assert.Equal(1, v));
+
+        double ColumnLength(int j) => Math.Sqrt(Enumerable.Range(0, 8).Sum(i => Math.Pow(model.Arrays.Encoder.Row(i)[j], 2)));
+    }
+
+    /// <summary>One token whose squared loss is a million times that of any other.</summary>
+    [Fact]
+    public void Dead_latents_take_the_direction_of_tokens_that_are_badly_rebuilt()
+    {
+        using CpuDevice device = new(1);
+        using PlantedTokens planted = new(device, 60, 8, 12, 1);
+        SaeConfig config = SaeConfigFile.Parse("""{ "architecture": "relu" }""", "t") with { Latents = 16 };
+        using SaeModel model = SaeModel.Create(device, config, 8, 1);
+        using SaeArrays first = new(device, model.Shape), second = new(device, model.Shape);
+        using SaeWorkspace workspace = new(device, model.Shape, 4);
+        // No latent fires, so a token's loss is its squared length.
+        model.Arrays.EncoderBias.View.Host.Fill(-1000);
+        foreach (ref float v in planted.Tokens.Row(23)) v *= 100;
+        double length = Math.Sqrt(planted.Tokens.Row(23).ToArray().Sum(v => (double)v * v));
+        DeadLatents.Resample(model, first, second, [.. Enumerable.Range(0, 16)], planted.Tokens.View, workspace, config, 4, 10);
+        for (int j = 0; j < 16; j++)
+            for (int i = 0; i < 8; i++) Assert.Equal(planted.Tokens.Row(23)[i] / length, model.Decoder.Row(j)[i], 1e-6);
+    }
+
+    /// <summary>At a learning rate of 0 the new direction, at a fifth of the others' length, wins no token either: it is given another one only when it has been dead as long again.</summary>
+    [Fact]
+    public void A_resampled_latent_is_left_alone_until_it_is_dead_again()
+    {
+        using CpuDevice device = new(1);
+        using PlantedTokens planted = new(device, 20, 8, 12, 1);
+        SaeConfig config = SaeConfigFile.Parse("""{ "architecture": "topk", "k": 1, "lr": 0, "dead_after_tokens": 60, "resample_every": 1, "log_every": 1 }""", "t") with { Latents = 40, Batch = 20 };
+        using SaeTrainingResult result = SaeTrainer.Train(device, planted.Tokens, new SaeTrainingOptions { Config = config, Steps = 9, Order = TokenOrder.Fixed });
+        long[] resampled = [.. result.Curves.Select(row => row.Resampled)];
+        // A row is written before the resampling of its step: dead after steps 2, 5 and 8.
+        Assert.Equal([0, 0, 0, resampled[3], resampled[3], resampled[3], 2 * resampled[3], 2 * resampled[3], 2 * resampled[3]], resampled);
+        Assert.InRange(resampled[3], 20, 39);
+    }
+
+    [Fact]
+    public void The_controller_waits_for_the_end_of_the_ramp()
+    {
+        using CpuDevice device = new(1);
+        using PlantedTokens planted = new(device, 64, 8, 12, 2);
+        SaeConfig config = SaeConfigFile.Parse("""{ "architecture": "relu", "sparsity_coeff": 0.2, "target_l0": 2, "sparsity_warmup_steps": 16, "sparsity_ramp_fraction": 0.25 }""", "t") with { Latents = 24, Batch = 32, LogEvery = 1 };
+        using SaeTrainingResult result = SaeTrainer.Train(device, planted.Tokens, new SaeTrainingOptions { Config = config, Steps = 60 });
+        double[] factors = [.. result.Curves.Where(row => row.Step > 16).Select(row => row.SparsityCoefficient / config.SparsityAt(row.Step, 60))];
+        // The ramp ends at step 31: of the tenth steps, 29 is too early, and what 39 decides is seen at 40.
+        Assert.All(factors[..23], factor => Assert.Equal(1, factor, 1e-12));
+        Assert.NotEqual(1, factors[23], 1e-3);
+    }
+
+    /// <summary>What is read back differs from what was written: the checkpoint before it stays in its place.</summary>
+    [Fact]
+    public void A_checkpoint_that_reached_the_disk_damaged_does_not_take_the_place_of_the_one_before()
+    {
+        string folder = Directory.CreateTempSubdirectory("biosup-checkpoint-").FullName;
+        try
+        {
+            using CpuDevice device = new(1);
+            using SaeModel model = SaeModel.Create(device, SaeConfig.Default with { Latents = 16 }, 8, 1);
+            using SaeArrays first = new(device, model.Shape), second = new(device, model.Shape);
+            SaeRunIdentity identity = new("{}", 1, TokenOrder.Fixed, 10, 64, 8);
+            SaeCheckpointState state = new(4, identity, "log", "telemetry", new long[16], [0, 1, 0]);
+            SaeCheckpoint.Write(folder, state, model, first, second);
+            DataException e = Assert.Throws<DataException>(() => SaeCheckpoint.Write(folder, state with { Step = 8 }, model, first, second, path =>
+            {
+                byte[] bytes = File.ReadAllBytes(path);
+                bytes[^40] ^= 4;
+                File.WriteAllBytes(path, bytes);
+            }));
+            Assert.Contains("checksum", e.Message, StringComparison.Ordinal);
+            Assert.Equal(4, SaeCheckpoint.Read(folder, identity, model, first, second, warning => Assert.Fail(warning))!.Step);
+            Assert.Single(Directory.GetFiles(folder));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 }

@@ -28,6 +28,26 @@ public sealed class SaeArchitectureTests
             }
     }
 
+    /// <summary>Seven encoder columns serve all latents, so that choices meet equal pre-activations: the lower latent is taken, in any panel and by any variant.</summary>
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Equal_pre_activations_go_to_the_lower_latent(string name)
+    {
+        using CpuDevice device = new(2);
+        (SaeShape shape, SaeObjective objective) = SaeArchitectureCases.Get(name, 10, 150);
+        using SaeCase model = new(device, 30, shape, -0.02f, 0.005f, seed: 3);
+        SaeArchitectureCases.MarkDead(model);
+        for (int i = 0; i < 10; i++)
+            for (int j = 7; j < 150; j++)
+            {
+                model.Values.Encoder.Row(i)[j] = model.Values.Encoder.Row(i)[j % 7];
+                if (model.Values.Gate is { } gate) gate.Row(i)[j] = gate.Row(i)[j % 7];
+            }
+        foreach (DeviceBuffer<float>? vector in new[] { model.Values.EncoderBias, shape.HasGateBias ? model.Values.GateBias : null, model.Values.MagnitudeScale })
+            for (int j = 7; j < 150 && vector is not null; j++) vector.View.Host[j] = vector.View.Host[j % 7];
+        Compare(model, s_variants, objective, name);
+    }
+
     /// <summary>Several tiles of which the first is dense and the others are not; latents in several blocks.</summary>
     [Theory]
     [MemberData(nameof(Names))]

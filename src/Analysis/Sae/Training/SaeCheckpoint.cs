@@ -53,7 +53,8 @@ internal static class SaeCheckpoint
     public const string FileName = "checkpoint.safetensors", PreviousName = "checkpoint.previous.safetensors";
     private const string NextName = "checkpoint.next.safetensors", Format = "biosup-sae-checkpoint-1", Damaged = "damaged and cannot be resumed";
 
-    public static void Write(string folder, SaeCheckpointState state, SaeModel model, SaeArrays first, SaeArrays second)
+    /// <param name="onDisk">For tests: told the name under which a checkpoint was written, before it is read back.</param>
+    public static void Write(string folder, SaeCheckpointState state, SaeModel model, SaeArrays first, SaeArrays second, Action<string>? onDisk = null)
     {
         string current = Path.Combine(folder, FileName), next = Path.Combine(folder, NextName);
         byte[] log = Encoding.UTF8.GetBytes(state.Log), telemetry = Encoding.UTF8.GetBytes(state.Telemetry);
@@ -76,6 +77,7 @@ internal static class SaeCheckpoint
                 writer.Add("tokens_since_fired", state.TokensSinceFired);
                 writer.Add("training_state", state.Training);
             });
+            onDisk?.Invoke(next);
             using (SafetensorsFile written = SafetensorsFile.Open(next)) RequireChecksum(written, next, model, first, second);
             if (File.Exists(current)) File.Move(current, Path.Combine(folder, PreviousName), overwrite: true);
             File.Move(next, current, overwrite: true);
