@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Recomputes latents from exported sparse autoencoders and compares them with those of `biosup sae encode`.
 
-Each export is read and run as the program it was written for documents it, in float32 with PyTorch; none of those programs needs to be installed.
+Each export is read and run as the program it was written for does it, in float32 with PyTorch; none of those programs needs to be installed. What their loaders
+require (SAELens 6.49.2, dictionary_learning at a711efe, sparsify at 001d98e) is checked name by name: keys, tensors, shapes and types.
 
     biosup sae encode --model DIR --tokens x.npy --pool none --out l.npz
     biosup sae export --model DIR --format sae-lens --out lens
@@ -71,16 +72,28 @@ def gated(gate, magnitude):
     return (gate > 0) * torch.relu(magnitude), gate.abs()
 
 
+def require(tensors, shapes):
+    """What load_state_dict(strict=True) asks for: these names and no other, of these shapes; types are float32 unless given."""
+    assert set(tensors) == set(shapes), (sorted(tensors), sorted(shapes))
+    for name, shape in shapes.items():
+        shape, dtype = shape if shape and isinstance(shape[0], tuple) else (shape, torch.float32)
+        assert tuple(tensors[name].shape) == shape and tensors[name].dtype == dtype, (name, tensors[name].shape, tensors[name].dtype)
+
+
 def sae_lens(folder, x):
-    """sae_lens/saes: process_sae_in, then encode of the class that cfg.json names."""
+    """sae_lens/loading/pretrained_sae_loaders.py (sae_lens_disk_loader), then process_sae_in and encode of the class of sae_lens/saes that cfg.json names."""
     cfg = read_json(os.path.join(folder, "cfg.json"))
     w, _ = read_safetensors(os.path.join(folder, "sae_weights.safetensors"))
-    assert cfg["normalize_activations"] == "none" and cfg["dtype"] == "float32"
+    architecture, d, latents = cfg["architecture"], cfg["d_in"], cfg["d_sae"]
+    keys = {"architecture", "d_in", "d_sae", "dtype", "device", "apply_b_dec_to_input", "normalize_activations", "reshape_activations", "metadata"}
+    assert set(cfg) == keys | ({"k", "rescale_acts_by_decoder_norm"} if architecture == "topk" else set()), sorted(cfg)
+    assert cfg["normalize_activations"] == cfg["reshape_activations"] == "none" and cfg["dtype"] == "float32"
+    # Below this version the loader takes the configuration apart and drops metadata.
+    assert int(cfg["metadata"]["sae_lens_version"].split(".")[0]) >= 6
     x = normalise(x, cfg["metadata"].get("normaliser"))
     sae_in = x - w["b_dec"] * cfg["apply_b_dec_to_input"]
-    architecture = cfg["architecture"]
-    expected = {"W_enc", "W_dec", "b_dec"} | {"standard": {"b_enc"}, "topk": {"b_enc"}, "jumprelu": {"b_enc", "threshold"}, "gated": {"b_gate", "b_mag", "r_mag"}}[architecture]
-    assert set(w) == expected, sorted(w)
+    own = {"standard": ["b_enc"], "topk": ["b_enc"], "jumprelu": ["b_enc", "threshold"], "gated": ["b_gate", "b_mag", "r_mag"]}[architecture]
+    require(w, {"W_enc": (d, latents), "W_dec": (latents, d), "b_dec": (d,)} | {name: (latents,) for name in own})
     if architecture == "gated":
         return gated(sae_in @ w["W_enc"] + w["b_gate"], sae_in @ (w["W_enc"] * w["r_mag"].exp()) + w["b_mag"])
     hidden = sae_in @ w["W_enc"] + w["b_enc"]
@@ -93,36 +106,40 @@ def sae_lens(folder, x):
 
 
 def dictionary_learning(folder, x):
-    """dictionary_learning/dictionary.py, trainers/top_k.py and matryoshka_batch_top_k.py: encode, with use_threshold where that is its default."""
+    """dictionary_learning/utils.py (load_dictionary), then from_pretrained and encode of dictionary.py, trainers/top_k.py, batch_top_k.py and
+    matryoshka_batch_top_k.py, with use_threshold where that is its default."""
     config = read_json(os.path.join(folder, "config.json"))
     s = torch.load(os.path.join(folder, "ae.pt"), weights_only=True)
     trainer = config["trainer"]
-    name = trainer["dict_class"]
+    name, d, latents = trainer["dict_class"], trainer["activation_dim"], trainer["dict_size"]
     x = normalise(x, config.get("normaliser"))
-    linear = {"encoder.weight", "encoder.bias", "decoder.weight"}
-    expected = {"AutoEncoder": linear | {"bias"}, "AutoEncoderNew": linear | {"decoder.bias"}, "AutoEncoderTopK": linear | {"b_dec", "k", "threshold"},
-                "BatchTopKSAE": linear | {"b_dec", "k", "threshold"}, "JumpReluAutoEncoder": {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"},
-                "GatedAutoEncoder": {"decoder_bias", "r_mag", "gate_bias", "mag_bias", "encoder.weight", "decoder.weight"},
-                "MatryoshkaBatchTopKSAE": {"W_enc", "b_enc", "W_dec", "b_dec", "k", "threshold", "group_sizes"}}[name]
-    assert set(s) == expected, sorted(s)
+    linear = {"encoder.weight": (latents, d), "encoder.bias": (latents,), "decoder.weight": (d, latents)}
+    plain = {"W_enc": (d, latents), "b_enc": (latents,), "W_dec": (latents, d), "b_dec": (d,)}
+    selection = {"k": ((), torch.int32), "threshold": ()}
+    require(s, {"AutoEncoder": linear | {"bias": (d,)}, "AutoEncoderNew": linear | {"decoder.bias": (d,)},
+                "AutoEncoderTopK": linear | selection | {"b_dec": (d,)}, "BatchTopKSAE": linear | selection | {"b_dec": (d,)},
+                "JumpReluAutoEncoder": plain | {"threshold": (latents,)},
+                "GatedAutoEncoder": {"decoder_bias": (d,), "r_mag": (latents,), "gate_bias": (latents,), "mag_bias": (latents,), "encoder.weight": (latents, d), "decoder.weight": (d, latents)},
+                "MatryoshkaBatchTopKSAE": plain | selection | {"group_sizes": (tuple(s["group_sizes"].shape), torch.int64) if "group_sizes" in s else ()}}[name])
     if name == "GatedAutoEncoder":
         x_enc = torch.nn.functional.linear(x - s["decoder_bias"], s["encoder.weight"])
-        acts, distance = gated(x_enc + s["gate_bias"], s["r_mag"].exp() * x_enc + s["mag_bias"])
-        # The class reports activations times the length of the decoder row; biosup reports activations.
-        length = s["decoder.weight"].norm(dim=0)
-        return (acts * length) / length, distance
+        return gated(x_enc + s["gate_bias"], s["r_mag"].exp() * x_enc + s["mag_bias"])
     if name == "JumpReluAutoEncoder":
-        acts, distance = jump(x @ s["W_enc"] + s["b_enc"], s["threshold"])
-        length = s["W_dec"].norm(dim=1)
-        return (acts * length) / length, distance
+        return jump(x @ s["W_enc"] + s["b_enc"], s["threshold"])
+    if "k" in s:
+        assert s["k"].item() == trainer["k"]
     if name == "MatryoshkaBatchTopKSAE":
-        assert s["group_sizes"].sum() == len(s["W_dec"]) and s["k"].item() == trainer["k"]
+        assert s["group_sizes"].sum() == latents
         post = torch.relu((x - s["b_dec"]) @ s["W_enc"] + s["b_enc"])
         return jump(post, s["threshold"])
+    if name == "AutoEncoder":
+        # from_pretrained brings the columns of decoder.weight to unit length unless they have it, and the encoder takes the lengths over.
+        length = s["decoder.weight"].norm(dim=0)
+        if not torch.allclose(length, torch.ones_like(length)):
+            s["encoder.weight"], s["encoder.bias"] = s["encoder.weight"] * length[:, None], s["encoder.bias"] * length
     bias = {"AutoEncoder": "bias", "AutoEncoderNew": None}.get(name, "b_dec")
     post = torch.relu(torch.nn.functional.linear(x if bias is None else x - s[bias], s["encoder.weight"], s["encoder.bias"]))
     if name == "AutoEncoderTopK":
-        assert s["k"].item() == trainer["k"] and s["k"].dtype == torch.int32
         return top_k(post, s["k"].item())
     if name == "BatchTopKSAE":
         return jump(post, s["threshold"])
@@ -130,11 +147,12 @@ def dictionary_learning(folder, x):
 
 
 def sparsify(folder, x):
-    """sparsify/sparse_coder.py and fused_encoder.py."""
+    """sparsify/sparse_coder.py (load_from_disk; keys that config.py does not know are dropped) and fused_encoder.py."""
     cfg = read_json(os.path.join(folder, "cfg.json"))
     w, _ = read_safetensors(os.path.join(folder, "sae.safetensors"))
-    assert set(w) == {"encoder.weight", "encoder.bias", "W_dec", "b_dec"} and cfg["activation"] == "topk" and not cfg["transcode"]
-    assert w["encoder.weight"].shape == (cfg["num_latents"], cfg["d_in"])
+    d, latents = cfg["d_in"], cfg["num_latents"]
+    require(w, {"encoder.weight": (latents, d), "encoder.bias": (latents,), "W_dec": (latents, d), "b_dec": (d,)})
+    assert cfg["activation"] == "topk" and not cfg["transcode"] and not cfg["skip_connection"]
     x = normalise(x, cfg.get("normaliser"))
     return top_k(torch.relu(torch.nn.functional.linear(x - w["b_dec"], w["encoder.weight"], w["encoder.bias"])), cfg["k"])
 

@@ -8,8 +8,8 @@ public static partial class SaeImport
     private const string Dictionaries = "dictionary_learning";
 
     /// <summary>
-    /// The classes of dictionary_learning, by dict_class of its config.json, or by the tensors where ae.pt alone is named. Gated and JumpReLU classes
-    /// report activations times the length of the decoder row: lengths other than 1 are folded into the weights.
+    /// The classes of dictionary_learning, by dict_class of its config.json, or by the tensors where ae.pt alone is named. AutoEncoder is loaded there with its
+    /// decoder brought to unit rows: lengths other than 1 are folded into the encoder. Every other class is taken as it is.
     /// </summary>
     private static SaeWeights ReadDictionaryLearning(string path)
     {
@@ -20,10 +20,10 @@ public static partial class SaeImport
         string name = config?.Section("trainer").Text("dict_class") ?? Guess(file, weights);
         SaeWeights result = name switch
         {
-            "AutoEncoder" => Linear(file, SaeArchitecture.Relu, "bias", subtracted: true),
+            "AutoEncoder" => Linear(file, SaeArchitecture.Relu, "bias", subtracted: true).WithLengthsInLatents(),
             "AutoEncoderNew" => Linear(file, SaeArchitecture.Relu, "decoder.bias", subtracted: false),
-            "GatedAutoEncoder" => Gated(file).WithLengthsInLatents(),
-            "JumpReluAutoEncoder" => Plain(file, Extents(file, SaeArchitecture.JumpRelu)).WithLengthsInLatents(),
+            "GatedAutoEncoder" => Gated(file),
+            "JumpReluAutoEncoder" => Plain(file, Extents(file, SaeArchitecture.JumpRelu)),
             "AutoEncoderTopK" => Linear(file, SaeArchitecture.TopK, "b_dec", subtracted: true),
             "BatchTopKSAE" => Linear(file, SaeArchitecture.BatchTopK, "b_dec", subtracted: true),
             "MatryoshkaBatchTopKSAE" => Matryoshka(file),
