@@ -196,7 +196,7 @@ def train(c, dtype, order=0):
         groups.append({"params": [w["threshold"]], "weight_decay": 0.0})
     optimiser = torch.optim.AdamW(groups, lr=c["lr"], betas=(0.9, 0.999), eps=1e-8, weight_decay=c["weight_decay"])
     usage, since = torch.zeros(D_SAE), torch.zeros(D_SAE, dtype=torch.long)
-    log_lambda, scale, table = 0.0, 1.0, []
+    log_lambda, smoothed, last_error, scale, table = 0.0, None, None, 1.0, []
     for step in range(STEPS):
         at = (step % BATCHES) * BATCH
         x = torch.from_numpy(x_all[at : at + BATCH][rows][:, dims]).to(dtype)
@@ -226,9 +226,13 @@ def train(c, dtype, order=0):
             fvu = ((recon - x) ** 2).sum() / ((x - x.mean(0)) ** 2).sum()
             l0 = float(fired.sum()) / BATCH
             table.append([float(v) for v in (lr, lam, p, total, error, sparsity, auxiliary, fvu, norm, fired.sum(), (since >= c["dead_after_tokens"]).sum())])
-            ramp_end = c["sparsity_warmup_steps"] + int(c["sparsity_ramp_fraction"] * STEPS)
-            if "target_l0" in c and c.get("jumprelu_loss") != "quadratic_l0" and step >= ramp_end and (step + 1) % 10 == 0:
-                log_lambda += 0.04 * np.clip(np.log(l0 / c["target_l0"]), -2, 2)
+            if "target_l0" in c and c.get("jumprelu_loss") != "quadratic_l0" and step >= c["sparsity_warmup_steps"] and (step + 1) % 10 == 0:
+                ramp_end = c["sparsity_warmup_steps"] + int(c["sparsity_ramp_fraction"] * STEPS)
+                logarithm = np.log(l0 / c["target_l0"])
+                smoothed = logarithm if smoothed is None else 0.5 * (smoothed + logarithm)
+                off = float(np.clip(smoothed, -2, 2))
+                log_lambda += 1.5 * ((0.0 if last_error is None else off - last_error) + off * 10 / max(0.03 * STEPS, 40))
+                log_lambda, last_error = float(np.clip(log_lambda, -np.log(1000), 0 if step < ramp_end else np.log(1000))), off
             if exponent_at(c, step + 1) != p:
                 before, after = (float(forward(c, w, x, 1, q, since < 0, False)[2]) for q in (p, exponent_at(c, step + 1)))
                 scale *= before / after
