@@ -14,17 +14,7 @@ import sys
 import numpy as np
 import torch
 
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-
-
-def uniform(count, salt):
-    """splitmix64 of (salt, index): multiples of 2^-24 in [-0.5, 0.5), the same bits on any machine."""
-    with np.errstate(over="ignore"):
-        z = (np.arange(count, dtype=np.uint64) + np.uint64(1)) * GOLDEN + np.uint64(salt) * np.uint64(0xD1342543DE82EF95)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-    return (z >> np.uint64(40)).astype(np.float64) * 2.0 ** -24 - 0.5
+from sae_autograd import uniform
 
 
 def make_tokens(n, d):
