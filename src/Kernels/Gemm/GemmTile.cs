@@ -1,23 +1,25 @@
 using System.Numerics;
-using System.Runtime.CompilerServices;
-using System.Runtime.Intrinsics.X86;
 
 namespace BioSup.Kernels;
 
 /// <summary>
-/// Two vectors by as many rows as the registers allow. Six rows: 12 accumulators, two vectors of B and one broadcast fill 15 of the 16 registers that
-/// AVX2 and SSE have; the twelve independent chains cover the latency of the fused multiply-add; 8 x 16 would spill, 8 x 8 is bound by loads.
-/// Twelve rows for AVX-512, which has 32 registers: 24 accumulators, so that a broadcast feeds as many multiply-adds with half the loads of B.
+/// Two vectors by as many rows as the registers allow: six (<see cref="SixRowTile{TSimd, TVector, T}"/>), or twelve for AVX-512, which has 32 registers: 24 accumulators, so that a broadcast feeds as many multiply-adds with half the loads of B.
 /// </summary>
 internal readonly unsafe struct GemmTile<TSimd, TVector, T> : IGemmTile<T>
     where TSimd : struct, ISimd<TVector, T>
     where TVector : unmanaged
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    public static int TileRows => sizeof(TVector) == 64 ? 12 : 6;
+    public static int TileRows => sizeof(TVector) == 64 ? 12 : SixRowTile<TSimd, TVector, T>.Rows;
     public static int TileColumns => 2 * TSimd.Count;
 
     public static void Multiply(long depth, T* a, T* b, T* c, long strideC, T alpha, T beta)
+    {
+        if (sizeof(TVector) == 64) MultiplyTwelve(depth, a, b, c, strideC, alpha, beta);
+        else SixRowTile<TSimd, TVector, T>.Multiply(depth, a, b, c, strideC, alpha, beta);
+    }
+
+    private static void MultiplyTwelve(long depth, T* a, T* b, T* c, long strideC, T alpha, T beta)
     {
         TVector c00 = TSimd.Zero, c01 = TSimd.Zero;
         TVector c10 = TSimd.Zero, c11 = TSimd.Zero;
@@ -31,7 +33,7 @@ internal readonly unsafe struct GemmTile<TSimd, TVector, T> : IGemmTile<T>
         TVector c90 = TSimd.Zero, c91 = TSimd.Zero;
         TVector c100 = TSimd.Zero, c101 = TSimd.Zero;
         TVector c110 = TSimd.Zero, c111 = TSimd.Zero;
-        Prefetch(c, strideC);
+        SixRowTile<TSimd, TVector, T>.Prefetch(c, strideC, TileRows);
         do
         {
             TVector b0 = TSimd.Load(b), b1 = TSimd.Load(b + TSimd.Count);
@@ -54,67 +56,40 @@ internal readonly unsafe struct GemmTile<TSimd, TVector, T> : IGemmTile<T>
             x = TSimd.Broadcast(a[5]);
             c50 = TSimd.MultiplyAdd(x, b0, c50);
             c51 = TSimd.MultiplyAdd(x, b1, c51);
-            if (sizeof(TVector) == 64)
-            {
-                x = TSimd.Broadcast(a[6]);
-                c60 = TSimd.MultiplyAdd(x, b0, c60);
-                c61 = TSimd.MultiplyAdd(x, b1, c61);
-                x = TSimd.Broadcast(a[7]);
-                c70 = TSimd.MultiplyAdd(x, b0, c70);
-                c71 = TSimd.MultiplyAdd(x, b1, c71);
-                x = TSimd.Broadcast(a[8]);
-                c80 = TSimd.MultiplyAdd(x, b0, c80);
-                c81 = TSimd.MultiplyAdd(x, b1, c81);
-                x = TSimd.Broadcast(a[9]);
-                c90 = TSimd.MultiplyAdd(x, b0, c90);
-                c91 = TSimd.MultiplyAdd(x, b1, c91);
-                x = TSimd.Broadcast(a[10]);
-                c100 = TSimd.MultiplyAdd(x, b0, c100);
-                c101 = TSimd.MultiplyAdd(x, b1, c101);
-                x = TSimd.Broadcast(a[11]);
-                c110 = TSimd.MultiplyAdd(x, b0, c110);
-                c111 = TSimd.MultiplyAdd(x, b1, c111);
-            }
+            x = TSimd.Broadcast(a[6]);
+            c60 = TSimd.MultiplyAdd(x, b0, c60);
+            c61 = TSimd.MultiplyAdd(x, b1, c61);
+            x = TSimd.Broadcast(a[7]);
+            c70 = TSimd.MultiplyAdd(x, b0, c70);
+            c71 = TSimd.MultiplyAdd(x, b1, c71);
+            x = TSimd.Broadcast(a[8]);
+            c80 = TSimd.MultiplyAdd(x, b0, c80);
+            c81 = TSimd.MultiplyAdd(x, b1, c81);
+            x = TSimd.Broadcast(a[9]);
+            c90 = TSimd.MultiplyAdd(x, b0, c90);
+            c91 = TSimd.MultiplyAdd(x, b1, c91);
+            x = TSimd.Broadcast(a[10]);
+            c100 = TSimd.MultiplyAdd(x, b0, c100);
+            c101 = TSimd.MultiplyAdd(x, b1, c101);
+            x = TSimd.Broadcast(a[11]);
+            c110 = TSimd.MultiplyAdd(x, b0, c110);
+            c111 = TSimd.MultiplyAdd(x, b1, c111);
             a += TileRows;
             b += TileColumns;
         }
         while (--depth != 0);
         TVector scale = TSimd.Broadcast(alpha);
-        StoreRow(c + 0 * strideC, c00, c01, scale, beta);
-        StoreRow(c + 1 * strideC, c10, c11, scale, beta);
-        StoreRow(c + 2 * strideC, c20, c21, scale, beta);
-        StoreRow(c + 3 * strideC, c30, c31, scale, beta);
-        StoreRow(c + 4 * strideC, c40, c41, scale, beta);
-        StoreRow(c + 5 * strideC, c50, c51, scale, beta);
-        if (sizeof(TVector) != 64) return;
-        StoreRow(c + 6 * strideC, c60, c61, scale, beta);
-        StoreRow(c + 7 * strideC, c70, c71, scale, beta);
-        StoreRow(c + 8 * strideC, c80, c81, scale, beta);
-        StoreRow(c + 9 * strideC, c90, c91, scale, beta);
-        StoreRow(c + 10 * strideC, c100, c101, scale, beta);
-        StoreRow(c + 11 * strideC, c110, c111, scale, beta);
-    }
-
-    /// <summary>The tile of C is needed at the end, a few thousand cycles from now: fetch it while the sums run.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void Prefetch(T* c, long strideC)
-    {
-        if (!Sse.IsSupported) return;
-        for (int row = 0; row < TileRows; row++) Sse.Prefetch0(c + row * strideC);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreRow(T* c, TVector left, TVector right, TVector scale, T beta)
-    {
-        left = TSimd.Multiply(left, scale);
-        right = TSimd.Multiply(right, scale);
-        if (beta != T.Zero)
-        {
-            TVector keep = TSimd.Broadcast(beta);
-            left = TSimd.MultiplyAdd(keep, TSimd.Load(c), left);
-            right = TSimd.MultiplyAdd(keep, TSimd.Load(c + TSimd.Count), right);
-        }
-        TSimd.Store(c, left);
-        TSimd.Store(c + TSimd.Count, right);
+        SixRowTile<TSimd, TVector, T>.StoreRow(c + 0 * strideC, c00, c01, scale, beta);
+        SixRowTile<TSimd, TVector, T>.StoreRow(c + 1 * strideC, c10, c11, scale, beta);
+        SixRowTile<TSimd, TVector, T>.StoreRow(c + 2 * strideC, c20, c21, scale, beta);
+        SixRowTile<TSimd, TVector, T>.StoreRow(c + 3 * strideC, c30, c31, scale, beta);
+        SixRowTile<TSimd, TVector, T>.StoreRow(c + 4 * strideC, c40, c41, scale, beta);
+        SixRowTile<TSimd, TVector, T>.StoreRow(c + 5 * strideC, c50, c51, scale, beta);
+        SixRowTile<TSimd, TVector, T>.StoreRow(c + 6 * strideC, c60, c61, scale, beta);
+        SixRowTile<TSimd, TVector, T>.StoreRow(c + 7 * strideC, c70, c71, scale, beta);
+        SixRowTile<TSimd, TVector, T>.StoreRow(c + 8 * strideC, c80, c81, scale, beta);
+        SixRowTile<TSimd, TVector, T>.StoreRow(c + 9 * strideC, c90, c91, scale, beta);
+        SixRowTile<TSimd, TVector, T>.StoreRow(c + 10 * strideC, c100, c101, scale, beta);
+        SixRowTile<TSimd, TVector, T>.StoreRow(c + 11 * strideC, c110, c111, scale, beta);
     }
 }

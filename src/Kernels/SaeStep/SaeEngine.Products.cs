@@ -29,59 +29,10 @@ internal static unsafe partial class SaeEngine<TSimd, TVector>
                 {
                     float* bPanel = b + panel * bStride + (long)k0 * Panel, cPanel = c + panel * cStride;
                     for (int sliver = s0; sliver < s1; sliver++)
-                        RegisterTile(k1 - k0, a + sliver * aStride + (long)k0 * Sliver, bPanel, cPanel + sliver * Sliver * cRow, cRow, add);
+                        SixRowTile<TSimd, TVector, float>.Multiply(k1 - k0, a + sliver * aStride + (long)k0 * Sliver, bPanel, cPanel + sliver * Sliver * cRow, cRow, 1, add ? 1 : 0);
                 }
             }
         }
-    }
-
-    /// <summary>Six rows by two vectors: twelve accumulators, two loads and six broadcasts for twelve multiply-adds.</summary>
-    private static void RegisterTile(int depth, float* a, float* b, float* c, long cRow, bool accumulate)
-    {
-        int lanes = TSimd.Count;
-        TVector c00 = TSimd.Zero, c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;
-        for (int k = depth; k > 0; k--)
-        {
-            TVector b0 = TSimd.Load(b), b1 = TSimd.Load(b + lanes);
-            TVector x = TSimd.Broadcast(a[0]);
-            c00 = TSimd.MultiplyAdd(x, b0, c00);
-            c01 = TSimd.MultiplyAdd(x, b1, c01);
-            x = TSimd.Broadcast(a[1]);
-            c10 = TSimd.MultiplyAdd(x, b0, c10);
-            c11 = TSimd.MultiplyAdd(x, b1, c11);
-            x = TSimd.Broadcast(a[2]);
-            c20 = TSimd.MultiplyAdd(x, b0, c20);
-            c21 = TSimd.MultiplyAdd(x, b1, c21);
-            x = TSimd.Broadcast(a[3]);
-            c30 = TSimd.MultiplyAdd(x, b0, c30);
-            c31 = TSimd.MultiplyAdd(x, b1, c31);
-            x = TSimd.Broadcast(a[4]);
-            c40 = TSimd.MultiplyAdd(x, b0, c40);
-            c41 = TSimd.MultiplyAdd(x, b1, c41);
-            x = TSimd.Broadcast(a[5]);
-            c50 = TSimd.MultiplyAdd(x, b0, c50);
-            c51 = TSimd.MultiplyAdd(x, b1, c51);
-            a += Sliver;
-            b += 2 * lanes;
-        }
-        StoreRow(c, c00, c01, accumulate);
-        StoreRow(c + cRow, c10, c11, accumulate);
-        StoreRow(c + 2 * cRow, c20, c21, accumulate);
-        StoreRow(c + 3 * cRow, c30, c31, accumulate);
-        StoreRow(c + 4 * cRow, c40, c41, accumulate);
-        StoreRow(c + 5 * cRow, c50, c51, accumulate);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreRow(float* c, TVector left, TVector right, bool accumulate)
-    {
-        if (accumulate)
-        {
-            left = TSimd.Add(TSimd.Load(c), left);
-            right = TSimd.Add(TSimd.Load(c + TSimd.Count), right);
-        }
-        TSimd.Store(c, left);
-        TSimd.Store(c + TSimd.Count, right);
     }
 
     /// <summary>s(g)(1 − s(g)) of the sigmoid s, through e^−|g|: no overflow, relative error below 1e-6.</summary>
