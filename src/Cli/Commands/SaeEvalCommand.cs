@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using BioSup.Analysis.Sae;
 using BioSup.Data;
-using BioSup.Report;
 using BioSup.Runtime;
 
 namespace BioSup.Cli.Commands;
@@ -23,11 +22,16 @@ internal static class SaeEvalCommand
     private static readonly Option<bool> s_probe = new("--probe") { Description = "also probes on raw activations, reconstructions and latents, differential latents, ranks and CKA; implied by --groups and --out" };
     private static readonly Option<string?> s_out = new("--out") { Description = "folder for report.html, evaluation.json, per_latent.csv, differential_latents.csv and figures" };
     private static readonly Option<string?> s_latents = new("--latents") { Description = "with --out: numbers of latents that get a page of the report, e.g. 5,17, before those that are specific to a class" };
+    private static readonly Option<string[]> s_masks = new("--masks")
+    {
+        Description = "with --out: mask images or folders of them, one for every image and named alike; what is zero there is background. Without them background is what is dark in every channel",
+        AllowMultipleArgumentsPerToken = true,
+    };
     private static readonly Option<int> s_components = new("--pca") { Description = "principal components that the effective ranks of representations are also measured on", DefaultValueFactory = _ => 250 };
 
     public static Command Create()
     {
-        Command command = new("eval", "Measure a trained autoencoder on tokens, or on images as they are encoded.") { s_model, s_tokens, s_labels, s_groups, s_control, s_probe, s_out, s_latents, s_components };
+        Command command = new("eval", "Measure a trained autoencoder on tokens, or on images as they are encoded.") { s_model, s_tokens, s_labels, s_groups, s_control, s_probe, s_out, s_latents, s_masks, s_components };
         TokenInput.AddReadingTo(command);
         return command.Runs(Run);
     }
@@ -40,12 +44,15 @@ internal static class SaeEvalCommand
         if (parsed.GetValue(s_labels) is null && (groupColumns.Length > 0 || control is not null)) throw new UsageException("--groups and --control need --labels: what shall be told apart?");
         int[] asked = Latents(parsed.GetValue(s_latents));
         if (asked.Length > 0 && folder is null) throw new UsageException("--latents names pages of the report, which --out asks for.");
+        string[] masks = parsed.GetValue(s_masks) ?? [];
+        if (masks.Length > 0 && folder is null) throw new UsageException("--masks are for the report, which --out asks for.");
         bool quick = folder is null && groupColumns.Length == 0 && !parsed.GetValue(s_probe);
         ResultFolder? results = folder is null ? null : ResultFolder.Create(context, folder);
         using SaeModel model = SaeModel.Load(context.Device, file);
         if (asked.FirstOrDefault(j => j >= model.Latents, -1) is >= 0 and int beyond) throw new UsageException($"--latents {beyond}: the model has {model.Latents} latents, numbered from 0.");
         string[]? labels = parsed.GetValue(s_labels) is { } locator ? ColumnReader.Read(locator).Text : null;
         using TokenInput input = TokenInput.OpenFor(parsed, context, parsed.GetValue(s_tokens)!, file, quick ? 1 : 3);
+        if (masks.Length > 0) (input.Pictures.Gallery ?? throw new UsageException($"--masks: there are no pictures that they could belong to: {input.Pictures.Reason}.")).UseMasks(masks);
         ITokenSource tokens = input.Source;
         IReadOnlyList<int>? images = input.RowsPerImage;
         if (quick)
@@ -65,13 +72,12 @@ internal static class SaeEvalCommand
         Say(study, context);
         JsonObject json = SaeStudyJson.Describe(study);
         if (results is null) return json;
-        foreach (string? read in (string?[])[file, .. input.Files, parsed.GetValue(s_labels), .. groupColumns]) if (read is not null) results.AddInput(read);
+        foreach (string? read in (string?[])[file, .. input.Files, parsed.GetValue(s_labels), .. groupColumns, .. masks]) if (read is not null) results.AddInput(read);
         SaeStudyFiles.Write(folder!, model, study, json);
-        JsonObject configuration = new() { ["groups"] = JsonText.Strings(groupColumns), ["control"] = control, ["latents"] = new JsonArray([.. asked.Select(j => (JsonNode)j)]), ["pca"] = parsed.GetValue(s_components) };
-        ReportDocument report = SaeStudyReport.Begin(file, study, results.CreateManifest(configuration));
-        IReadOnlyList<LatentProfile> profiles = LatentPages.Add(report, model, tokens, images, labels, LatentPages.Choose(study.Comparisons, study.Evaluation.Latents, asked), study.Comparisons, input.Pictures, context);
-        SaeStudyFiles.WriteProfiles(folder!, profiles);
-        SaeStudyReport.Finish(report, results.CreateManifest(configuration), folder!);
+        JsonObject configuration = new() { ["groups"] = JsonText.Strings(groupColumns), ["control"] = control, ["masks"] = JsonText.Strings(masks), ["latents"] = new JsonArray([.. asked.Select(j => (JsonNode)j)]), ["pca"] = parsed.GetValue(s_components) };
+        LatentPages pages = LatentPages.Measure(model, tokens, images, labels, LatentPages.Choose(study.Comparisons, study.Evaluation.Latents, asked), study.Comparisons, input.Pictures, context);
+        SaeStudyFiles.WriteProfiles(folder!, pages.Profiles);
+        SaeStudyReport.Write(folder!, file, study, pages, results.CreateManifest(configuration));
         results.WriteManifest(configuration);
         context.Say($"report: {Path.Combine(folder!, "report.html")}");
         return json;

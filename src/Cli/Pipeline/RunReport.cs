@@ -55,12 +55,13 @@ internal static class RunReport
         IReadOnlyList<(int Latent, string Note)> pictured = LatentsReport.Choose(folder, latents);
         int[] specific = LatentPages.Choose(comparisons, null, []), paged = [.. specific.Concat(pictured.Select(p => p.Latent)).Distinct()];
         PatchGallery gallery = new(CsvFile.Read(folder.Patches), images.Patch);
-        if (recovery) RecoveryReport.Add(report, folder, paged);
-        LatentsReport.Add(report, latents, pictured, gallery, channels);
-        ClassLatentsReport.Add(report, comparisons);
         using SaeModel model = SaeModel.Load(context.Host, folder.Sae);
         using TokenShards tokens = TokenShards.Open(folder.Tokens);
-        LatentPages.Add(report, model, tokens, tokens.Index.RowsPerImage, comparisons.Count > 0 ? labels : null, paged, comparisons, new LatentPictures(gallery, null, channels), context);
+        LatentPages pages = LatentPages.Measure(model, tokens, tokens.Index.RowsPerImage, comparisons.Count > 0 ? labels : null, paged, comparisons, new LatentPictures(gallery, null, channels), context);
+        if (recovery) RecoveryReport.Add(report, folder, paged);
+        LatentsReport.Add(report, latents, pictured, gallery, channels);
+        ClassLatentsReport.Add(report, comparisons, pages.Profiles);
+        pages.Add(report);
     }
 
     private static string Encoder(ImagesSection images) => images.Encoder == TokensStage.LearntEncoder

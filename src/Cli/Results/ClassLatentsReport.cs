@@ -14,7 +14,8 @@ internal static class ClassLatentsReport
     public static IReadOnlyList<DifferentialComparison> Compare(Matrix<float> latents, string[]? labels, CancellationToken cancellation) =>
         labels is null || labels.Length != latents.Rows || labels.Distinct().Count() < 2 ? [] : DifferentialLatents.Compare(latents, labels, new DifferentialOptions { Control = labels.Contains(Control) ? Control : null }, cancellation);
 
-    public static void Add(ReportDocument report, IReadOnlyList<DifferentialComparison> comparisons)
+    /// <param name="profiles">Of latents that have a page.</param>
+    public static void Add(ReportDocument report, IReadOnlyList<DifferentialComparison> comparisons, IReadOnlyList<LatentProfile> profiles)
     {
         if (comparisons.Count == 0) return;
         int specific = comparisons.Sum(c => SaeStudyJson.SpecificTo(c).Length);
@@ -23,6 +24,12 @@ internal static class ClassLatentsReport
             $"**{Numbers.Integer(specific)}** {(specific == 1 ? "latent is" : "latents are")} specific to a class by the paper's rule: a mean activation at least 1.5 times that of {comparisons[0].Reference}, "
             + $"a Gini impurity over classes of at most {bounds.MaxGiniImpurity}, activity in at least {bounds.MinActiveImages} images.");
         section.Paragraph(string.Join("; ", comparisons.Select(c => $"{c.Class} **{SaeStudyJson.SpecificTo(c).Length}**")) + ".");
+        HashSet<int> own = [.. comparisons.SelectMany(SaeStudyJson.SpecificTo).Select(l => l.Latent)];
+        LatentProfile[] seen = [.. profiles.Where(p => own.Contains(p.Latent) && p.Background is not null)];
+        int ground = seen.Count(p => p.Background!.IsMostlyBackground);
+        if (ground > 0)
+            section.Callout(Tone.Warning, "Where these latents look", $"**{ground} of the {seen.Length}** specific latents that have a page below have most of their activation on background, and no less than if they did not look. "
+                + "A class can show in the ground around cells, through brightness, illumination or staining, without any of them standing for something in the cell.");
         foreach (DifferentialComparison comparison in comparisons.Take(MostVolcanoes)) section.Add(new FigureRowBlock([SaeStudyFiles.Volcano(comparison)]));
         if (comparisons.Count > MostVolcanoes) section.Paragraph($"Drawn are the first {MostVolcanoes} of {comparisons.Count} comparisons.");
     }

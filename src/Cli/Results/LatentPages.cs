@@ -42,16 +42,22 @@ internal sealed class LatentPages
         return [.. asked.Concat(chosen).Distinct()];
     }
 
-    /// <summary>Measures the latents in one pass over the tokens and appends the section; nothing where there are none.</summary>
-    public static IReadOnlyList<LatentProfile> Add(ReportDocument report, SaeModel model, ITokenSource tokens, IReadOnlyList<int>? rowsPerImage, IReadOnlyList<string>? labels,
-        IReadOnlyList<int> latents, IReadOnlyList<DifferentialComparison> comparisons, LatentPictures pictures, CommandContext context)
+    /// <summary>Measures the latents in one pass over the tokens.</summary>
+    public static LatentPages Measure(SaeModel model, ITokenSource tokens, IReadOnlyList<int>? rowsPerImage, IReadOnlyList<string>? labels, IReadOnlyList<int> latents,
+        IReadOnlyList<DifferentialComparison> comparisons, LatentPictures pictures, CommandContext context)
     {
-        if (latents.Count == 0) return [];
-        LatentProfileOptions options = new() { Background = Masks(pictures.Gallery, rowsPerImage, context) };
+        LatentProfileOptions options = new() { Background = latents.Count == 0 ? [] : Masks(pictures.Gallery, rowsPerImage, context) };
         IReadOnlyList<LatentProfile> profiles = LatentProfiles.Measure(model, tokens, rowsPerImage, labels, latents, options, context.Progress, context.Cancellation);
         IReadOnlyList<string>? imageLabels = labels is not null && rowsPerImage is { Count: > 0 } && labels.Count == rowsPerImage.Count ? labels : null;
-        new LatentPages(profiles, comparisons, imageLabels, pictures).Add(report.AddSection("Latent by latent"));
-        return profiles;
+        return new LatentPages(profiles, comparisons, imageLabels, pictures);
+    }
+
+    public IReadOnlyList<LatentProfile> Profiles => _profiles;
+
+    /// <summary>Appends the section; nothing where there are no latents.</summary>
+    public void Add(ReportDocument report)
+    {
+        if (_profiles.Count > 0) Add(report.AddSection("Latent by latent"));
     }
 
     /// <summary>The anchor of a latent's page.</summary>
@@ -91,7 +97,8 @@ internal sealed class LatentPages
         List<string> reading = ["*Fires on*: share of all tokens on which the latent is active.", "*Like it by direction*: cosine of the decoder rows of alive latents. *Like it by activity*: tokens on which both are active, over tokens on which either is."];
         if (background)
         {
-            reading.Add($"*On background*: share of the activation on pixels that are dark in every channel, as the quality filter counts them, in {Numbers.Integer(Math.Min(MostMasks, _gallery!.Count))} patches spread over the set; "
+            string what = _gallery!.HasMasks ? "outside the masks" : "that are dark in every channel, as the quality filter counts them (haze counts as foreground, so this is rather too little)";
+            reading.Add($"*On background*: share of the activation on pixels {what}, in {Numbers.Integer(Math.Min(MostMasks, _gallery.Count))} patches spread over the set; "
                 + "*if even*: what it would be if each patch's activation were spread evenly over it. A token also sees what surrounds it, so a rim of background belongs to many a cell; and where each patch is standardised before the encoder, the level of its background tells how bright the rest is.");
         }
         if (classes && _comparisons.Count > 0) reading.Add("*q*: false discovery rate of the Mann–Whitney test over all active latents of the comparison. *Gini impurity*: 0 when one class has all the activation.");

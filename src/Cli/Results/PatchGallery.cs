@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using BioSup.Data;
 using BioSup.Imaging;
 using BioSup.Report.Figures;
+using BioSup.Runtime;
 
 namespace BioSup.Cli;
 
@@ -16,6 +17,8 @@ internal sealed class PatchGallery
     private readonly TiffPages _pages;
     private readonly Dictionary<ImageField, ImageStack> _open = [];
     private readonly PatchQuality _quality = new();
+    private readonly Dictionary<ImageField, string> _masks = [];
+    private (string File, ImageStack Image)? _mask;
 
     private PatchGallery(IReadOnlyList<Place> places, int side, TiffPages pages) => (_places, Side, _pages) = (places, side, pages);
 
@@ -37,6 +40,35 @@ internal sealed class PatchGallery
 
     /// <summary>Side of a patch in its file, in pixels.</summary>
     public int Side { get; }
+
+    /// <summary>Whether masks say what is background.</summary>
+    public bool HasMasks => _masks.Count > 0;
+
+    /// <summary>
+    /// Takes background from masks, one image for every field: what is zero there is background. A mask belongs to the field whose name, cut at '_', '-', '.' and spaces, is found part by part in its own:
+    /// B7_3 in B7_01_3_RFP_MaskCells.
+    /// </summary>
+    /// <exception cref="DataException">A field has no mask or several.</exception>
+    public void UseMasks(IEnumerable<string> paths)
+    {
+        (string File, string[] Parts)[] files = [.. ImageSet.Find(paths).Fields.Select(f => (f.Files[0], Parts(Path.GetFileNameWithoutExtension(f.Files[0]))))];
+        foreach (ImageField field in _places.Select(p => p.Field).Distinct())
+        {
+            string[] name = Parts(field.Name), found = [.. files.Where(f => IsWithin(name, f.Parts)).Select(f => f.File)];
+            if (found.Length != 1)
+                throw new DataException("--masks", field.Name, found.Length == 0 ? "no mask has the parts of this field's name" : $"{found.Length} masks have the parts of this field's name, {found[0]} and {found[1]} among them; give one a field");
+            _masks[field] = found[0];
+        }
+    }
+
+    private static string[] Parts(string name) => name.Split(['_', '-', '.', ' '], StringSplitOptions.RemoveEmptyEntries);
+
+    private static bool IsWithin(string[] wanted, string[] parts)
+    {
+        int next = 0;
+        foreach (string part in parts) if (next < wanted.Length && part == wanted[next]) next++;
+        return next == wanted.Length;
+    }
 
     /// <summary>The pictures behind a token folder, or the reason why there are none.</summary>
     public static LatentPictures OfTokens(string folder, int images)
@@ -80,11 +112,11 @@ internal sealed class PatchGallery
         return new ImagePatch(pixels, image.Channels, side, side, caption);
     }
 
-    /// <summary>The share of background in each of edge × edge cells of a patch: pixels that are dark in every channel, as the quality filter counts them (<see cref="PatchQuality"/>).</summary>
+    /// <summary>The share of background in each of edge × edge cells of a patch: pixels outside the masks, or where there are none those that are dark in every channel, as the quality filter counts them (<see cref="PatchQuality"/>).</summary>
     public float[] Background(int patch, int edge)
     {
         (ImageField field, int x, int y) = _places[patch];
-        ReadOnlySpan<bool> bright = _quality.Foreground(Open(field), x, y, Side);
+        ReadOnlySpan<bool> bright = HasMasks ? InMask(field, x, y) : _quality.Foreground(Open(field), x, y, Side);
         float[] share = new float[edge * edge];
         int[] pixels = new int[edge * edge];
         for (int i = 0; i < bright.Length; i++)
@@ -97,6 +129,18 @@ internal sealed class PatchGallery
         return share;
     }
 
+    private bool[] InMask(ImageField field, int x, int y)
+    {
+        string file = _masks[field];
+        ImageStack image = Open(field);
+        if (_mask is not { } held || held.File != file) _mask = held = (file, ImageReader.Read(file, TiffPages.Channels));
+        if (held.Image.Width != image.Width || held.Image.Height != image.Height) throw new DataException(file, null, $"is {held.Image.Width} x {held.Image.Height} pixels, its field {image.Width} x {image.Height}");
+        bool[] inside = new bool[Side * Side];
+        for (int c = 0; c < held.Image.Channels; c++)
+            for (int i = 0; i < inside.Length; i++) inside[i] |= held.Image.Channel(c)[(y + i / Side) * image.Width + x + i % Side] > 0;
+        return inside;
+    }
+
     private ImageStack Open(ImageField field)
     {
         if (_open.TryGetValue(field, out ImageStack? image)) return image;
@@ -107,7 +151,7 @@ internal sealed class PatchGallery
 
     private static Place[] Read(Table table)
     {
-        string[] files = table["file"].Text, pages = table["page"].Text;
+        string[] files = table["file"].Text, pages = table["page"].Text, names = table["field"].Text;
         double[] x = table["x"].Numbers, y = table["y"].Numbers;
         Dictionary<(string, string), ImageField> fields = [];
         Place[] places = new Place[table.Rows];
@@ -116,7 +160,7 @@ internal sealed class PatchGallery
             if (!fields.TryGetValue((files[i], pages[i]), out ImageField? field))
             {
                 int? page = pages[i].Length > 0 ? int.Parse(pages[i], CultureInfo.InvariantCulture) - 1 : null;
-                fields[(files[i], pages[i])] = field = new ImageField(files[i], files[i].Split(';'), page);
+                fields[(files[i], pages[i])] = field = new ImageField(names[i], files[i].Split(';'), page);
             }
             places[i] = new Place(field, (int)x[i], (int)y[i]);
         }

@@ -9,8 +9,8 @@ namespace BioSup.Cli;
 /// <summary>An evaluation as a page: how well the dictionary describes the tokens, what it keeps of them, which latents belong to a class, and a page for each of some latents.</summary>
 internal static class SaeStudyReport
 {
-    /// <summary>The report up to the sections on single latents.</summary>
-    public static ReportDocument Begin(string model, SaeStudy study, JsonObject manifest)
+    /// <summary>Writes report.html and the figures.</summary>
+    public static void Write(string folder, string model, SaeStudy study, LatentPages pages, JsonObject manifest)
     {
         SaeEvaluation e = study.Evaluation;
         ReportDocument report = new($"Evaluation of the sparse autoencoder {Path.GetFileName(Path.GetFullPath(model).TrimEnd(Path.DirectorySeparatorChar))}")
@@ -26,11 +26,14 @@ internal static class SaeStudyReport
         if (study.Probes is { } p) report.KeyFigures.Add(new KeyFigure("Probe on latents", Numbers.Percent(p.Latents.Logistic.Accuracy), $"raw {Numbers.Percent(p.Raw.Logistic.Accuracy)}, most frequent class {Numbers.Percent(p.MajorityAccuracy)}"));
         AddDictionary(report, e);
         AddRepresentation(report, study);
-        ClassLatentsReport.Add(report, study.Comparisons);
-        return report;
+        ClassLatentsReport.Add(report, study.Comparisons, pages.Profiles);
+        pages.Add(report);
+        AddProvenance(report, manifest);
+        AtomicFile.Write(Path.Combine(folder, "report.html"), stream => HtmlWriter.Write(report, stream));
+        HtmlWriter.SaveFigures(report, Path.Combine(folder, "figures"));
     }
 
-    public static void Finish(ReportDocument report, JsonObject manifest, string folder)
+    private static void AddProvenance(ReportDocument report, JsonObject manifest)
     {
         ReportSection section = report.AddSection("Provenance");
         section.KeyValues("The run",
@@ -47,8 +50,6 @@ internal static class SaeStudyReport
             foreach ((string file, JsonNode? hash) in inputs) table.Row(file, (string?)(hash?["sha256"] ?? hash?["sha256_of_listing"]) ?? "");
             section.Table(table);
         }
-        AtomicFile.Write(Path.Combine(folder, "report.html"), stream => HtmlWriter.Write(report, stream));
-        HtmlWriter.SaveFigures(report, Path.Combine(folder, "figures"));
     }
 
     private static void AddDictionary(ReportDocument report, SaeEvaluation e)

@@ -58,6 +58,26 @@ public sealed partial class SaeImageInputTests(SaeImageInputTests.Trained traine
         Assert.InRange((double)json["effective_rank_raw_pca"]!, 1, (double)json["effective_rank_raw"]! + 1e-9);
     }
 
+    /// <summary>Masks that call everything background, nothing, and the very squares that are drawn.</summary>
+    [Fact]
+    public void Masks_say_what_is_background_and_one_is_needed_for_every_image()
+    {
+        foreach ((string name, Func<int, int, bool> inside) in new (string, Func<int, int, bool>)[] { ("nothing", (_, _) => false), ("all", (_, _) => true) })
+            for (int image = 0; image < 24; image++)
+                TiffWriter.Write(At($"masks-{name}/{image:00}_mask.tif"), new ImageStack("m", 1, 48, 48, [.. Enumerable.Range(0, 48 * 48).Select(i => inside(i / 48, i % 48) ? 255f : 0)], 65535));
+        string[] eval = ["sae", "eval", "--model", At("model"), "--tokens", At("tokens"), "--labels", At("labels.csv:class"), "--out", At("masked")];
+        foreach ((string name, double expected) in new[] { ("nothing", 1.0), ("all", 0.0) })
+        {
+            Invoke(0, [.. eval, "--masks", At("masks-" + name)]);
+            Table pages = CsvFile.Read(At("masked/latent_pages.csv"));
+            Assert.All(pages["background_share"].Numbers.Where(double.IsFinite), v => Assert.Equal(expected, v, 1e-9));
+            Assert.Contains(pages["background_share"].Numbers, double.IsFinite);
+        }
+        Assert.Contains("2 masks have the parts", Invoke(3, [.. eval, "--masks", At("masks-all"), At("masks-nothing")]), StringComparison.Ordinal);
+        File.Delete(At("masks-all/07_mask.tif"));
+        Assert.Contains("no mask has the parts", Invoke(3, [.. eval, "--masks", At("masks-all")]), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void Tokens_alone_have_pages_that_say_why_there_are_no_pictures()
     {
@@ -76,6 +96,7 @@ public sealed partial class SaeImageInputTests(SaeImageInputTests.Trained traine
     [InlineData(2, "is no number of a latent", "--latents", "3;4", "--out", "o")]
     [InlineData(2, "goes with --encoder", "--patch", "48")]
     [InlineData(2, "at least 1", "--pca", "0", "--probe")]
+    [InlineData(2, "--masks are for the report", "--masks", "m")]
     public void Bad_requests_are_one_sentence(int exitCode, string message, params string[] options)
     {
         string error = Invoke(exitCode, ["sae", "eval", "--model", At("model"), "--tokens", At("tokens"), .. options.Select(o => o == "o" ? At("o") : o)]);
