@@ -23,13 +23,13 @@ internal static class ClassLatentsReport
         ReportSection section = report.AddSection("Which latents belong to a class?",
             $"**{Numbers.Integer(specific)}** {(specific == 1 ? "latent is" : "latents are")} specific to a class by the paper's rule: a mean activation at least 1.5 times that of {comparisons[0].Reference}, "
             + $"a Gini impurity over classes of at most {bounds.MaxGiniImpurity}, activity in at least {bounds.MinActiveImages} images.");
-        section.Paragraph(string.Join("; ", comparisons.Select(c => $"{c.Class} **{SaeStudyJson.SpecificTo(c).Length}**")) + ".");
+        section.Paragraph($"By the class in which they are strongest: {string.Join("; ", comparisons.Select(c => $"{c.Class} **{SaeStudyJson.SpecificTo(c).Length}**"))}. A coloured point of a plot may be stronger yet in another class.");
         HashSet<int> own = [.. comparisons.SelectMany(SaeStudyJson.SpecificTo).Select(l => l.Latent)];
         LatentProfile[] seen = [.. profiles.Where(p => own.Contains(p.Latent) && p.Background is not null)];
         int ground = seen.Count(p => p.Background!.IsMostlyBackground);
         if (ground > 0)
             section.Callout(Tone.Warning, "Where these latents look", $"**{ground} of the {seen.Length}** specific latents that have a page below have most of their activation on background, and no less than if they did not look. "
-                + "A class can show in the ground around cells, through brightness, illumination or staining, without any of them standing for something in the cell.");
+                + "A class can show in the ground around cells, through brightness, illumination or staining, without the latent standing for anything in the cell.");
         foreach (DifferentialComparison comparison in comparisons.Take(MostVolcanoes)) section.Add(new FigureRowBlock([SaeStudyFiles.Volcano(comparison)]));
         if (comparisons.Count > MostVolcanoes) section.Paragraph($"Drawn are the first {MostVolcanoes} of {comparisons.Count} comparisons.");
     }
