@@ -82,6 +82,9 @@ public sealed class SaeStabilityTests
         SaeStability there = SaeStability.Match(narrow, wide), back = SaeStability.Match(wide, narrow);
         Assert.Equal(24, there.Pairs.Count);
         Assert.Equal(there.FirstMeanMaxCosine, back.SecondMeanMaxCosine, 1e-9);
+        Assert.Equal(there.SecondMeanMaxCosine, back.FirstMeanMaxCosine, 1e-9);
+        Assert.Equal(MeanMaxCosine(narrow.Decoder, wide.Decoder), there.FirstMeanMaxCosine, 1e-6);
+        Assert.Equal(MeanMaxCosine(wide.Decoder, narrow.Decoder), there.SecondMeanMaxCosine, 1e-6);
         Assert.Equal(there.MeanMatchedCosine, back.MeanMatchedCosine, 1e-9);
         Assert.True(there.FirstMeanMaxCosine >= there.MeanMatchedCosine);
         Assert.Equal(there.Pairs.Select(p => (p.First, p.Second)), back.Pairs.Select(p => (p.Second, p.First)).Order());
@@ -113,6 +116,10 @@ public sealed class SaeStabilityTests
         model.Usage.CopyFrom(usage);
         return model;
     }
+
+    /// <summary>Mean over rows of the largest cosine with any of the others; all have unit length.</summary>
+    private static double MeanMaxCosine(Matrix<float> rows, Matrix<float> others) => Enumerable.Range(0, rows.Rows).Average(i =>
+        Enumerable.Range(0, others.Rows).Max(j => rows.Row(i).ToArray().Zip(others.Row(j).ToArray(), (a, b) => (double)a * b).Sum()));
 
     private static double Least(double[] costs, int rows, int columns, int row, bool[] taken)
     {

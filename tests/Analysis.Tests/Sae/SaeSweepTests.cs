@@ -44,6 +44,14 @@ public sealed class SaeSweepTests : IDisposable
         Assert.False(models[0].AsSpan().SequenceEqual(models[1]), "two seeds give the same model");
     }
 
+    /// <summary>Centroids are drawn by the model's seed, not by that of the stream.</summary>
+    [Fact]
+    public void Seeds_decide_where_dictionaries_start()
+    {
+        using SaeSweepResult sweep = Train("""{ "base": { "d_sae": 24, "batch": 20, "lr": 0, "init": "centroids" }, "seeds": [6, 7] }""", "seeds");
+        Assert.NotEqual(sweep.Outcomes[0].Model!.Decoder.ToArray(), sweep.Outcomes[1].Model!.Decoder.ToArray());
+    }
+
     [Fact]
     public void An_interrupted_sweep_leaves_the_bytes_of_a_whole_one()
     {

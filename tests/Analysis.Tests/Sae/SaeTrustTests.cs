@@ -12,7 +12,7 @@ public sealed class SaeTrustTests
     public void A_norm_ten_times_the_median_is_a_spike_and_the_window_survives_a_checkpoint()
     {
         GradientWatch watch = new();
-        for (int i = 0; i < 100; i++) Assert.False(watch.AddNorm(1 + 0.01 * (i % 7)));
+        for (int i = 0; i < 100; i++) Assert.False(watch.AddNorm(i % 9 == 0 ? 0.2 : 1 + 0.01 * (i % 7)));
         Assert.False(watch.AddNorm(9));
         GradientWatch restored = new();
         restored.Load(watch.Save());
@@ -170,8 +170,12 @@ public sealed class SaeTrustTests
         SaeConfig config = SaeConfig.Default with { Latents = 40, Batch = 100, Initialisation = SaeInitialisation.Centroids, LearningRate = 0 };
         using SaeTrainingResult result = SaeTrainer.Train(device, planted.Tokens, new SaeTrainingOptions { Config = config, Steps = 1, Seed = 3 });
         Assert.True(planted.Recovery(result.Model.Decoder) > 0.999);
+        using SaeTrainingResult other = SaeTrainer.Train(device, planted.Tokens, new SaeTrainingOptions { Config = config, Steps = 1, Seed = 4 });
+        Assert.NotEqual(result.Model.Decoder.ToArray(), other.Model.Decoder.ToArray());
         for (int j = 0; j < 40; j++)
         {
+            // Ten directions for forty latents: clusters without tokens are given one, too.
+            Assert.Contains(planted.Directions, direction => direction.Zip(result.Model.Decoder.Row(j).ToArray(), (a, b) => a * b).Sum() > 0.999);
             double norm = 0;
             for (int i = 0; i < 12; i++) norm += result.Model.Arrays.Encoder.Row(i)[j] * result.Model.Arrays.Encoder.Row(i)[j];
             Assert.InRange(norm, 0.3 * 12 * 0.02 * 0.02, 3 * 12 * 0.02 * 0.02);
@@ -226,6 +230,50 @@ public sealed class SaeTrustTests
         DeadLatents.Resample(model, first, second, [.. Enumerable.Range(0, 16)], planted.Tokens.View, workspace, config, 4, 10);
         for (int j = 0; j < 16; j++)
             for (int i = 0; i < 8; i++) Assert.Equal(planted.Tokens.Row(23)[i] / length, model.Decoder.Row(j)[i], 1e-6);
+    }
+
+    [Fact]
+    public void Every_resampling_draws_anew()
+    {
+        using CpuDevice device = new(1);
+        using PlantedTokens planted = new(device, 60, 8, 12, 1);
+        SaeConfig config = SaeConfigFile.Parse("""{ "architecture": "relu" }""", "t") with { Latents = 16 };
+        Assert.Equal(Directions(10), Directions(10));
+        Assert.NotEqual(Directions(10), Directions(11));
+
+        float[] Directions(long step)
+        {
+            using SaeModel model = SaeModel.Create(device, config, 8, 1);
+            using SaeArrays first = new(device, model.Shape), second = new(device, model.Shape);
+            using SaeWorkspace workspace = new(device, model.Shape, 4);
+            DeadLatents.Resample(model, first, second, [1, 5, 9], planted.Tokens.View, workspace, config, 4, step);
+            return model.Decoder.ToArray();
+        }
+    }
+
+    /// <summary>Batch 20 is a thousand times as long as the others; the run is cut after it and knows of the spike when it is resumed.</summary>
+    [Fact]
+    public void A_spike_is_counted_through_an_interruption()
+    {
+        string folder = Directory.CreateTempSubdirectory("biosup-spike-").FullName;
+        try
+        {
+            using CpuDevice device = new(1);
+            using PlantedTokens planted = new(device, 300, 8, 12, 1);
+            for (int t = 200; t < 210; t++) foreach (ref float v in planted.Tokens.Row(t)) v *= 1000;
+            List<string> warnings = [];
+            SaeTrainingOptions options = new() { Config = SaeConfig.Default with { Latents = 16, Batch = 10, LogEvery = 1 }, Steps = 30, Order = TokenOrder.Fixed, OutputFolder = folder, Warn = warnings.Add };
+            using CancellationTokenSource cancel = new();
+            Assert.Throws<OperationCanceledException>(() => SaeTrainer.Train(device, planted.Tokens, options with { Progress = new StopAfter(24, cancel), Cancellation = cancel.Token }));
+            Assert.Single(warnings, w => w.Contains("gradient norm of step 20", StringComparison.Ordinal));
+            using SaeTrainingResult result = SaeTrainer.Train(device, planted.Tokens, options with { Resume = true });
+            Assert.True(result.ResumedAt > 20);
+            Assert.Equal([.. Enumerable.Repeat(0, 20), .. Enumerable.Repeat(1, 10)], result.Curves.Select(row => row.GradientSpikes));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
     }
 
     /// <summary>At a learning rate of 0 the new direction, at a fifth of the others' length, wins no token either: it is given another one only when it has been dead as long again.</summary>
