@@ -291,7 +291,7 @@ public sealed class SaeTrustTests
     }
 
     [Fact]
-    public void The_controller_waits_for_the_end_of_the_ramp()
+    public void The_controller_raises_nothing_before_the_end_of_the_ramp()
     {
         using CpuDevice device = new(1);
         using PlantedTokens planted = new(device, 64, 8, 12, 2);

@@ -167,15 +167,16 @@ internal sealed partial class SaeRun : IDisposable
         _log.Close();
         if (_settings.Folder is not { } folder) return;
         Checkpoint(_settings.Total);
-        Model.Save(folder, new JsonObject
+        JsonObject training = new()
         {
             ["training"] = JsonNode.Parse(_settings.Identity.Config),
             ["seed"] = _settings.Identity.Seed,
             ["order"] = _settings.Identity.Order.ToString().ToLowerInvariant(),
             ["steps"] = _settings.Total,
             ["tokens"] = tokens,
-            ["token_deviation"] = _deviation > 0 ? _deviation : null,
-        });
+        };
+        if (_deviation > 0) training["token_deviation"] = _deviation;
+        Model.Save(folder, training);
     }
 
     public void CloseLog() => _log.Close();
