@@ -22,14 +22,17 @@ internal static class ColumnStatistics
         DeviceBuffer<double> means = x.Device.Allocate<double>(x.Columns), scales = x.Device.Allocate<double>(x.Columns);
         Reductions.ColumnVariances(x.View, means.View, scales.View);
         double[] mean = means.ToArray(), scale = scales.ToArray();
-        for (int j = 0; j < scale.Length; j++)
-        {
-            // scikit-learn's bound: what rounding alone can leave behind in a constant column.
-            double rounding = x.Rows * mean[j] * MachineEpsilon, floor = x.Rows * MachineEpsilon * scale[j] + rounding * rounding;
-            scale[j] = scale[j] <= floor ? 1 : Math.Sqrt(scale[j]);
-        }
+        for (int j = 0; j < scale.Length; j++) scale[j] = Scale(scale[j], mean[j], x.Rows);
         scales.CopyFrom(scale);
         return (means, scales);
+    }
+
+    /// <summary>The scale of a column of this variance and mean.</summary>
+    public static double Scale(double variance, double mean, int rows)
+    {
+        // scikit-learn's bound: what rounding alone can leave behind in a constant column.
+        double rounding = rows * mean * MachineEpsilon, floor = rows * MachineEpsilon * variance + rounding * rounding;
+        return variance <= floor ? 1 : Math.Sqrt(variance);
     }
 
     /// <summary>A copy with the means taken off.</summary>

@@ -48,11 +48,49 @@ public static class LinearProbe
         return Evaluate(x, labels, folds, options, cancellation);
     }
 
+    /// <inheritdoc cref="CrossValidate(Matrix{double}, ReadOnlySpan{int}, LinearProbeOptions?, CancellationToken)"/>
+    public static LinearProbeResult CrossValidate(CpuDevice device, SparseRows x, ReadOnlySpan<int> labels, LinearProbeOptions? options = null, CancellationToken cancellation = default)
+    {
+        options ??= new LinearProbeOptions();
+        return Evaluate(device, x, labels, KFold.SplitStratified(labels, options.Folds, options.FoldSeed), options, cancellation);
+    }
+
     /// <summary>Trains and tests on given splits.</summary>
     public static LinearProbeResult Evaluate(Matrix<double> x, ReadOnlySpan<int> labels, IReadOnlyList<Fold> splits, LinearProbeOptions? options = null, CancellationToken cancellation = default)
     {
         options ??= new LinearProbeOptions();
-        if (labels.Length != x.Rows) throw new DataException("labels", null, $"there are {labels.Length} labels for {x.Rows} rows.");
+        return Evaluate(x.Rows, labels, splits, (split, truth, classes) =>
+        {
+            using Matrix<double> train = Gather.Rows(x, split.Train), test = Gather.Rows(x, split.Test);
+            if (options.Standardise) StandardiseBoth(train, test, options.CommonScale);
+            using LogisticRegression model = LogisticRegression.Fit(train, truth, classes, options.C, options.MaxIterations, cancellation);
+            return model.Predict(test);
+        });
+    }
+
+    /// <summary>Trains and tests on given splits of sparse samples, whose zeros take neither memory nor time; the numbers are those of the same samples as a matrix, to rounding.</summary>
+    /// <param name="device">Whose threads compute.</param>
+    public static LinearProbeResult Evaluate(CpuDevice device, SparseRows x, ReadOnlySpan<int> labels, IReadOnlyList<Fold> splits, LinearProbeOptions? options = null, CancellationToken cancellation = default)
+    {
+        options ??= new LinearProbeOptions();
+        if (!options.Standardise) throw new ArgumentException("Sparse samples are standardised.", nameof(options));
+        return Evaluate(x.Rows, labels, splits, (split, truth, classes) =>
+        {
+            SparseDesign train = new(device, x, split.Train, null, options.CommonScale, byColumn: true);
+            using LogisticRegression model = LogisticRegression.Fit(train, truth, classes, options.C, options.MaxIterations, cancellation);
+            using SparseDesign test = new(device, x, split.Test, train.Scaler, options.CommonScale, byColumn: false);
+            return model.Predict(test);
+        });
+    }
+
+    /// <summary>Memory that the probe of sparse samples takes at most: the samples, their entries by column, scores, weights and the steps that L-BFGS remembers.</summary>
+    public static long Bytes(long entries, int rows, int columns, int classes) =>
+        SparseRows.Bytes(entries) + sizeof(double) * ((long)rows * (6 * classes + 4) + 32L * classes * (columns + 1));
+
+    /// <param name="fit">Split, classes of its training rows and number of classes to the classes that its test rows are given.</param>
+    private static LinearProbeResult Evaluate(int rows, ReadOnlySpan<int> labels, IReadOnlyList<Fold> splits, Func<Fold, int[], int, int[]> fit)
+    {
+        if (labels.Length != rows) throw new DataException("labels", null, $"there are {labels.Length} labels for {rows} rows.");
         int classes = 0;
         foreach (int label in labels) classes = Math.Max(classes, label + 1);
         if (classes < 2) throw new DataException("labels", null, "there is only one class: nothing can be told apart.");
@@ -60,12 +98,9 @@ public static class LinearProbe
         Array.Fill(predictions, -1);
         foreach (Fold split in splits)
         {
-            using Matrix<double> train = Gather.Rows(x, split.Train), test = Gather.Rows(x, split.Test);
-            if (options.Standardise) StandardiseBoth(train, test, options.CommonScale);
             int[] truth = new int[split.Train.Length];
             for (int i = 0; i < truth.Length; i++) truth[i] = labels[split.Train[i]];
-            using LogisticRegression model = LogisticRegression.Fit(train, truth, classes, options.C, options.MaxIterations, cancellation);
-            int[] predicted = model.Predict(test);
+            int[] predicted = fit(split, truth, classes);
             for (int i = 0; i < predicted.Length; i++) predictions[split.Test[i]] = predicted[i];
         }
         return Score(labels, predictions, classes);

@@ -8,17 +8,18 @@ internal sealed class LogisticRegression : IDisposable
 {
     private const int Memory = 10;
     private const double GradientTolerance = 1e-9;
-    private readonly Matrix<double> _x, _truth, _weights, _gradient, _scores;
+    private readonly ProbeDesign _x;
+    private readonly Matrix<double> _truth, _weights, _gradient, _scores;
     private readonly DeviceBuffer<double> _rowTerms;
     private readonly double[] _losses;
     private readonly int _classes;
     private readonly double _c;
 
-    private LogisticRegression(Matrix<double> x, int[] labels, int classes, double c)
+    private LogisticRegression(ProbeDesign x, int[] labels, int classes, double c)
     {
         _classes = classes;
         _c = c;
-        _x = WithOnes(x);
+        _x = x;
         double[] truth = new double[labels.Length * classes];
         for (int i = 0; i < labels.Length; i++) truth[i * classes + labels[i]] = 1;
         _truth = Matrix<double>.From(x.Device, labels.Length, classes, truth);
@@ -29,7 +30,11 @@ internal sealed class LogisticRegression : IDisposable
         _losses = new double[2 * x.Rows];
     }
 
-    public static LogisticRegression Fit(Matrix<double> x, int[] labels, int classes, double c, int maxIterations, CancellationToken cancellation)
+    public static LogisticRegression Fit(Matrix<double> x, int[] labels, int classes, double c, int maxIterations, CancellationToken cancellation) =>
+        Fit(new DenseDesign(x), labels, classes, c, maxIterations, cancellation);
+
+    /// <param name="x">Is disposed with the model.</param>
+    public static LogisticRegression Fit(ProbeDesign x, int[] labels, int classes, double c, int maxIterations, CancellationToken cancellation)
     {
         LogisticRegression model = new(x, labels, classes, c);
         model.Minimise(maxIterations, cancellation);
@@ -42,9 +47,16 @@ internal sealed class LogisticRegression : IDisposable
     /// <summary>Most probable class of every row.</summary>
     public int[] Predict(Matrix<double> x)
     {
-        using Matrix<double> augmented = WithOnes(x), scores = x.Device.AllocateMatrix<double>(x.Rows, _classes), best = x.Device.AllocateMatrix<double>(x.Rows, 1);
+        using DenseDesign design = new(x);
+        return Predict(design);
+    }
+
+    /// <inheritdoc cref="Predict(Matrix{double})"/>
+    public int[] Predict(ProbeDesign x)
+    {
+        using Matrix<double> scores = x.Device.AllocateMatrix<double>(x.Rows, _classes), best = x.Device.AllocateMatrix<double>(x.Rows, 1);
         using Matrix<int> predicted = x.Device.AllocateMatrix<int>(x.Rows, 1);
-        Gemm.Multiply(Transpose.No, Transpose.Yes, 1.0, augmented.View, _weights.View, 0.0, scores.View);
+        x.Scores(_weights, scores);
         TopK.Rows(scores.View, predicted.View, best.View);
         return predicted.ToArray();
     }
@@ -57,15 +69,6 @@ internal sealed class LogisticRegression : IDisposable
         _gradient.Dispose();
         _scores.Dispose();
         _rowTerms.Dispose();
-    }
-
-    /// <summary>A copy with a last column of ones, which carries the intercept.</summary>
-    private static Matrix<double> WithOnes(Matrix<double> x)
-    {
-        Matrix<double> augmented = x.Device.AllocateMatrix<double>(x.Rows, x.Columns + 1);
-        Elementwise.Copy(x.View, augmented.View.ColumnBlock(0, x.Columns));
-        Elementwise.Fill(augmented.View.ColumnBlock(x.Columns, 1), 1);
-        return augmented;
     }
 
     private void Minimise(int maxIterations, CancellationToken cancellation)
@@ -102,12 +105,12 @@ internal sealed class LogisticRegression : IDisposable
     {
         int n = _x.Rows, width = _weights.Columns;
         _weights.Buffer.CopyFrom(point);
-        Gemm.Multiply(Transpose.No, Transpose.Yes, 1.0, _x.View, _weights.View, 0.0, _scores.View);
+        _x.Scores(_weights, _scores);
         Softmax.LogSumExpRows(_scores.View, _rowTerms.View.Slice(0, n));
         Reductions.RowDots(_scores.View, _truth.View, _rowTerms.View.Slice(n, n));
         Softmax.Rows(_scores.View, _scores.View);
         Elementwise.AddScaled(-1, _truth.View, _scores.View);
-        Gemm.Multiply(Transpose.Yes, Transpose.No, _c, _scores.View, _x.View, 0.0, _gradient.View);
+        _x.Gradient(_c, _scores, _gradient);
         _gradient.Buffer.CopyTo(gradient);
         _rowTerms.CopyTo(_losses);
         double loss = 0, penalty = 0;

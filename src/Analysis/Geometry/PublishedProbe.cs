@@ -8,7 +8,7 @@ namespace BioSup.Analysis.Geometry;
 /// 50 epochs) on as many rows of each class as the rarest has; columns with a standard deviation below 1e-8 take no part. It stops where its schedule ends, not at an
 /// optimum: <see cref="LinearProbe"/> is the sound one. Start and order are this program's own draws, PyTorch's are not reproduced.
 /// </summary>
-public static class PublishedProbe
+public static partial class PublishedProbe
 {
     private const double Rate = 0.1, Momentum = 0.9, SmallestDeviation = 1e-8;
     private const int BatchRows = 256, Epochs = 50;

@@ -46,7 +46,7 @@ internal static class SaeExportCommand
             throw new UsageException("--tokens, --labels, --lines and --layer belong to --format reference with a .npz file.");
         using SaeModel model = SaeModel.Load(context.Device, folder);
         if (pooled) WritePooled(model, path, parsed, context);
-        else SaeExport.Write(model, format, path, SaeExport.PrefixesOf(folder, model));
+        else SaeExport.Write(model, format, path, SaeExport.OriginOf(folder, model));
         context.Say($"{path} written.");
         return new JsonObject { ["out"] = path, ["format"] = name };
     }

@@ -15,13 +15,19 @@ internal static class SaeImportCommand
     {
         string from = parsed.GetValue(s_from)!, name = parsed.GetValue(s_format)!;
         SaeFormat format = SaeExportCommand.Format(name);
-        using SaeModel model = SaeImport.Read(context.Device, format, from);
+        using SaeModel model = SaeImport.Read(context.Device, format, from, out SaeOrigin? origin);
         ResultFolder folder = ResultFolder.Create(context, parsed.GetValue(s_out)!);
         folder.AddInput(from);
         string architecture = SaeConfigFile.Name(model.Shape.Architecture);
-        model.Save(folder.Path, new JsonObject { ["imported_from"] = name });
+        JsonObject about = new() { ["imported_from"] = name };
+        if (origin is not null) about[SaeOrigin.MetadataKey] = origin.ToJson();
+        model.Save(folder.Path, about);
         folder.WriteManifest(new JsonObject { ["from"] = from, ["format"] = name });
-        context.Say($"{architecture}, {model.InputWidth} -> {model.Latents}: {folder.Path}");
-        return new JsonObject { ["out"] = folder.Path, ["format"] = name, ["architecture"] = architecture, ["d_in"] = model.InputWidth, ["d_sae"] = model.Latents };
+        bool another = origin is not null && origin.Architecture != model.Shape.Architecture;
+        context.Say($"{architecture}, {model.InputWidth} -> {model.Latents}{(another ? $", trained as {origin}" : "")}: {folder.Path}");
+        JsonObject result = new() { ["out"] = folder.Path, ["format"] = name, ["architecture"] = architecture, ["d_in"] = model.InputWidth, ["d_sae"] = model.Latents };
+        if (model.Shape.HasActiveLatents) result["k"] = model.Shape.ActiveLatents;
+        if (origin is not null) result[SaeOrigin.MetadataKey] = origin.ToJson();
+        return result;
     });
 }

@@ -38,6 +38,7 @@ internal static class SaeSweepCommand
         ITokenSource evaluated = other ?? input.Source;
         SweepEvaluation.RequireLabels(labels, evaluated);
         if (evaluated.Columns != input.Source.Columns) throw new UsageException($"--eval-tokens have {evaluated.Columns} dimensions, --tokens {input.Source.Columns}.");
+        long probeBytes = labels is null ? 0 : SweepEvaluation.ProbeBytes(members, evaluated, labels);
         ResultFolder results = ResultFolder.Create(context, folder);
         foreach (string name in input.Files) results.AddInput(name);
         results.AddInput(file);
@@ -52,7 +53,7 @@ internal static class SaeSweepCommand
             Progress = context.Progress,
             Cancellation = context.Cancellation,
             Warn = context.Warn,
-            Planned = plan => Say(context, plan),
+            Planned = plan => Say(context, plan, probeBytes),
         });
         if (parsed.GetValue(s_resume) && sweep.Outcomes.All(o => o.ResumedAt == 0)) context.Warn($"--resume: {folder} has no checkpoints; the sweep started at step 0.");
         IReadOnlyList<SweepRow> rows = SweepEvaluation.Run(sweep, evaluated, labels, folder, context);
@@ -67,15 +68,17 @@ internal static class SaeSweepCommand
             ["tokens_per_s"] = JsonText.Number(sweep.TokensPerSecond),
             ["planned_bytes"] = sweep.Plan.TotalBytes,
             ["peak_bytes"] = sweep.PeakBytes,
+            ["planned_probe_bytes"] = probeBytes,
             ["evaluated_on"] = parsed.GetValue(s_evalTokens) ?? "training tokens",
             ["models"] = new JsonArray([.. rows.Select(r => (JsonNode)r.ToJson())]),
         };
     }
 
-    private static void Say(CommandContext context, SaeMemoryPlan plan)
+    private static void Say(CommandContext context, SaeMemoryPlan plan, long probeBytes)
     {
         foreach ((string name, long bytes) in plan.Models) context.Note($"memory: {name} {Megabytes(bytes)} MB");
         context.Note($"memory: {Megabytes(plan.TotalBytes)} MB in all, {Megabytes(plan.StreamBytes)} MB for tokens and at most {Megabytes(plan.ScratchBytes)} MB for scratch among them");
+        if (probeBytes > 0) context.Note($"memory: at most {Megabytes(probeBytes)} MB for the probe of a model, when the training has given back its own");
     }
 
     private static JsonObject Configuration(SaeSweepResult sweep)

@@ -135,7 +135,7 @@ internal sealed class TokenInput : IDisposable
 
     private (long Rows, bool Aligned)? ImageRows() => Source switch
     {
-        IBlockTokens made => (made.BlockRows, true),
+        ImageTokens made => (made.Shape.Tokens, true),
         TokenShards { ImageIds.Count: > 0 } shards => (Math.Max(1, shards.Rows / shards.ImageIds.Count), false),
         _ => null,
     };

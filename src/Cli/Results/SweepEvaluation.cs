@@ -61,6 +61,9 @@ internal static class SweepEvaluation
 {
     private const int MostProbedTokens = 20_000;
 
+    /// <summary>Active pairs of samples and latents that a probe holds at most.</summary>
+    private const long MostProbedEntries = 1L << 25;
+
     /// <summary>Matching takes time with the cube of the latents; pairs of larger dictionaries are left out.</summary>
     private const int MostMatchedLatents = 4096;
 
@@ -76,6 +79,19 @@ internal static class SweepEvaluation
         if (labels.Distinct().Count() < 2) throw new DataException("--labels", null, "all labels are the same; a probe needs two classes");
     }
 
+    /// <summary>Memory of the largest probe, taken after the training has given back its own; a model of which more pairs are active gets none.</summary>
+    public static long ProbeBytes(IReadOnlyList<SaeSweepMember> members, ITokenSource tokens, string[] labels)
+    {
+        int rows = labels.Length, classes = labels.Distinct().Count();
+        return members.Max(m =>
+        {
+            int latents = SaeTrainer.Latents(m.Config, tokens.Columns);
+            // Only TopK bounds the latents of a token; the mean over an image has those of all its tokens.
+            int most = m.Config.Architecture == SaeArchitecture.TopK && rows == tokens.Rows ? m.Config.ActiveLatents : latents;
+            return LinearProbe.Bytes(Math.Min((long)rows * most, MostProbedEntries), rows, latents, classes);
+        });
+    }
+
     public static IReadOnlyList<SweepRow> Run(SaeSweepResult sweep, ITokenSource tokens, string[]? labels, string folder, CommandContext context)
     {
         List<SweepRow> rows = [];
@@ -87,7 +103,7 @@ internal static class SweepEvaluation
                 continue;
             }
             SweepRow row = new(outcome, SaeEvaluation.Run(model, tokens, SaeCommand.RowsPerImage(tokens), null, context.Progress, context.Cancellation));
-            if (labels is not null && Probe(model, tokens, labels, context) is { } probe) row = row with { ProbeAccuracy = probe.Accuracy, ProbeBalancedAccuracy = probe.BalancedAccuracy };
+            if (labels is not null && Probe(outcome.Member.Name, model, tokens, labels, context) is { } probe) row = row with { ProbeAccuracy = probe.Accuracy, ProbeBalancedAccuracy = probe.BalancedAccuracy };
             rows.Add(row);
         }
         IReadOnlyList<SweepRow> compared = Compare(rows, folder, context);
@@ -100,22 +116,27 @@ internal static class SweepEvaluation
         return compared;
     }
 
-    /// <summary>Logistic regression on latents that are ever active; null when there is none.</summary>
-    private static LinearProbeResult? Probe(SaeModel model, ITokenSource tokens, string[] labels, CommandContext context)
+    /// <summary>Logistic regression on latents that are ever active; null when there is none, or more pairs than are held.</summary>
+    private static LinearProbeResult? Probe(string name, SaeModel model, ITokenSource tokens, string[] labels, CommandContext context)
     {
-        IReadOnlyList<int>? images = SaeCommand.RowsPerImage(tokens);
-        using Matrix<float> encoded = labels.Length == tokens.Rows
-            ? SaeEncoder.EncodeAll(model, tokens, context.Progress, context.Cancellation)
-            : SaeEncoder.EncodePooled(model, tokens, images!, context.Progress, context.Cancellation);
-        using PlacedMatrix<float> placed = encoded.OnHost();
-        Matrix<float> latents = placed.Matrix;
-        int[] used = [.. Enumerable.Range(0, latents.Columns).Where(j => Enumerable.Range(0, latents.Rows).Any(t => latents.Row(t)[j] != 0))];
-        if (used.Length == 0) return null;
-        using Matrix<double> x = context.Host.AllocateMatrix<double>(latents.Rows, used.Length);
-        for (int t = 0; t < x.Rows; t++)
-            for (int j = 0; j < used.Length; j++) x.Row(t)[j] = latents.Row(t)[used[j]];
+        SparseRows latents = new(model.Latents, MostProbedEntries);
+        if (labels.Length == tokens.Rows)
+        {
+            SaeEncoder.Encode(model, tokens, null, (_, _, activations) =>
+            {
+                for (int t = 0; t < activations.Rows; t++) latents.Add(activations.Row(t));
+            }, context.Progress, context.Cancellation);
+        }
+        else SaeEncoder.EncodePooled(model, tokens, SaeCommand.RowsPerImage(tokens)!, (_, means) => latents.Add(means), context.Progress, context.Cancellation);
+        if (latents.IsFull)
+        {
+            context.Warn($"{name}: more than {MostProbedEntries} latents are active on the {labels.Length} labelled samples; it gets no probe.");
+            return null;
+        }
+        latents.DropEmptyColumns();
+        if (latents.Columns == 0) return null;
         string[] classes = [.. labels.Distinct().Order(StringComparer.Ordinal)];
-        return LinearProbe.CrossValidate(x, labels.Select(l => Array.BinarySearch(classes, l, StringComparer.Ordinal)).ToArray(), cancellation: context.Cancellation);
+        return LinearProbe.CrossValidate(context.Host, latents, labels.Select(l => Array.BinarySearch(classes, l, StringComparer.Ordinal)).ToArray(), cancellation: context.Cancellation);
     }
 
     /// <summary>Every pair of trained models, and for each model the mean over those that differ in the seed alone.</summary>

@@ -79,27 +79,32 @@ public sealed class TokenCache : IDisposable
     public bool Has(int block) => _complete is not null || (Volatile.Read(ref _done[block >> 3]) & (1 << (block & 7))) != 0;
 
     /// <summary>Reads a block that <see cref="Has"/> names.</summary>
-    public void Read(int block, MatrixView<float> destination)
+    public void Read(int block, MatrixView<float> destination) => Read(block, 0, destination);
+
+    /// <summary>Reads as many rows as there is place for, from a row of a block on; <see cref="Has"/> names the block.</summary>
+    public void Read(int block, int firstRow, MatrixView<float> destination)
     {
+        if (firstRow < 0 || firstRow > _blockRows - destination.Rows) throw new ArgumentOutOfRangeException(nameof(firstRow), $"Rows {firstRow} to {firstRow + destination.Rows} of a block of {_blockRows} do not exist.");
         lock (_gate)
         {
             if (_complete is not null)
             {
-                _complete.Read((long)block * _blockRows, destination);
+                _complete.Read((long)block * _blockRows + firstRow, destination);
                 return;
             }
-            Transfer(block, (file, offset) =>
+            int rowBytes = _columns * Type.Size(), bytes = destination.Rows * rowBytes;
+            Transfer(block, (file, start) =>
             {
-                for (int at = 0; at < _raw.Length;)
+                long offset = start + (long)firstRow * rowBytes;
+                for (int at = 0; at < bytes;)
                 {
-                    int count = RandomAccess.Read(file, _raw.AsSpan(at), offset + at);
+                    int count = RandomAccess.Read(file, _raw.AsSpan(at, bytes - at), offset + at);
                     if (count == 0) throw new DataException(PartPath(block / _blocksPerPart), $"offset {offset + at}", "the file has become shorter");
                     at += count;
                 }
             });
-            int rowBytes = _columns * Type.Size();
-            for (int i = 0; i < _blockRows; i++) TokenCodec.Decode(Type, _raw.AsSpan(i * rowBytes, rowBytes), destination.Row(i));
-            FiniteCheck.Require(destination, PartPath(block / _blocksPerPart), (long)block % _blocksPerPart * _blockRows);
+            for (int i = 0; i < destination.Rows; i++) TokenCodec.Decode(Type, _raw.AsSpan(i * rowBytes, rowBytes), destination.Row(i));
+            FiniteCheck.Require(destination, PartPath(block / _blocksPerPart), (long)block % _blocksPerPart * _blockRows + firstRow);
         }
     }
 

@@ -10,18 +10,23 @@ namespace BioSup.Imaging;
 /// <summary>
 /// The normalised tokens of images as a source to train from: patches are encoded when their tokens are asked for, and kept in a cache where there
 /// is one. The tokens are those that <see cref="TokenPipeline"/> would write; which patches are encoded together follows from what is asked for, never
-/// from threads or time.
+/// from threads or time. Blocks are whole patches, because encoding one for a few of its tokens would be absurd; with a cache it costs a short read, and a
+/// block is a part of a patch, so that a window of the shuffle holds tokens of many more of them.
 /// </summary>
 public sealed class ImageTokens : IBlockTokens
 {
     // Feature maps of one encoding: enough for an encoder to be busy, little beside the window of the shuffle.
     private const long FeatureBytes = 32L << 20;
+
+    // Reads of this size are fast from any disk; smaller parts would mix better, but more patches have to be encoded before the first window is complete.
+    private const int PartBytes = 256 << 10;
     private readonly PatchPlan _plan;
     private readonly TokenPipeline _pipeline;
     private readonly TokenNormaliser _normaliser;
     private readonly CancellationToken _cancellation;
     private readonly Matrix<float> _encoded, _together;
     private readonly int[] _wanted;
+    private readonly int _parts;
     private readonly float[] _norms;
     private readonly Lock _gate = new();
     private int _first = -1, _count;
@@ -34,6 +39,9 @@ public sealed class ImageTokens : IBlockTokens
     /// <param name="cacheFolder">Receives the tokens, or gives those it has; null encodes every time.</param>
     /// <exception cref="UsageException">The cache belongs to other tokens, or the options do not go with streaming.</exception>
     public ImageTokens(CpuDevice device, PatchPlan plan, IImageEncoder encoder, string encoderIdentity, TokenOptions options, string? cacheFolder, IProgressReporter progress, CancellationToken cancellation)
+        : this(device, plan, encoder, encoderIdentity, options, cacheFolder, progress, cancellation, PartBytes) { }
+
+    internal ImageTokens(CpuDevice device, PatchPlan plan, IImageEncoder encoder, string encoderIdentity, TokenOptions options, string? cacheFolder, IProgressReporter progress, CancellationToken cancellation, int partBytes)
     {
         if (options.Centring == TokenCentring.Batch)
             throw new UsageException("Centring by batch makes a token depend on what is encoded beside it, which changes from epoch to epoch; use fixed or image, or write the tokens first.");
@@ -60,11 +68,16 @@ public sealed class ImageTokens : IBlockTokens
         _together = device.AllocateMatrix<float>(_pipeline.Batch * Shape.Tokens, Shape.Channels);
         _norms = new float[_pipeline.Batch * Shape.Tokens];
         _wanted = new int[_pipeline.Batch];
+        int rows = Math.Max(1, partBytes / (Shape.Channels * sizeof(float)));
+        _parts = Cache is null ? 1 : Enumerable.Range(1, Shape.Tokens).First(parts => Shape.Tokens % parts == 0 && Shape.Tokens / parts <= rows);
     }
 
     public long Rows => (long)_plan.Patches.Count * Shape.Tokens;
     public int Columns => Shape.Channels;
-    public int BlockRows => Shape.Tokens;
+
+    /// <summary>A patch without a cache; with one an even part of it, of at most 256 KiB as float32.</summary>
+    public int BlockRows => Shape.Tokens / _parts;
+
     public int BlocksPerRead => _pipeline.Batch;
 
     /// <summary>Cells and channels of one patch.</summary>
@@ -89,7 +102,12 @@ public sealed class ImageTokens : IBlockTokens
         lock (_gate)
         {
             for (int at = 0; at < blocks.Length; at += _wanted.Length)
-                Fetch(blocks[at..Math.Min(blocks.Length, at + _wanted.Length)], destination.RowBlock(at * BlockRows, Math.Min(_wanted.Length, blocks.Length - at) * BlockRows));
+            {
+                ReadOnlySpan<int> some = blocks[at..Math.Min(blocks.Length, at + _wanted.Length)];
+                MatrixView<float> rows = destination.RowBlock(at * BlockRows, some.Length * BlockRows);
+                if (_parts == 1) Fetch(some, rows);
+                else FetchParts(some, rows);
+            }
         }
     }
 
@@ -102,9 +120,9 @@ public sealed class ImageTokens : IBlockTokens
         {
             for (int done = 0; done < destination.Rows;)
             {
-                int patch = (int)((start + done) / BlockRows);
+                int patch = (int)((start + done) / Shape.Tokens);
                 if (patch < _first || patch >= _first + _count || _first < 0) Advance(patch);
-                int from = (int)(start + done - (long)_first * BlockRows), count = Math.Min(destination.Rows - done, _count * BlockRows - from);
+                int from = (int)(start + done - (long)_first * Shape.Tokens), count = Math.Min(destination.Rows - done, _count * Shape.Tokens - from);
                 for (int i = 0; i < count; i++) _together.Row(from + i).CopyTo(destination.Row(done + i));
                 done += count;
             }
@@ -120,41 +138,58 @@ public sealed class ImageTokens : IBlockTokens
 
     private void Advance(int patch)
     {
-        int[] blocks = [.. Enumerable.Range(patch, Math.Min(_wanted.Length, Patches - patch))];
+        int[] patches = [.. Enumerable.Range(patch, Math.Min(_wanted.Length, Patches - patch))];
         _first = -1;
-        Fetch(blocks, _together.View.RowBlock(0, blocks.Length * BlockRows));
-        (_first, _count) = (patch, blocks.Length);
+        Fetch(patches, _together.View.RowBlock(0, patches.Length * Shape.Tokens));
+        (_first, _count) = (patch, patches.Length);
     }
 
-    /// <summary>Blocks from the cache, and the others from the encoder, field after field.</summary>
-    private void Fetch(ReadOnlySpan<int> blocks, MatrixView<float> destination)
+    /// <summary>Patches from the cache, and the others from the encoder.</summary>
+    private void Fetch(ReadOnlySpan<int> patches, MatrixView<float> destination)
+    {
+        int size = Shape.Tokens, missing = 0;
+        for (int i = 0; i < patches.Length; i++)
+        {
+            if (Cache is { } cache && cache.Has(patches[i])) cache.Read(patches[i], destination.RowBlock(i * size, size));
+            else _wanted[missing++] = patches[i];
+        }
+        int[] encoded = Encode(missing);
+        for (int i = 0; i < patches.Length; i++)
+            if (Array.BinarySearch(encoded, patches[i]) is >= 0 and int at)
+                for (int row = 0; row < size; row++) _encoded.Row(at * size + row).CopyTo(destination.Row(i * size + row));
+    }
+
+    /// <summary>Parts of patches from the cache, which is given first what it lacks.</summary>
+    private void FetchParts(ReadOnlySpan<int> blocks, MatrixView<float> destination)
     {
         int missing = 0;
-        for (int i = 0; i < blocks.Length; i++)
-        {
-            if (Cache is { } cache && cache.Has(blocks[i])) cache.Read(blocks[i], destination.RowBlock(i * BlockRows, BlockRows));
-            else _wanted[missing++] = blocks[i];
-        }
-        if (missing == 0) return;
-        int[] ascending = [.. _wanted.AsSpan(0, missing)];
+        foreach (int block in blocks)
+            if (!Cache!.Has(block / _parts) && !_wanted.AsSpan(0, missing).Contains(block / _parts)) _wanted[missing++] = block / _parts;
+        Encode(missing);
+        for (int i = 0; i < blocks.Length; i++) Cache!.Read(blocks[i] / _parts, blocks[i] % _parts * BlockRows, destination.RowBlock(i * BlockRows, BlockRows));
+    }
+
+    /// <summary>Encodes the first of the wanted patches, field after field, into the cache and, in ascending order, into a place that lasts until the next call.</summary>
+    private int[] Encode(int count)
+    {
+        int[] ascending = [.. _wanted.AsSpan(0, count)];
+        if (count == 0) return ascending;
         Array.Sort(ascending);
-        int done = 0;
-        _pipeline.Encode(ascending, _cancellation, (features, gap, count) =>
+        int done = 0, size = Shape.Tokens;
+        _pipeline.Encode(ascending, _cancellation, (features, gap, encoded) =>
         {
-            _normaliser.Apply(features, gap, count, _norms);
-            for (int i = 0; i < count; i++)
+            _normaliser.Apply(features, gap, encoded, _norms);
+            for (int i = 0; i < encoded; i++)
             {
-                int block = ascending[done + i];
-                _pipeline.RequireFinite(_norms.AsSpan(i * BlockRows, BlockRows), _plan.IdOf(_plan.Patches[block]));
-                MatrixView<float> tokens = features.View.RowBlock(i * BlockRows, BlockRows);
-                Cache?.Write(block, tokens);
-                for (int row = 0; row < BlockRows; row++) tokens.Row(row).CopyTo(_encoded.Row((done + i) * BlockRows + row));
+                int patch = ascending[done + i];
+                _pipeline.RequireFinite(_norms.AsSpan(i * size, size), _plan.IdOf(_plan.Patches[patch]));
+                MatrixView<float> tokens = features.View.RowBlock(i * size, size);
+                Cache?.Write(patch, tokens);
+                for (int row = 0; row < size; row++) tokens.Row(row).CopyTo(_encoded.Row((done + i) * size + row));
             }
-            done += count;
+            done += encoded;
         });
-        for (int i = 0; i < blocks.Length; i++)
-            if (Array.BinarySearch(ascending, blocks[i]) is >= 0 and int at)
-                for (int row = 0; row < BlockRows; row++) _encoded.Row(at * BlockRows + row).CopyTo(destination.Row(i * BlockRows + row));
+        return ascending;
     }
 
     /// <summary>A cache keeps its centre, so that it is estimated once.</summary>

@@ -108,9 +108,58 @@ public sealed class SaeExchangeTests : IDisposable
     public void Nested_dictionaries_are_written_as_groups()
     {
         using SaeModel model = Model(SaeArchitecture.Matryoshka, true, fixedMean: false);
-        SaeExport.Write(model, SaeFormat.DictionaryLearning, At("nested"), [12, 48, Latents]);
+        SaeExport.Write(model, SaeFormat.DictionaryLearning, At("nested"), new SaeOrigin(SaeArchitecture.Matryoshka, Active, [12, 48, Latents]));
         using TorchFile file = TorchFile.Open(Path.Combine(At("nested"), "ae.pt"));
         Assert.Equal([12, 36, 48], file.ReadVector((TorchTensor)((Dictionary<string, object?>)file.Root!)["group_sizes"]!, "group_sizes", 3));
+        File.Delete(Path.Combine(At("nested"), "config.json"));
+        using SaeModel back = SaeImport.Read(_device, SaeFormat.DictionaryLearning, Path.Combine(At("nested"), "ae.pt"), out SaeOrigin? origin);
+        Assert.Equal([12, 48, Latents], origin!.Prefixes!);
+    }
+
+    [Fact]
+    public void What_a_format_rewrites_as_jumprelu_remembers_what_it_was()
+    {
+        foreach (SaeArchitecture architecture in Enum.GetValues<SaeArchitecture>().Where(a => a != SaeArchitecture.TopK))
+            foreach (SaeFormat format in new[] { SaeFormat.JumpRelu, SaeFormat.SaeLens, SaeFormat.DictionaryLearning })
+            {
+                using SaeModel model = Model(architecture, false, fixedMean: false);
+                SaeOrigin told = new(architecture, model.Shape.HasActiveLatents ? Active : null, architecture == SaeArchitecture.Matryoshka ? [12, 48, Latents] : null);
+                string path = At($"{architecture}-{format}-origin") + (format == SaeFormat.JumpRelu ? ".safetensors" : "");
+                SaeExport.Write(model, format, path, told);
+                using SaeModel back = SaeImport.Read(_device, format, path, out SaeOrigin? origin);
+                Assert.Equal(told.ToString(), origin!.ToString());
+                // The two biases of a gate cannot be told apart again; all others become what they were.
+                bool gate = architecture == SaeArchitecture.Gated || architecture == SaeArchitecture.GatedOriginal && format == SaeFormat.JumpRelu;
+                Assert.Equal((gate ? SaeArchitecture.JumpRelu : architecture, told.ActiveLatents ?? 0), (back.Shape.Architecture, back.Shape.ActiveLatents));
+            }
+    }
+
+    [Theory]
+    [InlineData("""{ "trained_as": "batchtopk", "k": 97 }""", "1 to 96")]
+    [InlineData("""{ "trained_as": "batchtopk", "k": "many" }""", "1 to 96")]
+    [InlineData("""{ "trained_as": "matryoshka", "k": 3, "prefixes": [48, 12, 96] }""", "ascending")]
+    [InlineData("""{ "trained_as": "tomorrow", "k": 3 }""", null)]
+    [InlineData("[]", null)]
+    public void Metadata_that_cannot_be_true_are_refused_and_unknown_ones_passed_over(string text, string? problem)
+    {
+        using SaeModel model = Model(SaeArchitecture.JumpRelu, false, fixedMean: false);
+        SaeWeights w = SaeWeights.From(model);
+        SafetensorsFile.Write(At("told.safetensors"), writer =>
+        {
+            writer.Add("W_enc", w.Encoder, Width, Latents);
+            writer.Add("b_enc", w.EncoderBias);
+            writer.Add("threshold", w.Threshold!);
+            writer.Add("W_dec", w.Decoder, Latents, Width);
+            writer.Add("b_dec", w.DecoderBias);
+            writer.AddMetadata("origin", text);
+        });
+        if (problem is not null)
+        {
+            Assert.Contains(problem, Assert.Throws<DataException>(() => SaeImport.Read(_device, SaeFormat.JumpRelu, At("told.safetensors"))).Message, StringComparison.Ordinal);
+            return;
+        }
+        using SaeModel back = SaeImport.Read(_device, SaeFormat.JumpRelu, At("told.safetensors"), out SaeOrigin? origin);
+        Assert.Equal((SaeArchitecture.JumpRelu, null), (back.Shape.Architecture, origin));
     }
 
     [Fact]

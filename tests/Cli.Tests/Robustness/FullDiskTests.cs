@@ -82,7 +82,7 @@ public sealed class FullDiskTests(BrokenInputs inputs) : IClassFixture<BrokenInp
         Assert.False(Directory.Exists(output) && Directory.EnumerateFileSystemEntries(output).Any(), "something was left behind");
     }
 
-    private static void RequireTmpfs()
+    internal static void RequireTmpfs()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux() && File.Exists(s_program), $"{s_program} is not there or this is not Linux");
         using Process probe = Process.Start(new ProcessStartInfo("sh", ["-c", "unshare -Urm sh -c 'mount -t tmpfs -o size=4k none /tmp' 2>/dev/null"]))!;

@@ -49,9 +49,11 @@ public sealed class ImageTokensTests : IDisposable
         return Rows(all);
     }
 
-    private float[] Epoch(ITokenSource source, ulong epoch, long from = 0)
+    private float[] Epoch(ITokenSource source, ulong epoch, long from = 0) => Epoch(source, epoch, 5L * ((IBlockTokens)source).BlockRows * source.Columns * sizeof(float), from);
+
+    private float[] Epoch(ITokenSource source, ulong epoch, long windowBytes, long from)
     {
-        using ShuffledTokens shuffled = new(source, 3, epoch, 5L * ((IBlockTokens)source).BlockRows * source.Columns * sizeof(float));
+        using ShuffledTokens shuffled = new(source, 3, epoch, windowBytes);
         shuffled.Restart(epoch, from);
         using Matrix<float> all = _device.AllocateMatrix<float>((int)(source.Rows - from), source.Columns);
         Assert.Equal(all.Rows, shuffled.Next(all.View));
@@ -99,6 +101,41 @@ public sealed class ImageTokensTests : IDisposable
         using Matrix<float> all = shards.ReadAll(_device);
         Assert.Equal(Written(), Rows(all));
         Assert.Equal(["cache.json", "centre.npy", "index.json", Path.GetFileName(Directory.GetFiles(cache, "tokens-*")[0])], Directory.GetFiles(cache).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+    }
+
+    /// <summary>With a cache a block is a part of a patch: more patches share a window, and the tokens of one are met less often together.</summary>
+    [Fact]
+    public void With_a_cache_a_window_holds_parts_of_more_patches_whatever_the_threads()
+    {
+        const int Batch = 12;
+        ImageTokens Parts(string cache, CpuDevice device) => new(device, _plan, _encoder, "a", _options, cache, SilentProgress.Instance, default, partBytes: 2 * 6 * sizeof(float));
+        float[] expected = Written(), whole, first;
+        using (ImageTokens plain = Open(null)) whole = Epoch(plain, 0);
+        long memory = 5L * 4 * 6 * sizeof(float);
+        using (ImageTokens tokens = Parts(_folder.File("parts"), _device))
+        {
+            Assert.Equal((2, 36L * 4), (tokens.BlockRows, tokens.Rows));
+            first = Epoch(tokens, 0, memory, 0);
+            Assert.Equal(first, Epoch(tokens, 0, memory, 0));
+            Assert.Equal(first[(50 * 6)..], Epoch(tokens, 0, memory, 50));
+            Assert.True(tokens.Cache!.IsComplete);
+            Assert.Equal(expected, ReadAll(tokens, 17));
+        }
+        using CpuDevice other = new(5);
+        using (ImageTokens again = Parts(_folder.File("again"), other)) Assert.Equal(first, Epoch(again, 0, memory, 0));
+        Assert.Equal(Sorted(expected), Sorted(first));
+        Assert.InRange(Company(first, expected, Batch), 0, 0.75 * Company(whole, expected, Batch));
+
+        static IEnumerable<string> Sorted(float[] rows) => rows.Chunk(6).Select(r => string.Join(' ', r)).Order(StringComparer.Ordinal);
+    }
+
+    /// <summary>How many others of its own patch a token meets in its batch, on average.</summary>
+    private static double Company(float[] order, float[] inFileOrder, int batch)
+    {
+        Dictionary<string, int> patch = [];
+        foreach ((float[] row, int i) in inFileOrder.Chunk(6).Select((row, i) => (row, i))) patch[string.Join(' ', row)] = i / 4;
+        int[] met = [.. order.Chunk(6).Select(row => patch[string.Join(' ', row)])];
+        return met.Chunk(batch).Sum(b => b.Sum(p => b.Count(other => other == p) - 1.0)) / met.Length;
     }
 
     [Fact]

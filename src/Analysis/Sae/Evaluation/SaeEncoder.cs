@@ -10,6 +10,9 @@ namespace BioSup.Analysis.Sae;
 /// <param name="activations">In host memory [rows, d_sae].</param>
 public delegate void ActivationSink(long start, MatrixView<float> tokens, MatrixView<float> activations);
 
+/// <summary>Receives the mean activation of every latent over the tokens of an image, in host memory; the row is reused after the call.</summary>
+public delegate void PooledSink(int image, ReadOnlySpan<float> means);
+
 /// <summary>Tokens to latents, block by block: tokens × latents never exists unless the caller keeps it. A block is read while the device works on the one before.</summary>
 public static class SaeEncoder
 {
@@ -26,37 +29,56 @@ public static class SaeEncoder
     /// <returns>[images, d_sae] on the model's device; zero for an image without tokens.</returns>
     public static Matrix<float> EncodePooled(SaeModel model, ITokenSource tokens, IReadOnlyList<int> rowsPerImage, IProgressReporter? progress = null, CancellationToken cancellation = default)
     {
-        if (rowsPerImage.Sum(r => (long)r) != tokens.Rows) throw new ArgumentException($"The images have {rowsPerImage.Sum(r => (long)r)} tokens, the source {tokens.Rows}.", nameof(rowsPerImage));
         Matrix<float> pooled = model.Device.AllocateMatrix<float>(rowsPerImage.Count, model.Latents);
         try
         {
-            using SaeWorkspace workspace = new(model.Device, model.Shape, 0);
-            using ActivationPool pool = new(workspace);
-            int image = 0, left = rowsPerImage.Count > 0 ? rowsPerImage[0] : 0;
-            Read(model, tokens, rowsPerImage, (_, rows) =>
-            {
-                for (int at = 0; at < rows.Rows;)
-                {
-                    while (left == 0) Next();
-                    int count = Math.Min(left, rows.Rows - at);
-                    pool.Add(rows.RowBlock(at, count), model.Parameters);
-                    at += count;
-                    left -= count;
-                }
-            }, progress, cancellation);
-            while (image < rowsPerImage.Count) Next();
+            Pool(model, tokens, rowsPerImage, (pool, image) => pool.Take(rowsPerImage[image], pooled.Buffer.View.Slice((long)image * model.Latents, model.Latents)), progress, cancellation);
             return pooled;
-
-            void Next()
-            {
-                pool.Take(rowsPerImage[image], pooled.Buffer.View.Slice((long)image * model.Latents, model.Latents));
-                if (++image < rowsPerImage.Count) left = rowsPerImage[image];
-            }
         }
         catch
         {
             pooled.Dispose();
             throw;
+        }
+    }
+
+    /// <summary>The same, image after image, without holding more than one of them.</summary>
+    public static void EncodePooled(SaeModel model, ITokenSource tokens, IReadOnlyList<int> rowsPerImage, PooledSink sink, IProgressReporter? progress = null, CancellationToken cancellation = default)
+    {
+        using DeviceBuffer<float> means = model.Device.Allocate<float>(model.Latents);
+        float[] row = new float[model.Latents];
+        Pool(model, tokens, rowsPerImage, (pool, image) =>
+        {
+            pool.Take(rowsPerImage[image], means.View);
+            means.CopyTo(row);
+            sink(image, row);
+        }, progress, cancellation);
+    }
+
+    /// <param name="take">Receives the sums of an image and its number.</param>
+    private static void Pool(SaeModel model, ITokenSource tokens, IReadOnlyList<int> rowsPerImage, Action<ActivationPool, int> take, IProgressReporter? progress, CancellationToken cancellation)
+    {
+        if (rowsPerImage.Sum(r => (long)r) != tokens.Rows) throw new ArgumentException($"The images have {rowsPerImage.Sum(r => (long)r)} tokens, the source {tokens.Rows}.", nameof(rowsPerImage));
+        using SaeWorkspace workspace = new(model.Device, model.Shape, 0);
+        using ActivationPool pool = new(workspace);
+        int image = 0, left = rowsPerImage.Count > 0 ? rowsPerImage[0] : 0;
+        Read(model, tokens, rowsPerImage, (_, rows) =>
+        {
+            for (int at = 0; at < rows.Rows;)
+            {
+                while (left == 0) Next();
+                int count = Math.Min(left, rows.Rows - at);
+                pool.Add(rows.RowBlock(at, count), model.Parameters);
+                at += count;
+                left -= count;
+            }
+        }, progress, cancellation);
+        while (image < rowsPerImage.Count) Next();
+
+        void Next()
+        {
+            take(pool, image);
+            if (++image < rowsPerImage.Count) left = rowsPerImage[image];
         }
     }
 

@@ -74,21 +74,30 @@ public sealed record SaeProbes(int Rows, int Folds, int Groups, double MajorityA
         });
         using Matrix<float> rebuilt = samples.Reconstructions(model);
         int[] alive = LatentRows.Alive(model, SaeEvaluation.AliveThreshold);
-        using Matrix<float> latents = Gather.Columns(samples.Latents, alive);
-        (string Name, Matrix<float> Values)[] sides = [("raw", samples.Raw), ("reconstruction", rebuilt), ("latents", latents)];
-        RepresentationProbe[] probes = new RepresentationProbe[sides.Length];
-        for (int i = 0; i < sides.Length; i++)
+        SparseRows latents = SparseRows.From(samples.Latents, alive);
+        progress?.Report("probes", 0, 3);
+        RepresentationProbe raw = Dense("raw", samples.Raw);
+        progress?.Report("probes", 1, 3);
+        RepresentationProbe reconstruction = Dense("reconstruction", rebuilt);
+        progress?.Report("probes", 2, 3);
+        RepresentationProbe sparse = Probe("latents", latents.Columns, codes, folds, inner, options,
+            (probed, fold) => LinearProbe.Evaluate(model.Device.Host, latents, codes, [fold], probed, cancellation),
+            () => PublishedProbe.Evaluate(latents, codes, folds, cancellation: cancellation));
+        progress?.Report("probes", 3, 3);
+        return new SaeProbes(codes.Length, folds.Length, options.Groups?.Distinct().Count() ?? 0, right / codes.Length, raw, reconstruction, sparse);
+
+        RepresentationProbe Dense(string name, Matrix<float> values)
         {
-            progress?.Report("probes", i, sides.Length);
-            using PlacedMatrix<float> placed = sides[i].Values.At(model.Device);
+            using PlacedMatrix<float> placed = values.At(model.Device);
             using Matrix<double> x = Elementwise.Converted<float, double>(placed.Matrix.View);
-            probes[i] = Probe(sides[i].Name, x, codes, folds, inner, options, cancellation);
+            return Probe(name, x.Columns, codes, folds, inner, options,
+                (probed, fold) => LinearProbe.Evaluate(x, codes, [fold], probed, cancellation),
+                () => PublishedProbe.Evaluate(x, codes, folds, cancellation: cancellation));
         }
-        progress?.Report("probes", sides.Length, sides.Length);
-        return new SaeProbes(codes.Length, folds.Length, options.Groups?.Distinct().Count() ?? 0, right / codes.Length, probes[0], probes[1], probes[2]);
     }
 
-    private static RepresentationProbe Probe(string name, Matrix<double> x, int[] codes, Fold[] folds, Fold[] inner, SaeProbeOptions options, CancellationToken cancellation)
+    private static RepresentationProbe Probe(string name, int features, int[] codes, Fold[] folds, Fold[] inner, SaeProbeOptions options,
+        Func<LinearProbeOptions, Fold, LinearProbeResult> evaluate, Func<LinearProbeResult> published)
     {
         ProbeSetting[] chosen = new ProbeSetting[folds.Length];
         int[] predictions = new int[codes.Length];
@@ -105,10 +114,10 @@ public sealed record SaeProbes(int Rows, int Folds, int Groups, double MajorityA
             foreach (int row in folds[f].Test) predictions[row] = answers[row];
         }
         LinearProbeResult pooled = LinearProbe.Score(codes, predictions, codes.Max() + 1);
-        return new RepresentationProbe(name, x.Columns, pooled, chosen, options.Published ? PublishedProbe.Evaluate(x, codes, folds, cancellation: cancellation) : null);
+        return new RepresentationProbe(name, features, pooled, chosen, options.Published ? published() : null);
 
         LinearProbeResult Fit(ProbeSetting setting, Fold fold, int iterations) =>
-            LinearProbe.Evaluate(x, codes, [fold], new LinearProbeOptions { C = setting.C, CommonScale = setting.CommonScale, MaxIterations = Math.Max(1, iterations) }, cancellation);
+            evaluate(new LinearProbeOptions { C = setting.C, CommonScale = setting.CommonScale, MaxIterations = Math.Max(1, iterations) }, fold);
     }
 
     private static Fold[] Split(int[] codes, IReadOnlyList<string>? groups, int folds, ulong seed) =>

@@ -13,7 +13,7 @@ public static partial class SaeExport
     /// The state dictionary of the class that fits: AutoEncoderNew or AutoEncoder (ReLU without and with the bias taken from the input), GatedAutoEncoder,
     /// JumpReluAutoEncoder, AutoEncoderTopK, BatchTopKSAE, MatryoshkaBatchTopKSAE. Its linear layers hold transposed matrices, [out, in].
     /// </summary>
-    private static void WriteDictionaryLearning(SaeWeights weights, string folder, IReadOnlyList<int>? prefixes)
+    private static void WriteDictionaryLearning(SaeWeights weights, string folder)
     {
         if (!weights.Shape.Tied) throw new UsageException("An untied model has a gate of its own, which dictionary_learning cannot hold; export it with --format reference.");
         (string name, Dictionary<string, object> state) = weights.Shape.Architecture switch
@@ -24,13 +24,13 @@ public static partial class SaeExport
             SaeArchitecture.GatedOriginal => ("GatedAutoEncoder", Gated(weights.WithInputBias(true))),
             SaeArchitecture.TopK => ("AutoEncoderTopK", Linear(weights.WithInputBias(true), "b_dec", selected: true)),
             SaeArchitecture.BatchTopK => ("BatchTopKSAE", Linear(weights.WithInputBias(true), "b_dec", selected: true)),
-            SaeArchitecture.Matryoshka => ("MatryoshkaBatchTopKSAE", Matryoshka(weights.WithInputBias(true), prefixes)),
+            SaeArchitecture.Matryoshka => ("MatryoshkaBatchTopKSAE", Matryoshka(weights.WithInputBias(true))),
             _ => ("JumpReluAutoEncoder", Plain(weights.ToJumpRelu().WithInputBias(false))),
         };
         TorchWriter.Write(Path.Combine(folder, DictionaryWeights), state);
         JsonObject trainer = new() { ["dict_class"] = name, ["activation_dim"] = weights.Shape.InputWidth, ["dict_size"] = weights.Shape.Latents };
         if (weights.Shape.HasActiveLatents) trainer["k"] = weights.Shape.ActiveLatents;
-        WriteJson(Path.Combine(folder, DictionaryConfig), new JsonObject { ["trainer"] = trainer, ["normaliser"] = weights.Normaliser.ToJson() });
+        WriteJson(Path.Combine(folder, DictionaryConfig), new JsonObject { ["trainer"] = trainer, [SaeOrigin.MetadataKey] = weights.Origin!.ToJson(), ["normaliser"] = weights.Normaliser.ToJson() });
     }
 
     private static Dictionary<string, object> Linear(SaeWeights w, string biasName, bool selected = false)
@@ -72,9 +72,9 @@ public static partial class SaeExport
         return state;
     }
 
-    private static Dictionary<string, object> Matryoshka(SaeWeights w, IReadOnlyList<int>? prefixes)
+    private static Dictionary<string, object> Matryoshka(SaeWeights w)
     {
-        prefixes ??= [w.Shape.Latents];
+        IReadOnlyList<int> prefixes = w.Origin?.Prefixes ?? [w.Shape.Latents];
         Dictionary<string, object> state = Selection(w);
         state["group_sizes"] = NdArray.Vector([.. prefixes.Select((p, i) => (long)(p - (i > 0 ? prefixes[i - 1] : 0)))]);
         foreach ((string key, object value) in Plain(w)) state[key] = value;

@@ -51,7 +51,7 @@ public static partial class SaeExport
             ["normalize_activations"] = "none",
             ["reshape_activations"] = "none",
             // Without its version a configuration is taken for one from before SAELens 6, which knew no metadata, and loses them.
-            ["metadata"] = new JsonObject { ["sae_lens_version"] = "6.0.0", ["trained_as"] = SaeConfigFile.Name(architecture) + (architecture == SaeArchitecture.Gated ? ", tied" : ""), ["normaliser"] = w.Normaliser.ToJson() },
+            ["metadata"] = new JsonObject { ["sae_lens_version"] = "6.0.0", [SaeOrigin.MetadataKey] = weights.Origin!.ToJson(), ["normaliser"] = w.Normaliser.ToJson() },
         };
         if (name == "topk")
         {

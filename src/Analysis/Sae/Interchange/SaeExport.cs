@@ -37,17 +37,17 @@ public static partial class SaeExport
     /// <param name="model">A trained model.</param>
     /// <param name="format">Layout.</param>
     /// <param name="path">A file for <see cref="SaeFormat.JumpRelu"/> and <see cref="SaeFormat.Reference"/>, a folder for the others.</param>
-    /// <param name="prefixes">Widths of nested dictionaries, ascending, the last one d_sae: for Matryoshka in <see cref="SaeFormat.DictionaryLearning"/>; null writes
-    /// one group.</param>
+    /// <param name="origin">What the model was trained as, with the widths of nested dictionaries (<see cref="OriginOf"/>); null takes it from the model, which does not
+    /// know those widths and is then one group.</param>
     /// <exception cref="UsageException">The layout cannot hold this architecture; the message says which can.</exception>
-    public static void Write(SaeModel model, SaeFormat format, string path, IReadOnlyList<int>? prefixes = null)
+    public static void Write(SaeModel model, SaeFormat format, string path, SaeOrigin? origin = null)
     {
-        SaeWeights weights = SaeWeights.From(model);
+        SaeWeights weights = SaeWeights.From(model) with { Origin = origin ?? SaeOrigin.Of(model.Shape, null) };
         switch (format)
         {
             case SaeFormat.JumpRelu: WriteJumpRelu(weights, path); break;
             case SaeFormat.SaeLens: WriteSaeLens(weights, path); break;
-            case SaeFormat.DictionaryLearning: WriteDictionaryLearning(weights, path, prefixes); break;
+            case SaeFormat.DictionaryLearning: WriteDictionaryLearning(weights, path); break;
             case SaeFormat.Sparsify: WriteSparsify(weights, path); break;
             default: WriteReference(weights, path); break;
         }
@@ -56,12 +56,17 @@ public static partial class SaeExport
     /// <summary>The activation threshold of every latent: max(b_mag − b_gate, 0) of a tied gate, 0 of ReLU.</summary>
     public static float[] Thresholds(SaeModel model) => SaeWeights.From(model).ToJumpRelu().Threshold!;
 
-    /// <summary>The nested dictionaries that a Matryoshka model folder was trained with; null for other architectures and where its config.json does not say.</summary>
-    public static IReadOnlyList<int>? PrefixesOf(string folder, SaeModel model)
+    /// <summary>What the model of a folder was trained as: by its config.json what an import says of it, else what it is, with the nested dictionaries of Matryoshka.</summary>
+    public static SaeOrigin OriginOf(string folder, SaeModel model)
     {
         string path = Path.Combine(folder, SaeModel.ConfigFile);
-        if (model.Shape.Architecture != SaeArchitecture.Matryoshka || !File.Exists(path)) return null;
-        if (JsonNode.Parse(File.ReadAllText(path))?["training"]?["prefixes"] is not JsonArray widths) return null;
+        JsonObject? config = File.Exists(path) ? JsonNode.Parse(File.ReadAllText(path)) as JsonObject : null;
+        return SaeOrigin.Read(config?[SaeOrigin.MetadataKey] as JsonObject, path, model.Latents) ?? SaeOrigin.Of(model.Shape, PrefixesOf(config, path, model));
+    }
+
+    private static int[]? PrefixesOf(JsonObject? config, string path, SaeModel model)
+    {
+        if (model.Shape.Architecture != SaeArchitecture.Matryoshka || config?["training"]?["prefixes"] is not JsonArray widths) return null;
         try
         {
             int[] prefixes = [.. widths.Select(w => w!.GetValue<int>())];
@@ -83,6 +88,7 @@ public static partial class SaeExport
         {
             AddEncoder(writer, w);
             writer.Add("threshold", w.Threshold!);
+            writer.AddMetadata(SaeOrigin.MetadataKey, weights.Origin!.ToJson().ToJsonString());
             if (w.Normaliser.Normalisation != TokenNormalisation.None) writer.AddMetadata("normaliser", w.Normaliser.ToJson().ToJsonString());
         });
     }

@@ -63,6 +63,8 @@ internal sealed class SaeFormatConfig
 
     public TokenNormaliser Normaliser(int width) => TokenNormaliser.FromJson(_json, _path, width);
 
+    public SaeOrigin? Origin(int latents) => SaeOrigin.Read(_json[SaeOrigin.MetadataKey] as JsonObject, _path, latents);
+
     public DataException Refuse(string key, string problem) => new(_path, key, problem);
 
     private T? Get<T>(string key, string expected)

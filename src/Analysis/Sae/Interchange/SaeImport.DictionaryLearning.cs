@@ -31,7 +31,7 @@ public static partial class SaeImport
         };
         config?.Section("trainer").RequireWidth("activation_dim", result.Shape.InputWidth);
         config?.Section("trainer").RequireWidth("dict_size", result.Shape.Latents);
-        return config is null ? result : result with { Normaliser = config.Normaliser(result.Shape.InputWidth) };
+        return config is null ? result : result with { Normaliser = config.Normaliser(result.Shape.InputWidth), Origin = config.Origin(result.Shape.Latents) ?? result.Origin };
     }
 
     private static string Guess(SaeTensorSource file, string path)
@@ -95,7 +95,19 @@ public static partial class SaeImport
             Threshold = Threshold(file, shape.Latents),
             Decoder = file.Read("W_dec", shape.Latents, shape.InputWidth),
             DecoderBias = file.Read("b_dec", shape.InputWidth),
+            Origin = SaeOrigin.Of(shape, Groups(file, shape.Latents)),
         };
+    }
+
+    /// <summary>The nested widths: sums of the sizes of the groups. Null where there is one group only.</summary>
+    private static int[]? Groups(SaeTensorSource file, int latents)
+    {
+        if (!file.Contains("group_sizes")) return null;
+        float[] sizes = file.ReadVector("group_sizes");
+        int[] widths = new int[sizes.Length];
+        double sum = 0;
+        for (int i = 0; i < widths.Length; i++) widths[i] = sizes[i] >= 1 && (sum += sizes[i]) <= latents ? (int)sum : throw file.Refuse("group_sizes", $"does not divide {latents} latents");
+        return sum == latents ? widths.Length > 1 ? widths : null : throw file.Refuse("group_sizes", $"adds up to {sum}; {latents} was expected");
     }
 
     /// <summary>One threshold for all latents; −1 before training has set it, which lets everything above zero pass.</summary>

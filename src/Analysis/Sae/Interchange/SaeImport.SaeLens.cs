@@ -57,6 +57,7 @@ public static partial class SaeImport
             }
             : Plain(file, shape);
         if (config.Flag("rescale_acts_by_decoder_norm", false)) weights = weights.WithLengthsInLatents();
-        return weights with { Normaliser = config.OptionalSection("metadata")?.Normaliser(d) ?? TokenNormaliser.None };
+        SaeFormatConfig? metadata = config.OptionalSection("metadata");
+        return weights with { Normaliser = metadata?.Normaliser(d) ?? TokenNormaliser.None, Origin = metadata?.Origin(latents) };
     }
 }

@@ -13,7 +13,11 @@ public static partial class SaeImport
     /// <param name="format">Layout.</param>
     /// <param name="path">A folder for SAELens, dictionary_learning (or its ae.pt) and sparsify; a file for the others.</param>
     /// <exception cref="DataException">A file or tensor is missing, has another shape or holds a value that is not finite, or the architecture has no counterpart.</exception>
-    public static SaeModel Read(ComputeDevice device, SaeFormat format, string path)
+    public static SaeModel Read(ComputeDevice device, SaeFormat format, string path) => Read(device, format, path, out _);
+
+    /// <inheritdoc cref="Read(ComputeDevice, SaeFormat, string)"/>
+    /// <param name="origin">What the file says that the model was trained as; the model is that where it can be, else JumpReLU. Null where nothing is said.</param>
+    public static SaeModel Read(ComputeDevice device, SaeFormat format, string path, out SaeOrigin? origin)
     {
         SaeWeights weights = format switch
         {
@@ -23,7 +27,8 @@ public static partial class SaeImport
             SaeFormat.Sparsify => ReadSparsify(path),
             _ => ReadReference(path),
         };
-        return weights.ToModel(device);
+        origin = weights.Origin;
+        return (origin?.Restore(weights) ?? weights).ToModel(device);
     }
 
     private static SaeWeights ReadJumpRelu(string path)
@@ -31,15 +36,17 @@ public static partial class SaeImport
         using SaeTensorSource file = new(path);
         (int d, int latents) = file.Matrix("W_enc");
         TokenNormaliser normaliser = TokenNormaliser.None;
+        SaeOrigin? origin = null;
         if (!SaeExport.IsTorchFile(path))
         {
             using SafetensorsFile raw = SafetensorsFile.Open(path);
-            if (raw.Metadata.TryGetValue("normaliser", out string? text)) normaliser = TokenNormaliser.FromJson(new JsonObject { ["normaliser"] = ParseNormaliser(text, path) }, path, d);
+            if (raw.Metadata.TryGetValue("normaliser", out string? text)) normaliser = TokenNormaliser.FromJson(new JsonObject { ["normaliser"] = ParseMetadata(text, "normaliser", path) }, path, d);
+            if (raw.Metadata.TryGetValue(SaeOrigin.MetadataKey, out text)) origin = SaeOrigin.Read(ParseMetadata(text, SaeOrigin.MetadataKey, path) as JsonObject, path, latents);
         }
-        return Plain(file, new SaeShape { Architecture = SaeArchitecture.JumpRelu, InputWidth = d, Latents = latents }) with { Normaliser = normaliser };
+        return Plain(file, new SaeShape { Architecture = SaeArchitecture.JumpRelu, InputWidth = d, Latents = latents }) with { Normaliser = normaliser, Origin = origin };
     }
 
-    private static JsonNode? ParseNormaliser(string text, string path)
+    private static JsonNode? ParseMetadata(string text, string key, string path)
     {
         try
         {
@@ -47,7 +54,7 @@ public static partial class SaeImport
         }
         catch (JsonException e)
         {
-            throw new DataException(path, "normaliser", "is not valid JSON", e);
+            throw new DataException(path, key, "is not valid JSON", e);
         }
     }
 

@@ -31,6 +31,9 @@ internal sealed record SaeWeights
     public float[]? Usage { get; init; }
     public TokenNormaliser Normaliser { get; init; } = TokenNormaliser.None;
 
+    /// <summary>What a file says that it was trained as.</summary>
+    public SaeOrigin? Origin { get; init; }
+
     public static SaeWeights From(SaeModel model)
     {
         SaeArrays arrays = model.Arrays;

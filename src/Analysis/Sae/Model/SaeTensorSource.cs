@@ -59,6 +59,13 @@ internal sealed class SaeTensorSource : IDisposable
         throw new DataException(_path, name + where, $"is {values[at]}; weights must be finite");
     }
 
+    /// <summary>A vector of any length.</summary>
+    public float[] ReadVector(string name)
+    {
+        IReadOnlyList<long> shape = _safetensors is not null ? _safetensors.Entry(name).Shape : Tensor(name).Shape;
+        return shape.Count == 1 ? Read(name, shape[0]) : throw Refuse(name, $"has the shape [{string.Join(", ", shape)}]; a vector was expected");
+    }
+
     /// <summary>A linear layer's weights [out, in] as [in, out].</summary>
     public float[] ReadTransposed(string name, int rows, int columns) => SaeWeights.Transpose(Read(name, rows, columns), rows, columns);
 

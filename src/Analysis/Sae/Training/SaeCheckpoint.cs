@@ -13,6 +13,9 @@ internal sealed record SaeRunIdentity(string Config, ulong Seed, TokenOrder Orde
     /// <summary>Of the order of tokens, where that is not the model's own.</summary>
     public ulong StreamSeed { get; init; } = Seed;
 
+    /// <summary>Rows that the order keeps together because they are made together; 0 for tokens that are read row by row.</summary>
+    public int BlockRows { get; init; }
+
     /// <summary>Says what differs, or null.</summary>
     public string? Difference(SaeRunIdentity other)
     {
@@ -22,6 +25,7 @@ internal sealed record SaeRunIdentity(string Config, ulong Seed, TokenOrder Orde
         if (Order != other.Order) return $"the order of tokens ({other.Order.ToString().ToLowerInvariant()}, now {Order.ToString().ToLowerInvariant()})";
         if (TotalSteps != other.TotalSteps) return $"the number of steps ({other.TotalSteps}, now {TotalSteps})";
         if (Tokens != other.Tokens || InputWidth != other.InputWidth) return $"the tokens ({other.Tokens} x {other.InputWidth}, now {Tokens} x {InputWidth})";
+        if (BlockRows != other.BlockRows) return $"the blocks of the shuffled order ({other.BlockRows} tokens, now {BlockRows}: images larger than 256 KiB are cut with a cache and whole without one)";
         return null;
     }
 
@@ -170,6 +174,7 @@ internal static class SaeCheckpoint
             ["tokens"] = s.Identity.Tokens.ToString(CultureInfo.InvariantCulture),
             ["d_in"] = s.Identity.InputWidth.ToString(CultureInfo.InvariantCulture),
         };
+        if (s.Identity.BlockRows > 0) description["block_rows"] = s.Identity.BlockRows.ToString(CultureInfo.InvariantCulture);
         if (s.Identity.StreamSeed != s.Identity.Seed) description["stream_seed"] = s.Identity.StreamSeed.ToString(CultureInfo.InvariantCulture);
         return description;
     }
@@ -181,9 +186,10 @@ internal static class SaeCheckpoint
         if (!(long.TryParse(m.GetValueOrDefault("step"), CultureInfo.InvariantCulture, out long step) && ulong.TryParse(m.GetValueOrDefault("seed"), CultureInfo.InvariantCulture, out ulong seed)
             && Enum.TryParse(m.GetValueOrDefault("order"), out TokenOrder order) && long.TryParse(m.GetValueOrDefault("total_steps"), CultureInfo.InvariantCulture, out long total)
             && long.TryParse(m.GetValueOrDefault("tokens"), CultureInfo.InvariantCulture, out long tokens) && int.TryParse(m.GetValueOrDefault("d_in"), CultureInfo.InvariantCulture, out int width)
-            && m.GetValueOrDefault("config") is { } config && ulong.TryParse(m.GetValueOrDefault("stream_seed") ?? $"{seed}", CultureInfo.InvariantCulture, out ulong stream)))
+            && m.GetValueOrDefault("config") is { } config && ulong.TryParse(m.GetValueOrDefault("stream_seed") ?? $"{seed}", CultureInfo.InvariantCulture, out ulong stream)
+            && int.TryParse(m.GetValueOrDefault("block_rows") ?? "0", CultureInfo.InvariantCulture, out int blockRows)))
             throw new DataException(path, "__metadata__", "a key is missing or malformed");
-        SaeRunIdentity identity = new(config, seed, order, total, tokens, width) { StreamSeed = stream };
+        SaeRunIdentity identity = new(config, seed, order, total, tokens, width) { StreamSeed = stream, BlockRows = blockRows };
         return new SaeCheckpointState(step, identity, Text(file, "train_log"), Text(file, "telemetry"), Numbers<long>(file, "tokens_since_fired"), Numbers<double>(file, "training_state"));
     }
 

@@ -200,7 +200,7 @@ public static class SaeSweep
             }
             long before = MemoryAccounting.CurrentBytes;
             lane.Model = SaeModel.Create(_device, config, _tokens.Columns, lane.Member.Seed);
-            SaeRunIdentity identity = new(SaeConfigFile.Write(config), lane.Member.Seed, _options.Order, _total, _tokens.Rows, _tokens.Columns) { StreamSeed = _options.Seed };
+            SaeRunIdentity identity = new(SaeConfigFile.Write(config), lane.Member.Seed, _options.Order, _total, _tokens.Rows, _tokens.Columns) { StreamSeed = _options.Seed, BlockRows = SaeTrainer.BlockRows(_tokens) };
             SaeRun run = new(lane.Model, config, new SaeRunSettings(identity, lane.Folder, line => _options.Warn($"{lane.Member.Name}: {line}")));
             lane.Run = run;
             run.Prepare(_options.Resume);

@@ -33,7 +33,7 @@ public static class SaeTrainer
         try
         {
             long total = Steps(config, tokens, options.Steps);
-            SaeRunSettings settings = new(new SaeRunIdentity(SaeConfigFile.Write(config), options.Seed, options.Order, total, tokens.Rows, tokens.Columns), options.OutputFolder, options.Warn);
+            SaeRunSettings settings = new(new SaeRunIdentity(SaeConfigFile.Write(config), options.Seed, options.Order, total, tokens.Rows, tokens.Columns) { BlockRows = BlockRows(tokens) }, options.OutputFolder, options.Warn);
             using SaeRun run = new(model, config, settings) { Initialised = options.InitialWeights is not null };
             return Execute(device, tokens, run, config, total, before, options);
         }
@@ -99,9 +99,14 @@ public static class SaeTrainer
     }
 
     /// <summary>Fills in what a configuration leaves to the tokens.</summary>
+    /// <summary>d_sae of a configuration for tokens of this width.</summary>
+    public static int Latents(SaeConfig config, int inputWidth) => config.Latents > 0 ? config.Latents : DefaultExpansion * inputWidth;
+
+    internal static int BlockRows(ITokenSource tokens) => tokens is IBlockTokens made ? made.BlockRows : 0;
+
     internal static SaeConfig Resolve(SaeConfig config, ITokenSource tokens, string source)
     {
-        if (config.Latents == 0) config = config with { Latents = DefaultExpansion * tokens.Columns };
+        config = config with { Latents = Latents(config, tokens.Columns) };
         if (config.Batch == 0) config = config with { Batch = (int)Math.Min(DefaultBatch, tokens.Rows) };
         if (config.Batch > tokens.Rows) throw new UsageException($"'batch' is {config.Batch} but there are only {tokens.Rows} tokens; expected a batch of at most {tokens.Rows}.");
         config = config with { Prefixes = config.ResolvePrefixes(), LearningRate = config.LearningRate ?? SaeConfig.DefaultRate(config.Latents) };
