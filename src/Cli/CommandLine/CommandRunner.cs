@@ -31,7 +31,7 @@ internal static class CommandRunner
             JsonObject result = body(parsed, context);
             result.Insert(0, "command", JsonValue.Create(command.Name));
             log?.Write("result", result);
-            if (json) output.WriteLine(result.ToJsonString(JsonText.Readable));
+            if (json) Answer(output, result);
             return 0;
         }
         catch (OperationCanceledException) when (signals.ExitCode != 0)
@@ -47,6 +47,18 @@ internal static class CommandRunner
         {
             log?.Dispose();
             if (log?.Failure is { } failure) error.WriteLine($"biosup: warning: --log {parsed.GetValue(GlobalOptions.Log)}: the log is incomplete ({failure}).");
+        }
+
+        static void Answer(TextWriter output, JsonObject result)
+        {
+            try
+            {
+                output.WriteLine(result.ToJsonString(JsonText.Readable));
+            }
+            catch (IOException e)
+            {
+                throw new DataException("standard output", null, $"the work is done, but its result could not be written here: {e.Message.TrimEnd('.')}", e);
+            }
         }
 
         int Fail(ErrorReport report)

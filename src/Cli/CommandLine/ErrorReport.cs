@@ -59,9 +59,23 @@ internal sealed record ErrorReport(string Message, int ExitCode, string? Source 
         return new JsonObject { ["error"] = body };
     }
 
+    /// <summary>Where the answer goes to a file on a disk that is full, a person may still read the sentence; where neither can be written, the exit code has to do.</summary>
     public void Print(bool json, TextWriter output, TextWriter error)
     {
-        if (json) output.WriteLine(ToJson().ToJsonString(JsonText.Readable));
-        else error.WriteLine($"biosup: {Message}");
+        if (json && TryWrite(output, ToJson().ToJsonString(JsonText.Readable))) return;
+        TryWrite(error, $"biosup: {Message}");
+    }
+
+    private static bool TryWrite(TextWriter writer, string text)
+    {
+        try
+        {
+            writer.WriteLine(text);
+            return true;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
     }
 }

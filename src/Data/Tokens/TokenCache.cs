@@ -29,6 +29,7 @@ public sealed class TokenCache : IDisposable
     private TokenShards? _complete;
     private int _count;
     private long _unsaved;
+    private bool _failed;
 
     private TokenCache(string folder, int columns, int blockRows, IReadOnlyList<string> ids, ElementType type)
     {
@@ -139,6 +140,10 @@ public sealed class TokenCache : IDisposable
             {
                 if (_complete is null && _unsaved > 0) Save();
             }
+            catch (BiosupException) when (_failed)
+            {
+                // The sentence about the write that failed first is the one to tell; what is not on the list is made again.
+            }
             finally
             {
                 foreach (SafeFileHandle? part in _parts) part?.Dispose();
@@ -209,6 +214,7 @@ public sealed class TokenCache : IDisposable
         }
         catch (Exception e) when (AtomicFile.IsWriteFailure(e))
         {
+            _failed = true;
             throw AtomicFile.Translate(PartPath(part), e);
         }
     }

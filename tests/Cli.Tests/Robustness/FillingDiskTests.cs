@@ -12,19 +12,19 @@ public sealed class FillingDiskTests(BrokenInputs inputs) : IClassFixture<Broken
     /// <summary>Sums of what has to come out the same; reports, times and names of temporary files are not among it.</summary>
     private const string Sums = "find . -type f \\( -name 'model.safetensors' -o -name 'train_log.csv' -o -name 'tokens-*' -o -name 'centre.npy' -o -name 'gap.npy' \\) | sort | xargs -r cksum";
 
-    private const string Script = "mount -t tmpfs -o size=${SIZE}k none \"$0\" || exit 99; cd \"$0\"; eval \"$BEFORE\" > /dev/null || exit 98; \"$@\" > .answer; first=$?; "
-        + "[ $first = 0 ] || { echo FAILED; cat .answer; echo; eval \"$BETWEEN\" || exit 97; mount -o remount,size=8m . || exit 99; \"$@\" $AGAIN > /dev/null || exit 96; }; echo SUMS; " + Sums;
+    private const string Script = "mount -t tmpfs -o size=${SIZE}k none \"$0\" || exit 99; cd \"$0\"; eval \"$BEFORE\" > /dev/null 2>&1 || exit 98; \"$@\" 2> /dev/null > $ANSWER; first=$?; "
+        + "[ $first = 0 ] || { echo FAILED $first; cat $ANSWER; echo; eval \"$BETWEEN\" || exit 97; mount -o remount,size=8m . || exit 99; \"$@\" $AGAIN > /dev/null 2>&1 || exit 96; }; echo SUMS; " + Sums;
 
     private static readonly string s_program = Path.Combine(AppContext.BaseDirectory, "biosup");
 
     [Theory]
     // Tokens of images on their way into a cache that is larger than the disk.
-    [InlineData("sae train --tokens {images} --encoder {dictionary.safetensors} --patch 16 --stride 8 --cache cache --config {sae.json} --steps 40 --out out", "", "", "cache", "40 64 80 96")]
+    [InlineData("sae train --tokens {images} --encoder {dictionary.safetensors} --patch 16 --stride 8 --cache cache --config {sae.json} --steps 40 --out out", "", "", "cache", "40 96")]
     // A checkpoint at every step: the one before has to stay.
-    [InlineData("sae train --tokens {x.npy} --config {often.json} --steps 12 --out out", "", "--resume", "out", "12 20 28 36")]
+    [InlineData("sae train --tokens {x.npy} --config {often.json} --steps 12 --out out", "", "--resume", "out", "12 20 28")]
     // A token folder in the place of another: the one before has to stay readable.
-    [InlineData("tokens --images {images} --encoder {dictionary.safetensors} --patch 16 --stride 8 --out out", "tokens --images {images} --encoder {dictionary.safetensors} --patch 32 --out out", "", "out", "40 64 96 128")]
-    [InlineData("tokens --images {images} --encoder {dictionary.safetensors} --patch 16 --stride 8 --container safetensors --dtype bfloat16 --out out", "tokens --images {images} --encoder {dictionary.safetensors} --patch 32 --out out", "", "out", "28 40 56 64")]
+    [InlineData("tokens --images {images} --encoder {dictionary.safetensors} --patch 16 --stride 8 --out out", "tokens --images {images} --encoder {dictionary.safetensors} --patch 32 --out out", "", "out", "64 112")]
+    [InlineData("tokens --images {images} --encoder {dictionary.safetensors} --patch 16 --stride 8 --container safetensors --dtype bfloat16 --out out", "tokens --images {images} --encoder {dictionary.safetensors} --patch 32 --out out", "", "out", "64 80")]
     public void What_was_good_is_gone_on_from_when_there_is_room(string command, string before, string again, string folder, string sizes)
     {
         FullDiskTests.RequireTmpfs();
@@ -42,7 +42,8 @@ public sealed class FillingDiskTests(BrokenInputs inputs) : IClassFixture<Broken
             Assert.Equal(expected, text[text.IndexOf("SUMS", StringComparison.Ordinal)..]);
             if (!text.StartsWith("FAILED", StringComparison.Ordinal)) continue;
             failures++;
-            JsonNode error = JsonNode.Parse(text["FAILED".Length..text.IndexOf("SUMS", StringComparison.Ordinal)])!["error"]!;
+            Assert.StartsWith("FAILED 3\n", text, StringComparison.Ordinal);
+            JsonNode error = JsonNode.Parse(text["FAILED 3\n".Length..text.IndexOf("SUMS", StringComparison.Ordinal)])!["error"]!;
             string message = (string)error["message"]!;
             Assert.Equal(3, (int)error["exit_code"]!);
             Assert.StartsWith(folder + "/", message, StringComparison.Ordinal);
@@ -68,9 +69,25 @@ public sealed class FillingDiskTests(BrokenInputs inputs) : IClassFixture<Broken
         start.Environment["SIZE"] = kilobytes;
         start.Environment["BEFORE"] = before.Length == 0 ? "true" : $"'{s_program}' {string.Join(' ', Arguments(before).Select(a => $"'{a}'"))}";
         // The folder that was there is still one: its index and its checksums agree.
-        start.Environment["BETWEEN"] = before.Length == 0 ? "true" : $"'{s_program}' {string.Join(' ', Arguments("sae train --tokens out --config {sae.json} --steps 2 --out {between}").Select(a => $"'{a}'"))} > /dev/null";
+        start.Environment["BETWEEN"] = before.Length == 0 ? "true" : $"'{s_program}' {string.Join(' ', Arguments("sae train --tokens out --config {sae.json} --steps 2 --out {between}").Select(a => $"'{a}'"))} > /dev/null 2>&1";
         start.Environment["AGAIN"] = again;
+        start.Environment["ANSWER"] = inputs.At("answer.json");
         return Run(start);
+    }
+
+    [Fact]
+    public void An_answer_that_goes_to_the_full_disk_too_leaves_the_exit_code()
+    {
+        FullDiskTests.RequireTmpfs();
+        string mount = Directory.CreateDirectory(inputs.At("disk")).FullName;
+        foreach ((string command, string code) in new[] { ("distance --x {x.npy} --out {elsewhere.npy}", "3"), ("distance --x {nan.npy} --out out.npy", "3"), ("distance --x {x.npy} --metric none --out out.npy", "2") })
+        {
+            ProcessStartInfo start = new("unshare", ["-Urm", "bash", "-c", "mount -t tmpfs -o size=4k none \"$0\" && cd \"$0\" || exit 99; head -c 4096 /dev/zero > full; \"$@\" > answer; echo code $?", mount, s_program, .. Arguments(command)]);
+            (int exit, string text) = Run(start);
+            Assert.True(exit == 0 && text.StartsWith($"code {code}\nbiosup: ", StringComparison.Ordinal), text);
+            Assert.DoesNotContain("Unhandled", text, StringComparison.Ordinal);
+        }
+        Assert.True(File.Exists(inputs.At("elsewhere.npy")));
     }
 
     private static (int Code, string Output) Run(ProcessStartInfo start)
