@@ -36,7 +36,7 @@ internal static class SaeCommand
     internal static IReadOnlyList<int>? RowsPerImage(ITokenSource tokens) => tokens switch
     {
         TokenShards { ImageIds.Count: > 0 } shards => shards.Index.RowsPerImage,
-        ImageTokens images => [.. Enumerable.Repeat(images.BlockRows, images.Patches)],
+        ImageTokens images => [.. Enumerable.Repeat(images.Shape.Tokens, images.Patches)],
         _ => null,
     };
 

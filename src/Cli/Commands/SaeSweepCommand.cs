@@ -36,7 +36,8 @@ internal static class SaeSweepCommand
         string[]? labels = parsed.GetValue(s_labels) is { } column ? ColumnReader.Read(column).Text : null;
         using ITokenSource? other = parsed.GetValue(s_evalTokens) is { } heldOut ? TokenSource.Open(context.Host, heldOut) : null;
         ITokenSource evaluated = other ?? input.Source;
-        SweepEvaluation.RequireLabels(labels, evaluated);
+        IReadOnlyList<int>? images = other is null ? input.RowsPerImage : SaeCommand.RowsPerImage(other);
+        SweepEvaluation.RequireLabels(labels, evaluated, images);
         if (evaluated.Columns != input.Source.Columns) throw new UsageException($"--eval-tokens have {evaluated.Columns} dimensions, --tokens {input.Source.Columns}.");
         long probeBytes = labels is null ? 0 : SweepEvaluation.ProbeBytes(members, evaluated, labels);
         ResultFolder results = ResultFolder.Create(context, folder);
@@ -56,7 +57,7 @@ internal static class SaeSweepCommand
             Planned = plan => Say(context, plan, probeBytes),
         });
         if (parsed.GetValue(s_resume) && sweep.Outcomes.All(o => o.ResumedAt == 0)) context.Warn($"--resume: {folder} has no checkpoints; the sweep started at step 0.");
-        IReadOnlyList<SweepRow> rows = SweepEvaluation.Run(sweep, evaluated, labels, folder, context);
+        IReadOnlyList<SweepRow> rows = SweepEvaluation.Run(sweep, evaluated, images, labels, folder, context);
         results.WriteManifest(Configuration(sweep));
         foreach (SweepRow row in rows) context.Say(row.Describe());
         context.Say(string.Create(CultureInfo.InvariantCulture, $"{sweep.Outcomes.Count} models, {sweep.Steps} steps in {sweep.Seconds:F1} s, {Megabytes(sweep.PeakBytes)} of {Megabytes(sweep.Plan.TotalBytes)} MB planned: {folder}"));

@@ -68,10 +68,9 @@ internal static class SweepEvaluation
     private const int MostMatchedLatents = 4096;
 
     /// <summary>Finds out about labels before the training, not after it.</summary>
-    public static void RequireLabels(string[]? labels, ITokenSource tokens)
+    public static void RequireLabels(string[]? labels, ITokenSource tokens, IReadOnlyList<int>? images)
     {
         if (labels is null) return;
-        IReadOnlyList<int>? images = SaeCommand.RowsPerImage(tokens);
         if (labels.Length != tokens.Rows && labels.Length != images?.Count)
             throw new DataException("--labels", null, $"there are {labels.Length} labels for {tokens.Rows} tokens{(images is null ? "" : $" of {images.Count} images")}; expected one for each");
         if (labels.Length == tokens.Rows && tokens.Rows > MostProbedTokens)
@@ -92,7 +91,7 @@ internal static class SweepEvaluation
         });
     }
 
-    public static IReadOnlyList<SweepRow> Run(SaeSweepResult sweep, ITokenSource tokens, string[]? labels, string folder, CommandContext context)
+    public static IReadOnlyList<SweepRow> Run(SaeSweepResult sweep, ITokenSource tokens, IReadOnlyList<int>? images, string[]? labels, string folder, CommandContext context)
     {
         List<SweepRow> rows = [];
         foreach (SaeSweepOutcome outcome in sweep.Outcomes)
@@ -102,8 +101,8 @@ internal static class SweepEvaluation
                 rows.Add(new SweepRow(outcome, null));
                 continue;
             }
-            SweepRow row = new(outcome, SaeEvaluation.Run(model, tokens, SaeCommand.RowsPerImage(tokens), null, context.Progress, context.Cancellation));
-            if (labels is not null && Probe(outcome.Member.Name, model, tokens, labels, context) is { } probe) row = row with { ProbeAccuracy = probe.Accuracy, ProbeBalancedAccuracy = probe.BalancedAccuracy };
+            SweepRow row = new(outcome, SaeEvaluation.Run(model, tokens, images, null, context.Progress, context.Cancellation));
+            if (labels is not null && Probe(outcome.Member.Name, model, tokens, images, labels, context) is { } probe) row = row with { ProbeAccuracy = probe.Accuracy, ProbeBalancedAccuracy = probe.BalancedAccuracy };
             rows.Add(row);
         }
         IReadOnlyList<SweepRow> compared = Compare(rows, folder, context);
@@ -117,7 +116,7 @@ internal static class SweepEvaluation
     }
 
     /// <summary>Logistic regression on latents that are ever active; null when there is none, or more pairs than are held.</summary>
-    private static LinearProbeResult? Probe(string name, SaeModel model, ITokenSource tokens, string[] labels, CommandContext context)
+    private static LinearProbeResult? Probe(string name, SaeModel model, ITokenSource tokens, IReadOnlyList<int>? images, string[] labels, CommandContext context)
     {
         SparseRows latents = new(model.Latents, MostProbedEntries);
         if (labels.Length == tokens.Rows)
@@ -127,7 +126,7 @@ internal static class SweepEvaluation
                 for (int t = 0; t < activations.Rows; t++) latents.Add(activations.Row(t));
             }, context.Progress, context.Cancellation);
         }
-        else SaeEncoder.EncodePooled(model, tokens, SaeCommand.RowsPerImage(tokens)!, (_, means) => latents.Add(means), context.Progress, context.Cancellation);
+        else SaeEncoder.EncodePooled(model, tokens, images!, (_, means) => latents.Add(means), context.Progress, context.Cancellation);
         if (latents.IsFull)
         {
             context.Warn($"{name}: more than {MostProbedEntries} latents are active on the {labels.Length} labelled samples; it gets no probe.");

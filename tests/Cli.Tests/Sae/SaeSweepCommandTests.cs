@@ -34,6 +34,30 @@ public sealed class SaeSweepCommandTests : IDisposable
             Assert.Equal(0, CommandFrameTests.Invoke("sae", "eval", "--model", model, "--tokens", Path.Combine(_folder, "x.npy"), "--json").Code);
     }
 
+    /// <summary>Images are known wherever their tokens are held, and the probe's memory is part of what is printed before the first step.</summary>
+    [Theory]
+    [InlineData("ram")]
+    [InlineData("none")]
+    public void Labels_of_images_go_with_tokens_held_in_memory_and_streamed(string tier)
+    {
+        string[] sweep = WriteInputs("""{ "base": { "batch": 60, "d_sae": 24, "lr": 0.01, "log_every": 10 }, "models": [ { "sparsity_coeff": 0.02 }, { "architecture": "topk", "k": 3 } ] }""");
+        string shards = Path.Combine(_folder, "shards"), labels = Path.Combine(_folder, "labels.csv"), output = Path.Combine(_folder, "sweep");
+        using (CpuDevice device = new(1))
+        using (Matrix<float> x = MatrixReader.ReadSingle(device, Path.Combine(_folder, "x.npy")))
+        using (TokenShardWriter writer = new(shards, x.Columns))
+        {
+            for (int image = 0; image < 20; image++) writer.AppendImage($"{image}", x.View.RowBlock(15 * image, 15));
+            writer.Complete();
+        }
+        sweep[Array.IndexOf(sweep, "--tokens") + 1] = shards;
+        File.WriteAllText(labels, "class\n" + string.Join('\n', Enumerable.Range(0, 20).Select(t => t % 2 == 0 ? "even" : "odd")) + "\n");
+        (int code, string text, string error) = CommandFrameTests.Invoke([.. sweep, "--out", output, "--labels", $"{labels}:class", "--token-cache", tier, "--json"]);
+        Assert.True(code == 0, error);
+        Assert.Contains("for the probe of a model", error, StringComparison.Ordinal);
+        Assert.InRange((long)JsonNode.Parse(text)!["planned_probe_bytes"]!, 1000, 100_000_000);
+        Assert.All(CsvFile.ReadColumn(Path.Combine(output, "pareto.csv"), "probe_accuracy").Numbers, a => Assert.InRange(a, 0, 1));
+    }
+
     [Theory]
     [InlineData(2, """{ "grid": { "batch": [10, 20] } }""", "batch")]
     [InlineData(2, """{ "base": { "batch": 1000 } }""", "batch")]
