@@ -9,7 +9,7 @@ namespace BioSup.Kernels;
 /// </summary>
 public sealed class SymmetricEigen : IDisposable
 {
-    private const int SweepLimit = 60, RotationBatch = 16384, StripWidth = 128, RowsPerBlock = 64;
+    private const int SweepLimit = 60, PatientSweeps = 30, RotationBatch = 16384, StripWidth = 128, RowsPerBlock = 64;
     private readonly ComputeDevice _device;
     private Matrix<double>? _vectors;
     private readonly double[] _diagonal, _offDiagonal;
@@ -148,7 +148,7 @@ public sealed class SymmetricEigen : IDisposable
             for (int sweep = 0; ; sweep++)
             {
                 int m = l;
-                while (m < n - 1 && !IsNegligible(m, largest)) m++;
+                while (m < n - 1 && !IsNegligible(m, largest, sweep)) m++;
                 if (m == l) break;
                 if (sweep == SweepLimit) throw new ConvergenceException("The eigenvalues of a symmetric matrix did not converge: is every element finite?");
                 Sweep(l, m);
@@ -158,11 +158,15 @@ public sealed class SymmetricEigen : IDisposable
         ApplyRotations();
     }
 
-    private bool IsNegligible(int i, double largest)
+    /// <summary>
+    /// Small eigenvalues are resolved beyond the error of the decomposition as long as that converges. In a matrix of low rank, whose small ones are rounding alone, it need not: then the bound is
+    /// that error, ε times the largest element.
+    /// </summary>
+    private bool IsNegligible(int i, double largest, int sweep)
     {
         double around = Math.Abs(_diagonal[i]) + Math.Abs(_diagonal[i + 1]);
         double size = Math.Abs(_offDiagonal[i]);
-        return size <= double.Epsilon || size <= 1.1e-16 * around || size <= 1e-19 * largest;
+        return size <= double.Epsilon || size <= 1.1e-16 * around || size <= (sweep < PatientSweeps ? 1e-19 : 2.2e-16) * largest;
     }
 
     /// <summary>One implicit QL step on rows l … m.</summary>
