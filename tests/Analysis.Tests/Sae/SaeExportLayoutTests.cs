@@ -60,7 +60,7 @@ public sealed class SaeExportLayoutTests : IDisposable
     {
         using SaeModel model = Export(ours, SaeFormat.DictionaryLearning);
         JsonObject config = Json("config.json"), trainer = config["trainer"]!.AsObject();
-        Assert.Equal(Sorted("trainer:Object normaliser:Object"), Kinds(config));
+        Assert.Equal(Sorted("trainer:Object normaliser:Object origin:Object"), Kinds(config));
         Assert.Equal(Sorted("dict_class:String activation_dim:Number dict_size:Number" + (model.Shape.HasActiveLatents ? " k:Number" : "")), Kinds(trainer));
         Assert.Equal((theirs, Width, Latents), ((string)trainer["dict_class"]!, (int)trainer["activation_dim"]!, (int)trainer["dict_size"]!));
         using TorchFile file = TorchFile.Open(Path.Combine(_folder, "ae.pt"));
@@ -87,7 +87,7 @@ public sealed class SaeExportLayoutTests : IDisposable
         if (config.HasActiveLatents) config = config with { ActiveLatents = 3 };
         if (name.EndsWith("-without", StringComparison.Ordinal)) config = config with { SubtractDecoderBias = false };
         SaeModel model = SaeModel.Create(_device, config, Width, 1);
-        SaeExport.Write(model, format, _folder, config.Architecture == SaeArchitecture.Matryoshka ? [4, Latents] : null);
+        SaeExport.Write(model, format, _folder, config.Architecture == SaeArchitecture.Matryoshka ? new SaeOrigin(SaeArchitecture.Matryoshka, 3, [4, Latents]) : null);
         return model;
     }
 
