@@ -1,0 +1,112 @@
+using System.Diagnostics;
+using System.Numerics.Tensors;
+using BioSup.Kernels;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>How the iteration went.</summary>
+internal readonly struct OnlineGromovRun
+{
+    public required IReadOnlyList<double> ErrorTrace { get; init; }
+    public required bool Converged { get; init; }
+    public required int Iterations { get; init; }
+    public required long InnerIterations { get; init; }
+    public required int InnerNotConverged { get; init; }
+    public required double LastInnerError { get; init; }
+    public required (long Moments, long Sinkhorn, long Change) Ticks { get; init; }
+}
+
+/// <summary>What the final potentials mean, in double precision and without assuming that the column masses are met.</summary>
+internal readonly struct OnlineGromovEvaluation(SquaredDistanceDomain x, SquaredDistanceDomain y, GromovOptions options, Matrix<double> right, Matrix<double> gammaTotal, double normWeight)
+{
+    /// <summary>(2 w s_i, 8 x_i Γ) L / epsilon.</summary>
+    public static void LeftFactors(SquaredDistanceDomain x, GromovOptions options, Matrix<double> gamma, double normWeight, MatrixView<double> left)
+    {
+        double scale = options.LinearScale / options.Epsilon;
+        Gemm.Multiply(Transpose.No, Transpose.No, 8 * scale, x.Points.View, gamma.View, 0, WithoutFirst(left));
+        for (int i = 0; i < left.Rows; i++) left.Row(i)[0] = 2 * scale * normWeight * x.Norms[i];
+    }
+
+    /// <summary>(|y|², y), norms less their mean.</summary>
+    public static Matrix<double> RightFactors(SquaredDistanceDomain y)
+    {
+        Matrix<double> right = y.Points.Device.AllocateMatrix<double>(y.Count, y.Dimensions + 1);
+        for (int j = 0; j < y.Count; j++)
+        {
+            right.Row(j)[0] = y.Norms[j];
+            y.Points.Row(j).CopyTo(right.Row(j)[1..]);
+        }
+        return right;
+    }
+
+    public static unsafe MatrixView<double> WithoutFirst(MatrixView<double> factors) => new(factors.Pointer + 1, factors.Rows, factors.Columns - 1, factors.Stride, factors.Device);
+
+    public OnlineGromovResult Finish(DeviceSpan<double> v, OnlineGromovRun run)
+    {
+        ComputeDevice device = x.Points.Device;
+        FactoredPlan<double> plan = new(device, x.Count, y.Count, right.Columns);
+        DeviceBuffer<double> u = device.Allocate<double>(x.Count), vKept = device.Allocate<double>(y.Count);
+        v.Host.CopyTo(vKept.View.Host);
+        plan.SetRight(right.View);
+        LeftFactors(x, options, gammaTotal, normWeight, plan.Left.View);
+        using DeviceBuffer<double> rowMass = device.Allocate<double>(x.Count), columnSums = device.Allocate<double>(y.Count);
+        rowMass.View.Host.Fill(1.0 / x.Count);
+        FactoredTransport.Balance(plan, rowMass.View, vKept.View, u.View, columnSums.View);
+        using Matrix<double> moments = device.AllocateMatrix<double>(x.Count, right.Columns);
+        FactoredTransport.ApplyRight(plan, u.View, vKept.View, moments.View);
+        Matrix<double> gamma = device.AllocateMatrix<double>(x.Dimensions, y.Dimensions);
+        Gemm.Multiply(Transpose.Yes, Transpose.No, 1, x.Points.View, WithoutFirst(moments.View), 0, gamma.View);
+
+        ReadOnlySpan<double> c = columnSums.View.Host;
+        double loss = Loss(rowMass.View.Host, c, moments, gamma);
+        double entropy = -(TensorPrimitives.Dot<double>(u.View.Host, rowMass.View.Host) + TensorPrimitives.Dot(vKept.View.Host, c)
+            + TensorPrimitives.Dot<double>(plan.Left.Buffer.View.Host, moments.Buffer.View.Host));
+        double mass = TensorPrimitives.Sum(c), columnError = 0, rowError = 0;
+        foreach (double sum in c) columnError += Math.Abs(sum - 1.0 / y.Count);
+        double potEpsilon = options.Convention == EpsilonConvention.Pot ? options.Epsilon : 2 * options.Epsilon, ticks = Stopwatch.Frequency;
+        // Rows are balanced last, so that they miss their masses by rounding alone; what is missing in total is rounding too.
+        rowError = Math.Abs(mass - 1);
+        return new OnlineGromovResult
+        {
+            Coupling = new ImplicitCoupling(x, y, plan, u, vKept, columnSums.View.Host.ToArray(), options, gammaTotal.CopyOnHost(), normWeight),
+            Gamma = gamma,
+            Loss = loss,
+            Entropy = entropy,
+            RegularisedObjective = loss - potEpsilon * (entropy + mass),
+            RowError = rowError,
+            ColumnError = columnError,
+            ErrorTrace = run.ErrorTrace,
+            Converged = run.Converged,
+            Iterations = run.Iterations,
+            InnerIterations = run.InnerIterations,
+            InnerNotConverged = run.InnerNotConverged,
+            LastInnerError = run.LastInnerError,
+            Timing = new GromovTiming(run.Ticks.Moments / ticks, 0, run.Ticks.Sinkhorn / ticks, run.Ticks.Change / ticks),
+            Warnings = ResultWarnings.For(options, run.Converged, run.Iterations, run.InnerNotConverged, run.LastInnerError, loss, new CouplingSums(mass, entropy, rowError, columnError, 0)),
+        };
+    }
+
+    /// <summary>sum T_ij (sum_k C1_ik² p_k + sum_l C2_jl² q_l) - 2 sum C1_ik C2_jl T_ij T_kl, everything from moments of the points under T.</summary>
+    private double Loss(ReadOnlySpan<double> p, ReadOnlySpan<double> c, Matrix<double> moments, Matrix<double> gamma)
+    {
+        double[] q = new double[y.Count];
+        Array.Fill(q, 1.0 / y.Count);
+        SquaredDistanceDomain.Moments first = new(x, p), second = new(y, c);
+        int d1 = x.Dimensions, d2 = y.Dimensions;
+        double[] xt = new double[d1], sy = new double[d2];
+        double st = 0;
+        for (int i = 0; i < x.Count; i++)
+        {
+            // Row i of T (t, y), norms less their means.
+            ReadOnlySpan<double> row = moments.Row(i);
+            double t = row[0] + y.MeanNorm * p[i], s = x.Norms[i] + x.MeanNorm;
+            st += s * t;
+            TensorPrimitives.MultiplyAdd(x.Points.Row(i), t, xt, xt);
+            TensorPrimitives.MultiplyAdd(row[1..], s, sy, sy);
+        }
+        double cross = (first.Mass + second.Mass) * st + 2 * first.Sum * second.Sum - 4 * TensorPrimitives.Dot<double>(sy, second.Mean) - 4 * TensorPrimitives.Dot<double>(xt, first.Mean)
+            + 4 * TensorPrimitives.SumOfSquares<double>(gamma.Buffer.View.Host);
+        return x.QuarticMoment(p, p) + y.QuarticMoment(c, q) - 2 * cross;
+    }
+}

@@ -1,0 +1,77 @@
+using BioSup.Kernels;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>
+/// Entropic Gromov-Wasserstein between squared Euclidean distances with memory linear in the number of points. For centred points and a coupling T of the masses the
+/// linear cost is, up to terms of a row or column alone, -4 |x_i|²|y_j|² - 16 x_iᵀ Γ y_j (POT's scale; OTT's is half) with Γ = Xᵀ T Y (Scetbon, Peyré and Cuturi 2022,
+/// section 3): Γ and the potentials are all there is to know, and the coupling is never stored. The iterates are those of <see cref="EntropicGromovWasserstein"/>.
+/// </summary>
+public static class OnlineGromovWasserstein
+{
+    /// <summary>Solves for points whose squared distances are the costs; masses are uniform.</summary>
+    /// <param name="x">Points of the first domain [n, d1], finite, in any memory.</param>
+    /// <param name="y">Points of the second domain [m, d2].</param>
+    /// <param name="options">Parameters: square loss, no fused cost, inner problems to their tolerance. Single precision computes scores and exponentials in it; the
+    /// result is evaluated in double precision in either case.</param>
+    /// <param name="xDivisor">What the squared distances of the first domain are divided by.</param>
+    /// <param name="yDivisor">What those of the second are divided by.</param>
+    /// <param name="progress">Receives the memory plan and the change after each outer iteration.</param>
+    /// <param name="cancellation">Stops between passes over the points.</param>
+    /// <exception cref="UsageException">The options ask for what this form does not have.</exception>
+    /// <exception cref="DataException">A coordinate is not finite.</exception>
+    /// <exception cref="ConvergenceException">Epsilon is so small that exponents overflow.</exception>
+    public static OnlineGromovResult Solve(Matrix<double> x, Matrix<double> y, GromovOptions options, double xDivisor = 1, double yDivisor = 1, IProgressReporter? progress = null,
+        CancellationToken cancellation = default)
+    {
+        options.Validate();
+        if (options.Loss != GromovLoss.Square) throw new UsageException("Without a stored coupling only the square loss can be solved.");
+        if (options.Alpha != 1) throw new UsageException("A fused cost has no low rank: alpha must be 1 where the coupling is not stored.");
+        if (options.InnerSolve != InnerSolve.Converged) throw new UsageException("POT's inner iterates need the coupling in memory; use the converged inner solve.");
+        progress ??= SilentProgress.Instance;
+        SquaredDistanceDomain first = new(x, xDivisor, "first domain");
+        SquaredDistanceDomain? second = null;
+        try
+        {
+            second = new SquaredDistanceDomain(y, yDivisor, "second domain");
+            progress.Report("aligning", 0, 0, $"the solve will hold {Plan((x.Rows, x.Columns), (y.Rows, y.Columns), options.Precision, Threads(first))}");
+            if (options.Precision == GromovPrecision.Single)
+            {
+                using OnlineGromovIteration<float> single = new(first, second, options);
+                return single.Run(progress, cancellation);
+            }
+            using OnlineGromovIteration<double> iteration = new(first, second, options);
+            return iteration.Run(progress, cancellation);
+        }
+        catch
+        {
+            first.Dispose();
+            second?.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Solves with the costs of two domains that are squared distances.</summary>
+    /// <inheritdoc cref="Solve(Matrix{double}, Matrix{double}, GromovOptions, double, double, IProgressReporter?, CancellationToken)"/>
+    public static OnlineGromovResult Solve(DomainCostResult c1, DomainCostResult c2, GromovOptions options, IProgressReporter? progress = null, CancellationToken cancellation = default) =>
+        c1.Points is { } x && c2.Points is { } y ? Solve(x, y, options, c1.Divisor, c2.Divisor, progress, cancellation)
+            : throw new UsageException("Only squared Euclidean costs, not scaled by their median, are known by points.");
+
+    /// <summary>The native memory of a solve.</summary>
+    public static MemoryPlan Plan((int Rows, int Columns) x, (int Rows, int Columns) y, GromovPrecision precision, int threads)
+    {
+        int rank = y.Columns + 1;
+        long Bytes<T>() where T : unmanaged, System.Numerics.IFloatingPointIeee754<T> => FactoredPlan<T>.BytesFor(x.Rows, y.Rows, rank, threads);
+        return new MemoryPlan(
+        [
+            ("points", 8 * ((long)x.Rows * x.Columns + (long)y.Rows * y.Columns)),
+            ("products with the coupling", 16L * x.Rows * rank),
+            ("factors and scores of a few rows", precision == GromovPrecision.Double ? Bytes<double>() : Bytes<float>()),
+            ("those of the coupling before", precision == GromovPrecision.Double ? Bytes<double>() : Bytes<float>()),
+            ("those of the coupling returned", 2 * Bytes<double>()),
+        ]);
+    }
+
+    private static int Threads(SquaredDistanceDomain domain) => domain.Points.Device is CpuDevice cpu ? cpu.Pool.Threads : 1;
+}

@@ -1,0 +1,158 @@
+using System.Numerics;
+using BioSup.Runtime;
+
+namespace BioSup.Kernels;
+
+/// <summary>
+/// A transport plan known by factors: T_ij = exp(u_i + v_j + a_i · b_j), with row factors a [n, r], column factors b [m, r] and potentials u, v in units of epsilon.
+/// Holds the factors and the scratch memory of the passes over it, O((n + m) r); the plan itself is never stored. In host memory.
+/// </summary>
+/// <typeparam name="T">float or double: the type in which scores and exponentials are computed. Potentials and sums are double in both.</typeparam>
+public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IFloatingPointIeee754<T>
+{
+    /// <summary>Columns that lie together in memory: three registers of 512 bits.</summary>
+    internal static int PanelWidth => 192 / sizeof(T);
+
+    /// <summary>Rows whose scores are held at once.</summary>
+    internal const int RowsAtOnce = 16;
+
+    /// <summary>Panels of a block of columns: the column factors of a block stay in the second-level cache while the rows pass.</summary>
+    internal const int PanelsAtOnce = 16;
+    private const int MostBlocks = 64;
+    private readonly CpuDevice _device;
+    private readonly List<IDisposable> _owned = [];
+    private readonly DeviceBuffer<T> _panels;
+    private readonly DeviceBuffer<T> _base, _factor;
+    private DeviceBuffer<T>? _scores;
+    private DeviceBuffer<double>? _partials, _next, _work;
+    private FactoredPlan<T>? _exchanged;
+    private AndersonMixing? _mixing;
+
+    /// <param name="device">A host device; its pool runs the passes.</param>
+    /// <param name="rows">n.</param>
+    /// <param name="columns">m.</param>
+    /// <param name="rank">r.</param>
+    public FactoredPlan(ComputeDevice device, int rows, int columns, int rank) : this(device, rows, columns, rank, null)
+    {
+    }
+
+    /// <summary>A plan with row factors and potentials of its own and the column factors of another one, which must outlive it.</summary>
+    public FactoredPlan(FactoredPlan<T> sameColumns) : this(sameColumns._device, sameColumns.Rows, sameColumns.Columns, sameColumns.Rank, sameColumns._panels)
+    {
+    }
+
+    private FactoredPlan(ComputeDevice device, int rows, int columns, int rank, DeviceBuffer<T>? panels)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(rows, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(columns, 1);
+        ArgumentOutOfRangeException.ThrowIfLessThan(rank, 1);
+        _device = device as CpuDevice ?? throw new DeviceException($"Transport by factors runs on the host; '{device.Name}' has no implementation of it: use --device cpu.");
+        (Rows, Columns, Rank) = (rows, columns, rank);
+        Padded = (columns + PanelWidth - 1) / PanelWidth * PanelWidth;
+        Left = Own(device.AllocateMatrix<T>(rows, rank));
+        _panels = panels ?? Own(device.Allocate<T>((long)Padded * rank));
+        _base = Own(device.Allocate<T>(Padded));
+        _factor = Own(device.Allocate<T>(Padded));
+    }
+
+    public int Rows { get; }
+    public int Columns { get; }
+    public int Rank { get; }
+
+    /// <summary>Row factors [n, r], divided by epsilon; written by the caller. A pass sees what was written last.</summary>
+    public Matrix<T> Left { get; }
+
+    internal CpuDevice Device => _device;
+    internal int Padded { get; }
+    internal int Blocks => Math.Min(MostBlocks, (Rows + RowsAtOnce - 1) / RowsAtOnce);
+    internal bool HasBase { get; set; }
+
+    /// <summary>Native bytes of a plan of this shape: factors, scores of 16 rows for every thread, partial column sums and the history of the acceleration.</summary>
+    public static long BytesFor(int rows, int columns, int rank, int threads)
+    {
+        long padded = (columns + PanelWidth - 1L) / PanelWidth * PanelWidth, blocks = Math.Min(MostBlocks, (rows + RowsAtOnce - 1) / RowsAtOnce);
+        return sizeof(T) * ((long)rows * rank + padded * (rank + 2L) + threads * RowsAtOnce * padded) + 8 * (blocks + 2 + 3 * AndersonMixing.Depth + 2) * padded;
+    }
+
+    /// <summary>Sets the column factors [m, r].</summary>
+    public void SetRight(MatrixView<double> right)
+    {
+        if (right.Rows != Columns || right.Columns != Rank) throw new ArgumentException($"The column factors are {right.Rows} x {right.Columns}; expected {Columns} x {Rank}.", nameof(right));
+        Pack(right.Pointer, right.Stride, Columns, Rank, _panels.Pointer);
+        HasBase = false;
+    }
+
+    public void Dispose()
+    {
+        _exchanged?.Dispose();
+        foreach (IDisposable owned in _owned) owned.Dispose();
+        _owned.Clear();
+    }
+
+    internal FactoredPointers<T> Pointers => new()
+    {
+        Left = Left.Buffer.Pointer, Panels = _panels.Pointer, Base = _base.Pointer, Factor = _factor.Pointer, Rows = Rows, Columns = Columns, Padded = Padded, Rank = Rank,
+    };
+
+    internal AndersonMixing Mixing => _mixing ??= Own(new AndersonMixing(_device, Columns));
+    internal DeviceSpan<double> Next => (_next ??= Own(_device.Allocate<double>(Columns))).View;
+    internal DeviceSpan<double> Work => (_work ??= Own(_device.Allocate<double>(Columns))).View;
+    internal T* Scores => (_scores ??= Own(_device.Allocate<T>((long)_device.Pool.Threads * RowsAtOnce * Padded))).Pointer;
+    internal double* Partials => (_partials ??= Own(_device.Allocate<double>((long)Blocks * Padded))).Pointer;
+
+    /// <summary>The same plan with rows and columns exchanged, with the factors of this moment.</summary>
+    internal FactoredPlan<T> Exchanged()
+    {
+        _exchanged ??= new FactoredPlan<T>(_device, Columns, Rows, Rank);
+        T* left = Left.Buffer.Pointer;
+        Pack(left, Rank, Rows, Rank, _exchanged._panels.Pointer);
+        for (int j = 0; j < Columns; j++)
+            for (int k = 0; k < Rank; k++) _exchanged.Left.Buffer.Pointer[(long)j * Rank + k] = _panels.Pointer[PanelOffset(j, k, Rank)];
+        _exchanged.HasBase = false;
+        return _exchanged;
+    }
+
+    /// <summary>
+    /// Column potentials as a base, rounded, and factors e^(v - base). Rounding of the base and of the scores relative to it is the same in every pass, so that it
+    /// shifts the problem a little and does not disturb an iteration; hence the base stays while it can.
+    /// </summary>
+    internal void SetColumnPotentials(double* v)
+    {
+        const double Drift = 20;
+        bool keep = HasBase && sizeof(T) == 4;
+        for (int j = 0; j < Columns && keep; j++) keep = Math.Abs(v[j] - double.CreateTruncating(_base.Pointer[j])) <= Drift;
+        if (!keep)
+        {
+            for (int j = 0; j < Columns; j++) _base.Pointer[j] = T.CreateTruncating(v[j]);
+            // Far below any score, yet finite: differences of it are numbers.
+            for (int j = Columns; j < Padded; j++) _base.Pointer[j] = T.CreateTruncating(-1e30);
+        }
+        HasBase = true;
+        for (int j = 0; j < Columns; j++) _factor.Pointer[j] = T.CreateTruncating(Math.Exp(v[j] - double.CreateTruncating(_base.Pointer[j])));
+        for (int j = Columns; j < Padded; j++) _factor.Pointer[j] = T.Zero;
+    }
+
+    /// <summary>Offset of element (j, k) of [m, r] in panels of neighbouring columns.</summary>
+    internal static long PanelOffset(int j, int k, int rank) => (long)(j / PanelWidth) * PanelWidth * rank + (long)k * PanelWidth + j % PanelWidth;
+
+    /// <summary>Writes [m, r] into panels, zeros behind the last column.</summary>
+    internal static void Pack<TSource>(TSource* source, long stride, int columns, int rank, T* panels) where TSource : unmanaged, IFloatingPointIeee754<TSource>
+    {
+        int padded = (columns + PanelWidth - 1) / PanelWidth * PanelWidth;
+        for (int j = 0; j < padded; j++)
+            for (int k = 0; k < rank; k++) panels[PanelOffset(j, k, rank)] = j < columns ? T.CreateTruncating(source[j * stride + k]) : T.Zero;
+    }
+
+    private TOwned Own<TOwned>(TOwned item) where TOwned : IDisposable
+    {
+        _owned.Add(item);
+        return item;
+    }
+}
+
+/// <summary>The addresses that passes over a plan read.</summary>
+internal unsafe struct FactoredPointers<T> where T : unmanaged
+{
+    public T* Left, Panels, Base, Factor;
+    public int Rows, Columns, Padded, Rank;
+}
