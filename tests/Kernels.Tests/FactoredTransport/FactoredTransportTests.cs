@@ -57,7 +57,6 @@ public sealed class FactoredTransportTests
     [Theory]
     [InlineData(1)]
     [InlineData(20)]
-    [InlineData(400)]
     public void Potentials_are_those_of_the_dense_solver(double scale)
     {
         using CpuDevice device = new(2);
