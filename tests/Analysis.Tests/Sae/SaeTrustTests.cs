@@ -303,6 +303,18 @@ public sealed class SaeTrustTests
         Assert.NotEqual(1, factors[23], 1e-3);
     }
 
+    [Fact]
+    public void The_controller_does_not_listen_during_the_warm_up()
+    {
+        using CpuDevice device = new(1);
+        using PlantedTokens planted = new(device, 64, 8, 12, 2);
+        SaeConfig config = SaeConfigFile.Parse("""{ "architecture": "relu", "sparsity_coeff": 0.2, "target_l0": 24, "sparsity_warmup_steps": 16, "sparsity_ramp_fraction": 0.25 }""", "t") with { Latents = 24, Batch = 32, LogEvery = 1 };
+        using SaeTrainingResult result = SaeTrainer.Train(device, planted.Tokens, new SaeTrainingOptions { Config = config, Steps = 60 });
+        // L0 is below the target all the time: what step 9 would have decided is not there at 17, what 19 decides is.
+        Assert.Equal(1, result.Curves[17].SparsityCoefficient / config.SparsityAt(17, 60), 1e-12);
+        Assert.InRange(result.Curves[20].SparsityCoefficient / config.SparsityAt(20, 60), 0, 0.99);
+    }
+
     /// <summary>What is read back differs from what was written: the checkpoint before it stays in its place.</summary>
     [Fact]
     public void A_checkpoint_that_reached_the_disk_damaged_does_not_take_the_place_of_the_one_before()
