@@ -4,16 +4,13 @@ using BioSup.Runtime;
 namespace BioSup.Analysis.Alignment;
 
 /// <summary>Sums over a coupling, in double and in row order.</summary>
-internal readonly record struct CouplingSums(double Mass, double Entropy, double RowError, double ColumnError, double Between)
+internal readonly record struct CouplingSums(double Mass, double Entropy, double[] Rows, double[] Columns)
 {
     /// <param name="coupling">[n, m], in host memory.</param>
-    /// <param name="between">The sum of the fused cost over the coupling.</param>
-    /// <param name="p">Masses of the rows.</param>
-    /// <param name="q">Masses of the columns.</param>
-    public static CouplingSums Of(Matrix<double> coupling, double between, ReadOnlySpan<double> p, ReadOnlySpan<double> q)
+    public static CouplingSums Of(Matrix<double> coupling)
     {
-        double mass = 0, entropy = 0, rowError = 0;
-        double[] columns = new double[coupling.Columns];
+        double mass = 0, entropy = 0;
+        double[] rows = new double[coupling.Rows], columns = new double[coupling.Columns];
         for (int i = 0; i < coupling.Rows; i++)
         {
             ReadOnlySpan<double> row = coupling.Row(i);
@@ -25,26 +22,41 @@ internal readonly record struct CouplingSums(double Mass, double Entropy, double
                 columns[j] += t;
                 if (t > 0) entropy -= t * Math.Log(t);
             }
-            rowError += Math.Abs(sum - p[i]);
+            rows[i] = sum;
             mass += sum;
         }
-        double columnError = 0;
-        for (int j = 0; j < columns.Length; j++) columnError += Math.Abs(columns[j] - q[j]);
-        return new CouplingSums(mass, entropy, rowError, columnError, between);
+        return new CouplingSums(mass, entropy, rows, columns);
+    }
+
+    /// <summary>L1 distance of sums from masses.</summary>
+    public static double Distance(double[] sums, double[] masses)
+    {
+        double distance = 0;
+        for (int i = 0; i < sums.Length; i++) distance += Math.Abs(sums[i] - masses[i]);
+        return distance;
     }
 }
 
 /// <summary>Sentences about a solve that ended less than well.</summary>
 internal static class ResultWarnings
 {
-    public static IReadOnlyList<string> For(GromovOptions options, bool converged, int iterations, int innerNotConverged, double lastInnerError, double loss, CouplingSums sums)
+    /// <summary>An unbalanced coupling that keeps less than this says little about most cells.</summary>
+    private const double LittleMass = 0.1;
+
+    public static IReadOnlyList<string> For(GromovOptions options, bool converged, int iterations, int innerNotConverged, double lastInnerError, double loss, double mass, (double Rows, double Columns) violation)
     {
         List<string> warnings = [];
-        if (!converged) warnings.Add(Text($"The coupling did not converge: after {iterations} outer iterations its change is still above {options.Tolerance:g3}."));
+        if (!converged) warnings.Add(Text($"The coupling did not converge: after {iterations} outer iterations its {(options.Stop == StoppingRule.Ott ? "regularised cost still changes by more than a share of" : "change is still above")} {options.Tolerance:g3}."));
         if (innerNotConverged > 0)
-            warnings.Add(Text($"In {innerNotConverged} of {iterations} outer iterations Sinkhorn stopped at its limit of {options.Inner.MaxIterations} (last column-marginal violation {lastInnerError:e2}, tolerance {options.Inner.Tolerance:g3}), as POT's does with these settings."));
-        if (sums.RowError + sums.ColumnError > 1e-3)
-            warnings.Add(Text($"The marginals of the coupling are off by {sums.RowError:e2} (rows) and {sums.ColumnError:e2} (columns) in L1."));
+        {
+            string measure = options.Marginals == MarginalConstraint.Balanced ? "column-marginal violation" : "change of the potentials over epsilon";
+            string peer = options.Marginals == MarginalConstraint.Unbalanced ? "" : ", as POT's does with these settings";
+            warnings.Add(Text($"In {innerNotConverged} of {iterations} outer iterations Sinkhorn stopped at its limit of {options.Inner.MaxIterations} (last {measure} {lastInnerError:e2}, tolerance {options.Inner.Tolerance:g3}){peer}."));
+        }
+        if (violation.Rows + violation.Columns > 1e-3)
+            warnings.Add(Text($"The marginals of the coupling are off by {violation.Rows:e2} (rows) and {violation.Columns:e2} (columns) in L1."));
+        if (options.Marginals == MarginalConstraint.Unbalanced && mass < LittleMass)
+            warnings.Add(Text($"The coupling keeps {mass:g3} of the mass: losing it is cheaper than matching; raise rho or scale the costs."));
         if (loss < 0) warnings.Add(Text($"The Gromov-Wasserstein loss is negative ({loss:e2}): the marginals are not met, so it is not a distance."));
         return warnings;
     }

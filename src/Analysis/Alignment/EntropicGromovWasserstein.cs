@@ -8,6 +8,7 @@ namespace BioSup.Analysis.Alignment;
 /// <summary>
 /// Entropic Gromov-Wasserstein between two cost matrices (Peyré, Cuturi and Solomon 2016, algorithm 1; POT's entropic_gromov_wasserstein):
 /// linearise the objective at the coupling, solve the entropic transport problem, repeat. Masses are uniform unless given.
+/// What the coupling's marginals must be is <see cref="GromovOptions.Marginals"/>; other than balanced ones run on the host.
 /// </summary>
 public static class EntropicGromovWasserstein
 {
@@ -68,7 +69,7 @@ public static class EntropicGromovWasserstein
         && UsesPoints((x.Rows, x.Columns), (y.Rows, y.Columns), options);
 
     internal static bool UsesPoints((int Rows, int Columns) x, (int Rows, int Columns) y, GromovOptions options) =>
-        options.Loss == GromovLoss.Square && 4L * (Math.Min(x.Columns, y.Columns) + 2) < (long)x.Rows + y.Rows && Math.Max(x.Columns, y.Columns) <= MostCoordinates;
+        options.Loss == GromovLoss.Square && options.Marginals == MarginalConstraint.Balanced && 4L * (Math.Min(x.Columns, y.Columns) + 2) < (long)x.Rows + y.Rows && Math.Max(x.Columns, y.Columns) <= MostCoordinates;
 
     private static GromovResult SolveSingle(GromovIterationInput<float> input, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, double[] p, double[] q,
         IProgressReporter? progress, CancellationToken cancellation)
@@ -83,7 +84,7 @@ public static class EntropicGromovWasserstein
     {
         if (fused is not null) InputChecks.RequireShapeFinite(fused, n, m, "fused cost");
         if (fused is null && options.Alpha != 1) throw new UsageException("alpha has no meaning without a fused cost.");
-        if (initial is not null) InputChecks.RequireCoupling(initial, n, m, "initial coupling");
+        if (initial is not null) InputChecks.RequireCoupling(initial, n, m, "initial coupling", options.Marginals is MarginalConstraint.Balanced or MarginalConstraint.SemiRelaxed);
     }
 
     internal static double[] Uniform(int count)

@@ -6,7 +6,7 @@ namespace BioSup.Analysis.Alignment;
 
 /// <summary>
 /// An epsilon far below the resolution of the costs gives no coupling: Sinkhorn does not come near the masses within its iterations, and exponents of
-/// the order of cost / epsilon lose every digit. Such a solve fails; it must not end as a result with warnings.
+/// the order of cost / epsilon lose every digit. Only balanced problems ask for both masses. Such a solve fails; it must not end as a result with warnings.
 /// </summary>
 internal static class EpsilonCheck
 {
@@ -21,7 +21,7 @@ internal static class EpsilonCheck
     /// <exception cref="ConvergenceException">It gives no coupling.</exception>
     public static void Try(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
     {
-        if (!(options.Epsilon > 0) || options.Epsilon >= SuspiciousShare * c1.LargestMagnitude * c2.LargestMagnitude) return;
+        if (options.Marginals != MarginalConstraint.Balanced || !(options.Epsilon > 0) || options.Epsilon >= SuspiciousShare * c1.LargestMagnitude * c2.LargestMagnitude) return;
         double error = MarginalError(c1, c2, options, fused, initial, cancellation);
         if (!(error <= NoCoupling)) throw Failure(error, c1, c2, options, fused, initial, cancellation);
     }
@@ -36,7 +36,7 @@ internal static class EpsilonCheck
         {
             result = search();
         }
-        catch (ConvergenceException)
+        catch (ConvergenceException) when (options.Marginals == MarginalConstraint.Balanced)
         {
             throw Failure(double.NaN, c1, c2, options, fused, initial, cancellation);
         }

@@ -24,6 +24,39 @@ internal sealed class GromovIterationInput<T> where T : unmanaged, IFloatingPoin
         : GromovProduct.PreparePoints<T>(_first!.Points!.View, _first.Divisor, _second!.Points!.View, _second.Divisor, p, q);
 }
 
+/// <summary>The parts of the tensor product that the coupling's own marginals make, where these are not the masses.</summary>
+internal sealed class MovingTerms<T> : IDisposable where T : unmanaged, IFloatingPointIeee754<T>
+{
+    private readonly GromovTermCosts<T> _costs;
+    private readonly DeviceBuffer<double> _rowSums, _columnSums;
+
+    public MovingTerms(GromovLoss loss, (Matrix<T> First, Matrix<T> Second) costs)
+    {
+        ComputeDevice device = costs.First.Device;
+        if (!device.IsHost) throw new DeviceException("Semi-relaxed, unbalanced and partial alignments run on the host only; choose --device cpu.");
+        _costs = GromovProduct.PrepareTerms(loss, costs.First.View, costs.Second.View);
+        _rowSums = device.Allocate<double>(costs.First.Rows);
+        _columnSums = device.Allocate<double>(costs.Second.Rows);
+    }
+
+    public DeviceSpan<double> RowSums => _rowSums.View;
+    public DeviceSpan<double> ColumnSums => _columnSums.View;
+
+    public void Follow(GromovOperands<T> operands, MatrixView<T> coupling)
+    {
+        Reductions.RowSums(coupling, _rowSums.View);
+        Reductions.ColumnSums(coupling, _columnSums.View);
+        GromovProduct.UpdateTerms(_costs, operands, _rowSums.View, _columnSums.View);
+    }
+
+    public void Dispose()
+    {
+        _costs.Dispose();
+        _rowSums.Dispose();
+        _columnSums.Dispose();
+    }
+}
+
 /// <summary>
 /// The outer iteration with its memory. In double precision the tensor product follows the coupling by the product of its change, computed in single
 /// precision: the rounding is relative to the change, so it vanishes as the iteration converges, and full products at intervals bound the sum.
@@ -34,7 +67,6 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     private const int FullProductEvery = 50;
     private readonly ComputeDevice _device;
     private readonly GromovOptions _options;
-    private readonly SinkhornOptions _inner;
     private readonly Matrix<T>? _fused;
     private readonly int _n, _m;
     private readonly (double[] P, double[] Q) _masses;
@@ -45,6 +77,9 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     private readonly Matrix<T> _coupling, _product, _cost;
     private readonly DeviceBuffer<double> _p, _q, _f, _g, _rowChange;
     private readonly SinkhornWorkspace<T> _sinkhorn;
+    private readonly LinearProblem<T> _linear;
+    private readonly MovingTerms<T>? _terms;
+    private readonly double[] _hostF, _hostG;
     private long _productTicks, _lineariseTicks, _sinkhornTicks, _couplingTicks;
     private long _innerIterations;
     private int _innerNotConverged;
@@ -53,20 +88,13 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     public GromovIteration(GromovIterationInput<T> input, GromovOptions options, Matrix<T>? fused, Matrix<T>? initial, double[] p, double[] q)
     {
         (_device, _options, _fused, _n, _m) = (input.Device, options, fused, p.Length, q.Length);
-        _inner = options.EffectiveInner;
         _masses = (p, q);
+        (_hostF, _hostG) = (new double[_n], new double[_m]);
         _p = Own(_device.Allocate<double>(_n));
         _q = Own(_device.Allocate<double>(_m));
         _p.CopyFrom(p);
         _q.CopyFrom(q);
         _operands = Own(input.Prepare(options.Loss, _p.View, _q.View));
-        // Products of thin factors are cheap as they are.
-        if (typeof(T) == typeof(double) && !options.ExactProducts && input.Costs is { } costs)
-        {
-            _singleOperands = Own(PrepareSingle(costs.First, costs.Second));
-            _change = Own(_device.AllocateMatrix<float>(_n, _m));
-            _changeProduct = Own(_device.AllocateMatrix<float>(_n, _m));
-        }
         _coupling = Own(_device.AllocateMatrix<T>(_n, _m));
         _product = Own(_device.AllocateMatrix<T>(_n, _m));
         _cost = Own(_device.AllocateMatrix<T>(_n, _m));
@@ -74,6 +102,15 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
         _g = Own(_device.Allocate<double>(_m));
         _rowChange = Own(_device.Allocate<double>(_n));
         _sinkhorn = Own(new SinkhornWorkspace<T>(_device, _n, _m));
+        _linear = Own(LinearProblem<T>.Create(new LinearContext<T>(options, options.EffectiveInner, _sinkhorn, _p, _q)));
+        if (_linear.TermsFollowCoupling) _terms = Own(new MovingTerms<T>(options.Loss, input.Costs ?? throw new ArgumentException("Free marginals need the costs themselves.", nameof(input))));
+        // Products of thin factors are cheap as they are.
+        else if (typeof(T) == typeof(double) && !options.ExactProducts && input.Costs is { } costs)
+        {
+            _singleOperands = Own(PrepareSingle(costs.First, costs.Second));
+            _change = Own(_device.AllocateMatrix<float>(_n, _m));
+            _changeProduct = Own(_device.AllocateMatrix<float>(_n, _m));
+        }
         if (initial is null) MatrixElements.OuterProduct(_p.View, _q.View, _coupling.View);
         else _device.Copy(initial.Buffer.View.Slice(0, (long)_n * _m), _coupling.Buffer.View);
     }
@@ -81,22 +118,22 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     public GromovResult Run(IProgressReporter progress, CancellationToken cancellation)
     {
         List<double> trace = new(_options.MaxIterations / _options.CheckEvery + 1);
-        double error = 1;
+        OuterStop stop = OuterStop.Of(_options);
         int iteration = 0;
-        while (error > _options.Tolerance && iteration < _options.MaxIterations)
+        while (!stop.Met && iteration < _options.MaxIterations)
         {
             cancellation.ThrowIfCancellationRequested();
             double change = Step(iteration);
             if (!double.IsFinite(change)) throw new ConvergenceException($"The coupling became non-finite at outer iteration {iteration}; raise epsilon or scale the costs.");
+            stop.Observe(iteration, change, _options.Stop == StoppingRule.Ott ? RegularisedCost() : double.NaN);
             if (iteration % _options.CheckEvery == 0)
             {
-                error = change;
-                trace.Add(error);
-                progress.Report("aligning", iteration, 0, string.Create(CultureInfo.InvariantCulture, $"change of the coupling {error:e3}"));
+                trace.Add(change);
+                progress.Report("aligning", iteration, 0, string.Create(CultureInfo.InvariantCulture, $"change of the coupling {change:e3}"));
             }
             iteration++;
         }
-        return Finish(trace, iteration, error <= _options.Tolerance);
+        return Finish(trace, stop, iteration);
     }
 
     /// <summary>One outer iteration; returns the Frobenius norm of the change of the coupling.</summary>
@@ -107,13 +144,13 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
         long productEnd = Stopwatch.GetTimestamp();
         UpdateCost();
         long lineariseEnd = Stopwatch.GetTimestamp();
-        if (_options.InnerSolve == InnerSolve.PotIterates || iteration == 0) _f.Clear();
-        SinkhornResult inner = SolveInner();
+        LinearisationPoint<T> point = new(_coupling.View, _terms is null ? default : _terms.RowSums, _terms is null ? default : _terms.ColumnSums);
+        SinkhornResult inner = _linear.Solve(_cost, point, _f, _g, cold: _options.InnerSolve == InnerSolve.PotIterates || iteration == 0);
         _innerIterations += inner.Iterations;
         if (!inner.Converged) _innerNotConverged++;
         _lastInnerError = inner.MarginalError;
         long sinkhornEnd = Stopwatch.GetTimestamp();
-        double change = SinkhornScaling.UpdateCoupling(_cost.View, _f.View, _g.View, _options.Epsilon, _coupling.View, _rowChange.View, _change is null ? default : _change.View);
+        double change = SinkhornScaling.UpdateCoupling(_cost.View, _f.View, _g.View, _linear.Epsilon, _coupling.View, _rowChange.View, _change is null ? default : _change.View);
         long end = Stopwatch.GetTimestamp();
         _productTicks += productEnd - start;
         _lineariseTicks += lineariseEnd - productEnd;
@@ -130,6 +167,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
 
     private void UpdateProduct(int iteration)
     {
+        _terms?.Follow(_operands, _coupling.View);
         if (_singleOperands is null || iteration <= FullProductsAtStart || iteration % FullProductEvery == 0)
         {
             GromovProduct.Multiply(_operands, _coupling.View, _product.View);
@@ -153,41 +191,51 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
             proximal ? _coupling.View : default, _options.Epsilon, _cost.View);
     }
 
-    private SinkhornResult SolveInner()
+    /// <summary>The dual objective of the balanced problem solved last: sum f p + sum g q.</summary>
+    private double RegularisedCost()
     {
-        if (typeof(T) == typeof(double))
-            return SinkhornScaling.Solve((SinkhornWorkspace<double>)(object)_sinkhorn, ((Matrix<double>)(object)_cost).View, _p.View, _q.View, _options.Epsilon, _f.View, _g.View, _inner);
-        return SinkhornScaling.Solve((SinkhornWorkspace<float>)(object)_sinkhorn, ((Matrix<float>)(object)_cost).View, _p.View, _q.View, _options.Epsilon, _f.View, _g.View, _inner);
+        _f.CopyTo(_hostF);
+        _g.CopyTo(_hostG);
+        double sum = 0;
+        for (int i = 0; i < _n; i++) sum += _masses.P[i] * _hostF[i];
+        for (int j = 0; j < _m; j++) sum += _masses.Q[j] * _hostG[j];
+        return sum;
     }
 
-    private GromovResult Finish(List<double> trace, int iterations, bool converged)
+    private GromovResult Finish(List<double> trace, OuterStop stop, int iterations)
     {
+        _terms?.Follow(_operands, _coupling.View);
         GromovProduct.Multiply(_operands, _coupling.View, _product.View);
         double loss = GromovProduct.Objective(_operands, _product.View, _coupling.View);
         double between = _fused is null ? 0 : GromovProduct.InnerProduct(_fused.View, _coupling.View);
         Matrix<double> coupling = Elementwise.Converted<T, double>(_coupling.View).MoveToHost();
-        CouplingSums sums = CouplingSums.Of(coupling, between, _masses.P, _masses.Q);
-        double total = _options.Alpha * loss + (1 - _options.Alpha) * sums.Between;
-        double potEpsilon = _options.Convention == EpsilonConvention.Pot ? _options.Epsilon : 2 * _options.Epsilon;
+        CouplingSums sums = CouplingSums.Of(coupling);
+        (double Rows, double Columns) violation = _linear.Violation(sums, _masses.P, _masses.Q);
+        double total = _options.Alpha * loss + (1 - _options.Alpha) * between;
         double ticks = Stopwatch.Frequency;
         GromovResult result = new()
         {
             Coupling = coupling,
+            Mass = sums.Mass,
             Loss = loss,
             FusedLoss = total,
             Entropy = sums.Entropy,
-            RegularisedObjective = total - potEpsilon * (sums.Entropy + sums.Mass),
-            RowError = sums.RowError,
-            ColumnError = sums.ColumnError,
+            RegularisedObjective = _linear.RegularisedObjective(total, sums, _masses.P, _masses.Q),
+            RowError = violation.Rows,
+            ColumnError = violation.Columns,
+            RowDeviation = CouplingSums.Distance(sums.Rows, _masses.P),
+            ColumnDeviation = CouplingSums.Distance(sums.Columns, _masses.Q),
+            Symmetric = _operands.Symmetric,
             ErrorTrace = trace,
-            Converged = converged,
+            CostTrace = stop.Costs,
+            Converged = stop.Met,
             Iterations = iterations,
             InnerIterations = _innerIterations,
             InnerNotConverged = _innerNotConverged,
             LastInnerError = _lastInnerError,
             KernelFill = _sinkhorn.Fill,
             Timing = new GromovTiming(_productTicks / ticks, _lineariseTicks / ticks, _sinkhornTicks / ticks, _couplingTicks / ticks),
-            Warnings = ResultWarnings.For(_options, converged, iterations, _innerNotConverged, _lastInnerError, loss, sums),
+            Warnings = ResultWarnings.For(_options, stop.Met, iterations, _innerNotConverged, _lastInnerError, loss, sums.Mass, violation),
         };
         return result;
     }

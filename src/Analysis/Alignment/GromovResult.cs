@@ -15,8 +15,11 @@ public readonly record struct GromovTiming(double Products, double Linearise, do
 /// <summary>An entropic Gromov-Wasserstein coupling with everything needed to judge it. Owns the coupling.</summary>
 public sealed class GromovResult : IDisposable
 {
-    /// <summary>The coupling [n, m]; entries are positive and sum to 1 up to <see cref="RowError"/> and <see cref="ColumnError"/>.</summary>
+    /// <summary>The coupling [n, m], of non-negative entries; for balanced and semi-relaxed problems they sum to 1 up to <see cref="RowError"/> and <see cref="ColumnError"/>.</summary>
     public required Matrix<double> Coupling { get; init; }
+
+    /// <summary>Sum of the coupling: 1 unless the problem is unbalanced or partial.</summary>
+    public double Mass { get; init; } = 1;
 
     /// <summary>sum L(C1_ik, C2_jl) T_ij T_kl, with the marginals' constant terms as POT's gw_dist; no entropy term. In a fused problem the structure part alone.</summary>
     public required double Loss { get; init; }
@@ -24,22 +27,35 @@ public sealed class GromovResult : IDisposable
     /// <summary>(1 - alpha) sum M T + alpha <see cref="Loss"/>; equal to <see cref="Loss"/> when nothing is fused.</summary>
     public required double FusedLoss { get; init; }
 
-    /// <summary>The minimised objective: <see cref="FusedLoss"/> + epsilon sum T (log T - 1), epsilon in POT's convention.</summary>
+    /// <summary>The minimised objective: <see cref="FusedLoss"/> + epsilon sum T (log T - 1), epsilon in POT's convention. For unbalanced problems
+    /// <see cref="Loss"/> and the three quadratic divergences of Séjourné, Vialard and Peyré 2021, equation 7, in their units.</summary>
     public required double RegularisedObjective { get; init; }
 
     /// <summary>-sum T log T in nats; log(n m) for the product coupling, log(n) for a matching.</summary>
     public required double Entropy { get; init; }
 
-    /// <summary>L1 norm of the violation of the row masses.</summary>
+    /// <summary>L1 norm by which the row sums violate what the problem asks of them: to be the masses, not to exceed them (partial), or nothing (unbalanced).</summary>
     public required double RowError { get; init; }
 
-    /// <summary>L1 norm of the violation of the column masses.</summary>
+    /// <summary>L1 norm by which the column sums violate what the problem asks of them; nothing when semi-relaxed or unbalanced.</summary>
     public required double ColumnError { get; init; }
+
+    /// <summary>L1 distance of the row sums from the masses, whether or not the problem asks for them.</summary>
+    public double RowDeviation { get; init; }
+
+    /// <summary>L1 distance of the column sums from the masses, whether or not the problem asks for them.</summary>
+    public double ColumnDeviation { get; init; }
+
+    /// <summary>True when both costs are symmetric (to 1e-10); otherwise the tensors of the costs and of their transposes were averaged.</summary>
+    public bool Symmetric { get; init; } = true;
 
     /// <summary>Frobenius norm of the change of the coupling at iterations 0, 10, 20, ... (POT's log["err"]).</summary>
     public required IReadOnlyList<double> ErrorTrace { get; init; }
 
-    /// <summary>True when the last entry of <see cref="ErrorTrace"/> is at or below the tolerance.</summary>
+    /// <summary>Regularised costs of the linear problems that OTT's stopping rule compares; empty under POT's rule.</summary>
+    public IReadOnlyList<double> CostTrace { get; init; } = [];
+
+    /// <summary>True when the stopping rule was met.</summary>
     public required bool Converged { get; init; }
     public required int Iterations { get; init; }
 

@@ -34,12 +34,13 @@ internal static class InputChecks
         RequireFinite(matrix, name);
     }
 
-    public static void RequireCoupling(Matrix<double> matrix, int rows, int columns, string name)
+    public static void RequireCoupling(Matrix<double> matrix, int rows, int columns, string name, bool wholeMass = true)
     {
         RequireShapeFinite(matrix, rows, columns, name);
         MatrixSummary summary = MatrixElements.Summarise(matrix.View);
         if (summary.Smallest < 0) RefuseNegative(matrix, name);
-        if (Math.Abs(summary.Sum - 1) > 1e-3) throw new DataException(name, null, string.Create(CultureInfo.InvariantCulture, $"the masses sum to {summary.Sum}; a coupling sums to 1."));
+        if (!(summary.Sum > 0)) throw new DataException(name, null, "all masses are zero; a coupling carries mass.");
+        if (wholeMass && Math.Abs(summary.Sum - 1) > 1e-3) throw new DataException(name, null, string.Create(CultureInfo.InvariantCulture, $"the masses sum to {summary.Sum}; a coupling sums to 1."));
     }
 
     private static void RefuseNegative(Matrix<double> matrix, string name)

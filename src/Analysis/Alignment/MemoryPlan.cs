@@ -13,7 +13,7 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
     {
         bool points = options.FirstCost.KeepsPoints && options.SecondCost.KeepsPoints && options.Starts == 1 && options.Decoys == 0
             && EntropicGromovWasserstein.UsesPoints(first, second, options.Gromov);
-        return points ? ForPoints(first, second, options.Gromov.Precision, fused) : ForDense(first.Rows, second.Rows, options.Gromov.Precision, fused, options.Gromov.ExactProducts);
+        return points ? ForPoints(first, second, options.Gromov.Precision, fused) : ForDense(first.Rows, second.Rows, options.Gromov.Precision, fused, options.Gromov.ExactProducts, options.Gromov.Marginals != MarginalConstraint.Balanced);
     }
 
     /// <summary>Plan of a solve whose costs are squared distances of points and are never formed.</summary>
@@ -34,7 +34,7 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
     }
 
     /// <summary>Plan of a dense solve of n by m points.</summary>
-    public static MemoryPlan ForDense(int n, int m, GromovPrecision precision, bool fused = false, bool exactProducts = false)
+    public static MemoryPlan ForDense(int n, int m, GromovPrecision precision, bool fused = false, bool exactProducts = false, bool freeMarginals = false)
     {
         long element = precision == GromovPrecision.Double ? 8 : 4, nm = (long)n * m, squares = (long)n * n + (long)m * m;
         List<(string, long)> items =
@@ -46,7 +46,8 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
             ("linear cost", nm * element),
             ("Sinkhorn kernel and support", nm * element + nm * 8 / 32 + nm / 8),
         ];
-        if (precision == GromovPrecision.Double && !exactProducts) items.Add(("single-precision products of changes", squares * 4 + 3 * nm * 4));
+        if (freeMarginals) items.Add(("costs of the moving marginals", squares * element));
+        if (precision == GromovPrecision.Double && !exactProducts && !freeMarginals) items.Add(("single-precision products of changes", squares * 4 + 3 * nm * 4));
         if (precision == GromovPrecision.Single) items.Add(("costs in single precision", squares * 4));
         if (fused) items.Add(("fused cost", nm * 8));
         return new MemoryPlan(items);

@@ -39,7 +39,7 @@ internal static class GwAlignCommand
         foreach (string? input in new[] { xLocator, yLocator, parsed.GetValue(GwAlignOptions.LabelsX), parsed.GetValue(GwAlignOptions.LabelsY), parsed.GetValue(GwAlignOptions.Fused), parsed.GetValue(GwAlignOptions.Init) })
             if (input is not null) folder.AddInput(input);
         folder.WriteManifest(Configuration(options, xLocator, yLocator));
-        Print(result, context, folder);
+        Print(result, options, context, folder);
         return json;
     }
 
@@ -48,10 +48,12 @@ internal static class GwAlignCommand
         if (matrix.Rows < 2 || matrix.Columns == 0) throw new DataException(locator, null, $"the matrix is {matrix.Rows} x {matrix.Columns}; an alignment needs at least two rows and one column");
     }
 
-    private static void Print(AlignmentResult result, CommandContext context, ResultFolder folder)
+    private static void Print(AlignmentResult result, AlignmentOptions options, CommandContext context, ResultFolder folder)
     {
         GromovResult gromov = result.Gromov;
         context.Say(Text($"GW loss          {gromov.Loss:g6} after {gromov.Iterations} iterations ({(gromov.Converged ? "converged" : "not converged")}), {gromov.Timing.Total:F1} s"));
+        if (options.Gromov.Marginals != MarginalConstraint.Balanced)
+            context.Say(Text($"mass             {gromov.Mass:g4}, rows {gromov.RowDeviation:g3} and columns {gromov.ColumnDeviation:g3} away from uniform in L1"));
         if (result.Labels is { } labels)
             context.Say(Text($"label transfer   one-to-one {labels.OneToOne.Accuracy:F3}, barycentric {labels.Barycentric.Accuracy:F3} (most frequent label {labels.Majority:F3})"));
         if (result.Foscttm is { } foscttm) context.Say(Text($"FOSCTTM          {foscttm.Average:F5} (x to y {foscttm.FirstToSecond:F5}, y to x {foscttm.SecondToFirst:F5}; chance 0.5)"));
@@ -70,15 +72,21 @@ internal static class GwAlignCommand
             ["fused_loss"] = JsonText.Number(gromov.FusedLoss),
             ["regularised_objective"] = JsonText.Number(gromov.RegularisedObjective),
             ["entropy"] = JsonText.Number(gromov.Entropy),
+            ["marginals"] = Name(options.Gromov.Marginals),
+            ["mass"] = JsonText.Number(gromov.Mass),
             ["mean_partners"] = JsonText.Number(result.MeanPartners),
             ["marginal_error_rows"] = JsonText.Number(gromov.RowError),
             ["marginal_error_columns"] = JsonText.Number(gromov.ColumnError),
+            ["marginal_deviation_rows"] = JsonText.Number(gromov.RowDeviation),
+            ["marginal_deviation_columns"] = JsonText.Number(gromov.ColumnDeviation),
+            ["symmetric_costs"] = gromov.Symmetric,
             ["converged"] = gromov.Converged,
             ["iterations"] = gromov.Iterations,
             ["inner_iterations"] = gromov.InnerIterations,
             ["inner_not_converged"] = gromov.InnerNotConverged,
             ["last_inner_error"] = JsonText.Number(gromov.LastInnerError),
             ["error_trace"] = JsonText.Numbers(gromov.ErrorTrace),
+            ["cost_trace"] = options.Gromov.Stop == StoppingRule.Ott ? JsonText.Numbers(gromov.CostTrace) : null,
             ["epsilon"] = options.Gromov.Epsilon,
             ["convention"] = options.Gromov.Convention.ToString().ToLowerInvariant(),
             ["solver"] = options.Gromov.Solver.ToString().ToLowerInvariant(),
@@ -136,6 +144,10 @@ internal static class GwAlignCommand
         ["loss"] = options.Gromov.Loss.ToString().ToLowerInvariant(),
         ["solver"] = options.Gromov.Solver.ToString().ToLowerInvariant(),
         ["alpha"] = options.Gromov.Alpha,
+        ["marginals"] = Name(options.Gromov.Marginals),
+        ["mass"] = options.Gromov.Marginals == MarginalConstraint.Partial ? options.Gromov.Mass : null,
+        ["rho"] = options.Gromov.Marginals == MarginalConstraint.Unbalanced ? options.Gromov.Rho : null,
+        ["stop"] = options.Gromov.Stop.ToString().ToLowerInvariant(),
         ["tolerance"] = options.Gromov.Tolerance,
         ["max_iterations"] = options.Gromov.MaxIterations,
         ["inner"] = options.Gromov.InnerSolve == InnerSolve.Converged ? "converged" : "pot",
@@ -144,6 +156,8 @@ internal static class GwAlignCommand
         ["null"] = options.Decoys,
         ["truth"] = options.TruthIsIdentity ? "identity" : null,
     };
+
+    private static string Name(MarginalConstraint marginals) => marginals == MarginalConstraint.SemiRelaxed ? "semi-relaxed" : marginals.ToString().ToLowerInvariant();
 
     private static JsonObject Cost(DomainCostOptions cost) => new()
     {

@@ -33,15 +33,19 @@ internal static class GwAlignOptions
     public static readonly Option<int> Starts = new("--starts") { Description = "starting couplings: the product, a mirrored one, random ones", DefaultValueFactory = _ => 1 };
     public static readonly Option<int?> Rank = new("--rank") { Description = "rank of a low-rank coupling" };
     public static readonly Option<int> Null = new("--null") { Description = "decoy targets with rearranged clusters for the null distribution", DefaultValueFactory = _ => 0 };
-    public static readonly Option<double> Tolerance = new("--tol") { Description = "outer tolerance: Frobenius change of the coupling", DefaultValueFactory = _ => 1e-9 };
-    public static readonly Option<int> MaxIterations = new("--max-iter") { Description = "most outer iterations", DefaultValueFactory = _ => 1000 };
+    public static readonly Option<string?> Marginals = new("--marginals") { Description = "balanced (default), semi-relaxed (columns free), unbalanced (departures cost --rho) or partial (carries --mass)" };
+    public static readonly Option<double?> Mass = new("--mass") { Description = "partial: share of the mass that is matched, in (0, 1]" };
+    public static readonly Option<double?> Rho = new("--rho") { Description = "unbalanced: price of departing from the masses, in the units of --epsilon; default 1" };
+    public static readonly Option<string?> Stop = new("--stop") { Description = "outer stopping rule: pot (default; change of the coupling) or ott (relative change of the regularised cost)" };
+    public static readonly Option<double?> Tolerance = new("--tol") { Description = "outer tolerance; default 1e-9 (pot) or 1e-3 (ott)" };
+    public static readonly Option<int?> MaxIterations = new("--max-iter") { Description = "most outer iterations; default 1000 (pot) or 51 (ott: fifty after the first)" };
     public static readonly Option<string> Dtype = new("--dtype") { Description = "float64 or float32", DefaultValueFactory = _ => "float64" };
     public static readonly Option<string> Inner = new("--inner") { Description = "converged (fast) or pot (POT's own iterates, up to its limit of 1000)", DefaultValueFactory = _ => "converged" };
 
     public static IEnumerable<Option> All =>
     [
         X, Y, Out, Preset, Cost, Epsilon, Convention, Knn, GraphMetric, GraphWeights, GraphSelf, RowNorm, ScaleCost, Components, Solver, Loss, LabelsX, LabelsY, Truth,
-        Fused, Alpha, Init, Starts, Rank, Null, Tolerance, MaxIterations, Dtype, Inner,
+        Fused, Alpha, Init, Starts, Rank, Null, Marginals, Mass, Rho, Stop, Tolerance, MaxIterations, Dtype, Inner,
     ];
 
     /// <summary>The options as parameters of the alignment, for domains of the given sizes.</summary>
@@ -55,18 +59,26 @@ internal static class GwAlignOptions
             : Choose(parsed.GetValue(Solver)!, "--solver", ("auto", GromovSolverKind.Pgd), ("pgd", GromovSolverKind.Pgd), ("ppa", GromovSolverKind.Ppa));
         bool fused = parsed.GetValue(Fused) is not null;
         if (!fused && parsed.GetValue(Alpha) is not null) throw new UsageException("--alpha weighs the cost given with --fused, which is missing.");
+        MarginalConstraint marginals = ReadMarginals(parsed);
+        bool proximal = marginals == MarginalConstraint.SemiRelaxed && parsed.GetValue(Solver) == "auto";
+        bool ott = Choose(parsed.GetValue(Stop) ?? "pot", "--stop", ("pot", false), ("ott", true));
         GromovOptions gromov = preset.Gromov with
         {
             Epsilon = parsed.GetValue(Epsilon) ?? preset.Gromov.Epsilon,
             Convention = parsed.GetValue(Convention) is { } convention ? Choose(convention, "--convention", ("pot", EpsilonConvention.Pot), ("ott", EpsilonConvention.Ott)) : preset.Gromov.Convention,
             Loss = Choose(parsed.GetValue(Loss)!, "--loss", ("square", GromovLoss.Square), ("kl", GromovLoss.KullbackLeibler)),
-            Solver = solver,
-            Tolerance = parsed.GetValue(Tolerance),
-            MaxIterations = parsed.GetValue(MaxIterations),
+            Solver = proximal ? GromovSolverKind.Ppa : solver,
+            Marginals = marginals,
+            Mass = parsed.GetValue(Mass) ?? 1,
+            Rho = parsed.GetValue(Rho) ?? 1,
+            Stop = ott ? StoppingRule.Ott : StoppingRule.Pot,
+            Tolerance = parsed.GetValue(Tolerance) ?? (ott ? 1e-3 : 1e-9),
+            MaxIterations = parsed.GetValue(MaxIterations) ?? (ott ? 51 : 1000),
             Alpha = fused ? parsed.GetValue(Alpha) ?? 0.5 : 1,
             Precision = Choose(parsed.GetValue(Dtype)!, "--dtype", ("float64", GromovPrecision.Double), ("float32", GromovPrecision.Single)),
             InnerSolve = Choose(parsed.GetValue(Inner)!, "--inner", ("converged", InnerSolve.Converged), ("pot", InnerSolve.PotIterates)),
         };
+        gromov.Validate();
         return new AlignmentOptions
         {
             FirstCost = CostOptions(parsed, preset.FirstCost, gwMap, n),
@@ -77,6 +89,16 @@ internal static class GwAlignOptions
             Seed = seed,
             TruthIsIdentity = GwCommand.TruthIsIdentity(parsed.GetValue(Truth)),
         };
+    }
+
+    private static MarginalConstraint ReadMarginals(ParseResult parsed)
+    {
+        MarginalConstraint marginals = Choose(parsed.GetValue(Marginals) ?? "balanced", "--marginals", ("balanced", MarginalConstraint.Balanced),
+            ("semi-relaxed", MarginalConstraint.SemiRelaxed), ("unbalanced", MarginalConstraint.Unbalanced), ("partial", MarginalConstraint.Partial));
+        if (marginals == MarginalConstraint.Partial && parsed.GetValue(Mass) is null) throw new UsageException("--marginals partial needs --mass: the share of the mass to match.");
+        if (marginals != MarginalConstraint.Partial && parsed.GetValue(Mass) is not null) throw new UsageException("--mass is the mass of a partial coupling; add --marginals partial.");
+        if (marginals != MarginalConstraint.Unbalanced && parsed.GetValue(Rho) is not null) throw new UsageException("--rho is the price of departing from the masses in an unbalanced problem; add --marginals unbalanced.");
+        return marginals;
     }
 
     private static DomainCostOptions CostOptions(ParseResult parsed, DomainCostOptions preset, bool gwMap, int count) => preset with

@@ -40,6 +40,16 @@ internal static unsafe class LogDomainSolver<TLanes, TVector, T>
         UpdateRows(w, cost, a, epsilon, f, g);
     }
 
+    /// <summary>softmin_i = -epsilon LSE_j((g_j - C_ij) / epsilon).</summary>
+    public static void RowSoftmin(SinkhornWorkspace<T> w, MatrixView<T> cost, double epsilon, double* g, double* softmin) => UpdateRows(w, cost, null, epsilon, softmin, g);
+
+    /// <summary>softmin_j = -epsilon LSE_i((f_i - C_ij) / epsilon).</summary>
+    public static void ColumnSoftmin(SinkhornWorkspace<T> w, MatrixView<T> cost, double epsilon, double* f, double* softmin)
+    {
+        ColumnLogSums(w, cost, epsilon, f);
+        for (int j = 0; j < w.Columns; j++) softmin[j] = -epsilon * w.LogSums[j];
+    }
+
     private static void UpdateColumns(SinkhornWorkspace<T> w, double* b, double epsilon, double* g)
     {
         for (int j = 0; j < w.Columns; j++) g[j] = epsilon * (Math.Log(b[j]) - w.LogSums[j]);
@@ -105,7 +115,8 @@ internal static unsafe class LogDomainSolver<TLanes, TVector, T>
             }
             T sum = TLanes.Sum(total);
             for (int j = whole; j < Columns; j++) sum += T.Exp((G[j] - cost[j] - most) * inverse);
-            F[block] = Epsilon * (Math.Log(A[block]) - Math.Log(double.CreateTruncating(sum))) - double.CreateTruncating(most);
+            double logMass = A == null ? 0 : Math.Log(A[block]);
+            F[block] = Epsilon * (logMass - Math.Log(double.CreateTruncating(sum))) - double.CreateTruncating(most);
         }
     }
 

@@ -32,6 +32,40 @@ public static unsafe partial class SinkhornScaling
         return Math.Sqrt(sum);
     }
 
+    /// <summary>sum T log T over the positive entries of a coupling on the host.</summary>
+    /// <param name="coupling">[n, m].</param>
+    /// <param name="rowSums">Scratch of n elements.</param>
+    public static double SumLogarithms<T>(MatrixView<T> coupling, DeviceSpan<double> rowSums) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        if (rowSums.Length != coupling.Rows) throw new ArgumentException("The scratch does not fit the coupling.", nameof(rowSums));
+        CpuDevice cpu = coupling.Device as CpuDevice ?? throw new DeviceException($"The entropy of a coupling has no implementation for device '{coupling.Device.Name}'.");
+        LogarithmJob<T> job = new() { Coupling = coupling.Pointer, Stride = coupling.Stride, Columns = coupling.Columns, RowSums = rowSums.Pointer };
+        cpu.Pool.Run(coupling.Rows, ref job);
+        double total = 0;
+        for (int i = 0; i < coupling.Rows; i++) total += rowSums.Pointer[i];
+        return total;
+    }
+
+    private struct LogarithmJob<T> : IBlockJob where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        public T* Coupling;
+        public long Stride;
+        public int Columns;
+        public double* RowSums;
+
+        public readonly void Execute(long block, int worker)
+        {
+            T* row = Coupling + block * Stride;
+            double sum = 0;
+            for (int j = 0; j < Columns; j++)
+            {
+                double t = double.CreateTruncating(row[j]);
+                if (t > 0) sum += t * Math.Log(t);
+            }
+            RowSums[block] = sum;
+        }
+    }
+
     private struct CouplingJob<T> : IBlockJob where T : unmanaged, IFloatingPointIeee754<T>
     {
         private const int Chunk = 256;
