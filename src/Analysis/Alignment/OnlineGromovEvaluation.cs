@@ -83,7 +83,7 @@ internal readonly struct OnlineGromovEvaluation(SquaredDistanceDomain x, Squared
             InnerNotConverged = run.InnerNotConverged,
             LastInnerError = run.LastInnerError,
             Timing = new GromovTiming(run.Ticks.Moments / ticks, 0, run.Ticks.Sinkhorn / ticks, run.Ticks.Change / ticks),
-            Warnings = ResultWarnings.For(options, run.Converged, run.Iterations, run.InnerNotConverged, run.LastInnerError, loss, new CouplingSums(mass, entropy, rowError, columnError, 0)),
+            Warnings = ResultWarnings.For(options, run.Converged, run.Iterations, run.InnerNotConverged, run.LastInnerError, loss, mass, (rowError, columnError)),
         };
     }
 

@@ -29,6 +29,8 @@ public static class OnlineGromovWasserstein
         if (options.Loss != GromovLoss.Square) throw new UsageException("Without a stored coupling only the square loss can be solved.");
         if (options.Alpha != 1) throw new UsageException("A fused cost has no low rank: alpha must be 1 where the coupling is not stored.");
         if (options.InnerSolve != InnerSolve.Converged) throw new UsageException("POT's inner iterates need the coupling in memory; use the converged inner solve.");
+        if (options.Marginals != MarginalConstraint.Balanced) throw new UsageException("Without a stored coupling only balanced problems can be solved.");
+        if (options.Stop != StoppingRule.Pot) throw new UsageException("Without a stored coupling only POT's stopping rule is measured.");
         progress ??= SilentProgress.Instance;
         SquaredDistanceDomain first = new(x, xDivisor, "first domain");
         SquaredDistanceDomain? second = null;

@@ -133,6 +133,8 @@ public sealed class OnlineGromovWassersteinTests
         Assert.Contains("row 3, column 1", Assert.Throws<DataException>(() => OnlineGromovWasserstein.Solve(x, y, new GromovOptions())).Message);
         Assert.Throws<UsageException>(() => OnlineGromovWasserstein.Solve(x, x, new GromovOptions { Loss = GromovLoss.KullbackLeibler }));
         Assert.Throws<UsageException>(() => OnlineGromovWasserstein.Solve(x, x, new GromovOptions { InnerSolve = InnerSolve.PotIterates }));
+        Assert.Throws<UsageException>(() => OnlineGromovWasserstein.Solve(x, x, new GromovOptions { Marginals = MarginalConstraint.Unbalanced }));
+        Assert.Throws<UsageException>(() => OnlineGromovWasserstein.Solve(x, x, new GromovOptions { Stop = StoppingRule.Ott }));
     }
 
     [Fact]
