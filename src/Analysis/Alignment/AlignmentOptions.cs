@@ -16,6 +16,9 @@ public sealed record AlignmentOptions
     public int Decoys { get; init; }
     public ulong Seed { get; init; }
 
+    /// <summary>Bootstrap replicates for the stability of every cell's partner; 0 for none.</summary>
+    public int Replicates { get; init; }
+
     /// <summary>Row i of the first domain is row i of the second: scores FOSCTTM.</summary>
     public bool TruthIsIdentity { get; init; }
 
@@ -71,6 +74,12 @@ public sealed class AlignmentResult : IDisposable
     public required string SelectedStart { get; init; }
     public required IReadOnlyList<StartOutcome> Starts { get; init; }
     public required NullDistribution? Null { get; init; }
+
+    /// <summary>Which starts ended in the same optimum; null with one start.</summary>
+    public required DistinctOptima? Optima { get; init; }
+
+    /// <summary>State of the solve, stationarity gap and lower bounds.</summary>
+    public required AlignmentCertificates Certificates { get; init; }
     public required LabelTransferResult? Labels { get; init; }
 
     /// <summary>SCOT's vote of 5 neighbours at the barycentric projection; null without labels or without points in the second domain.</summary>

@@ -18,6 +18,7 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
     public string Selected { get; private set; } = "product";
     public IReadOnlyList<StartOutcome> Outcomes { get; private set; } = [];
     public NullDistribution? Null { get; private set; }
+    public DistinctOptima? Optima { get; private set; }
 
     /// <summary>Loss of the returned coupling's start with the screening settings; null when nothing was screened.</summary>
     public double? SelectedScreeningLoss { get; private set; }
@@ -47,27 +48,28 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
     private GromovResult SearchStarts(GromovResult main, GromovResult reference)
     {
         List<(string Kind, GromovResult Result)> others = [];
-        GromovResult chosen = main;
         try
         {
             for (int start = 1; start < options.Starts; start++)
             {
                 progress.Report("trying other starts", start, options.Starts);
-                bool mirrored = start == 1;
-                using Matrix<double> from = mirrored ? StartingCouplings.Mirrored(c1.Cost, c2.Cost, main.Coupling) : StartingCouplings.Random(c1.Cost, c2.Cost, options.Seed, start);
-                others.Add((mirrored ? "mirrored" : "random", Solve(options.Screening, from)));
+                using Matrix<double> from = start == 1 ? StartingCouplings.Mirrored(c1.Cost, c2.Cost, main.Coupling) : StartingCouplings.Random(c1.Cost, c2.Cost, options.Seed, start);
+                others.Add((start == 1 ? "mirrored" : "random", Solve(options.Screening, from)));
             }
-            (string Kind, GromovResult Result) best = others.MinBy(o => o.Result.FusedLoss);
-            if (best.Result.FusedLoss < reference.FusedLoss * (1 - WorthwhileGain))
+            (string Kind, GromovResult Result)? best = Better(others, reference);
+            if (best is { } found && Displacement(found.Result.Coupling, reference.Coupling, c2.Cost) >= AlignmentVerdict.DifferentAlignment)
             {
-                Selected = best.Kind;
-                SelectedScreeningLoss = best.Result.FusedLoss;
-                _selectedCorrelation = DistanceCorrelation.Of(c1.Cost, c2.Cost, best.Result.Coupling);
-                chosen = Solve(options.Gromov, best.Result.Coupling);
+                // The mirrored start was the mirror image of another coupling (of none, where the first solve stayed on a line of symmetry).
+                using Matrix<double> from = StartingCouplings.Mirrored(c1.Cost, c2.Cost, found.Result.Coupling);
+                others.Add(("mirrored", Solve(options.Screening, from)));
+                best = Better(others, reference);
             }
+            GromovResult chosen = best is { } lowest ? Choose(lowest) : main;
             List<StartOutcome> outcomes = [Describe(initial is null ? "product" : "given", reference, chosen.Coupling)];
             outcomes.AddRange(others.Select(o => Describe(o.Kind, o.Result, chosen.Coupling)));
             Outcomes = outcomes;
+            Optima = DistinctOptima.Of([.. outcomes.Select(o => o.Loss)],
+                [DistinctOptima.Partners(reference.Coupling), .. others.Select(o => DistinctOptima.Partners(o.Result.Coupling))], c2.Cost);
             if (chosen != main) main.Dispose();
             return chosen;
         }
@@ -75,6 +77,20 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
         {
             foreach ((_, GromovResult result) in others) result.Dispose();
         }
+    }
+
+    private static (string Kind, GromovResult Result)? Better(List<(string Kind, GromovResult Result)> others, GromovResult reference)
+    {
+        (string Kind, GromovResult Result) best = others.MinBy(o => o.Result.FusedLoss);
+        return best.Result.FusedLoss < reference.FusedLoss * (1 - WorthwhileGain) ? best : null;
+    }
+
+    private GromovResult Choose((string Kind, GromovResult Result) best)
+    {
+        Selected = best.Kind;
+        SelectedScreeningLoss = best.Result.FusedLoss;
+        _selectedCorrelation = DistanceCorrelation.Of(c1.Cost, c2.Cost, best.Result.Coupling);
+        return Solve(options.Gromov, best.Result.Coupling);
     }
 
     private void RunDecoys(double observed)

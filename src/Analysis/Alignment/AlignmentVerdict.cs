@@ -41,12 +41,20 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
     /// <summary>Renaming the classes must not raise the accuracy by more than this.</summary>
     public const double RenamingGain = 0.05;
 
+    /// <summary>Stationarity gap, as a share of the product coupling's loss, above which a coupling is not at a first-order optimum.</summary>
+    public const double GapLimit = 0.01;
+
+    /// <summary>A lower bound at least this share of the loss is worth a sentence: no coupling is much better.</summary>
+    public const double TightBound = 0.8;
+
     internal static AlignmentVerdict Judge(GromovResult result, double meanPartners, int columns, LabelTransferResult? labels, FosctTm? foscttm,
-        IReadOnlyList<StartOutcome> starts, double? selectedScreeningLoss, NullDistribution? decoys)
+        IReadOnlyList<StartOutcome> starts, double? selectedScreeningLoss, NullDistribution? decoys,
+        DistinctOptima? optima, AlignmentCertificates certificates)
     {
         List<string> against = [], supporting = [];
         bool evidence = false;
         JudgeSolve(result, meanPartners, columns, against);
+        JudgeCertificates(result, certificates, against, supporting);
         if (labels is not null)
         {
             evidence = true;
@@ -59,7 +67,7 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
             if (foscttm.Average > FoscttmLimit) against.Add($"{value}: true partners are not found.");
             else supporting.Add($"{value}.");
         }
-        bool startsAgree = JudgeStarts(starts, selectedScreeningLoss, against, supporting);
+        bool startsAgree = JudgeStarts(starts, selectedScreeningLoss, optima, against, supporting);
         bool decoysPassed = JudgeDecoys(decoys, against, supporting);
         if (against.Count > 0) return new AlignmentVerdict(Trust.NotReliable, against, supporting);
         // Without labels or truth both internal checks are needed: a stable optimum may still be no better than one against a decoy.
@@ -76,6 +84,18 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
             against.Add(Text($"The coupling is diffuse: a cell has {meanPartners:F0} partners of {columns} on average; epsilon is too large for these costs."));
     }
 
+    private static void JudgeCertificates(GromovResult result, AlignmentCertificates certificates, List<string> against, List<string> supporting)
+    {
+        if (certificates.Gap is { } gap)
+        {
+            if (gap.Relative > GapLimit)
+                against.Add(Text($"The coupling is not a first-order optimum: another one lowers the linearised objective by {gap.Objective:g3}, {gap.Relative:P1} of the product coupling's loss."));
+            else supporting.Add(Text($"First-order optimum: no coupling lowers the linearised objective by more than {gap.Objective:g2} ({gap.Relative:P2} of the product coupling's loss)."));
+        }
+        if (certificates.Bounds is { } bounds && result.Loss > 0 && bounds.Best >= TightBound * result.Loss)
+            supporting.Add(Text($"No coupling has a loss below {bounds.Best:g4}: the {result.Loss:g4} found is close to the best possible."));
+    }
+
     private static void JudgeLabels(LabelTransferResult labels, List<string> against, List<string> supporting)
     {
         double accuracy = labels.Barycentric.Accuracy, baseline = Math.Max(labels.Majority, labels.Chance);
@@ -87,7 +107,7 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
             against.Add(Text($"Exchanging the names of classes would raise the accuracy from {accuracy:F3} to {labels.BestRenamedAccuracy:F3}: classes are matched to wrong ones, as in a mirrored optimum."));
     }
 
-    private static bool JudgeStarts(IReadOnlyList<StartOutcome> starts, double? selected, List<string> against, List<string> supporting)
+    private static bool JudgeStarts(IReadOnlyList<StartOutcome> starts, double? selected, DistinctOptima? optima, List<string> against, List<string> supporting)
     {
         if (starts.Count < 2 || selected is not { } best) return false;
         StartOutcome? rival = null;
@@ -96,12 +116,13 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
             if (start.Displacement < DifferentAlignment || start.Loss > best * (1 + EqualLossShare)) continue;
             if (rival is null || start.Loss < rival.Loss) rival = start;
         }
+        string count = optima is null ? "" : Text($"; {starts.Count} starts, {optima.Optima.Count} distinct optima, {optima.EquallyGood} equally good");
         if (rival is not null)
         {
-            against.Add(Text($"A {rival.Kind} start ends in a different alignment (displacement {rival.Displacement:F2} of 1) with about the same loss ({rival.Loss:g4} against {best:g4}): the objective does not single one out."));
+            against.Add(Text($"A {rival.Kind} start ends in a different alignment (displacement {rival.Displacement:F2} of 1) with about the same loss ({rival.Loss:g4} against {best:g4}): the objective does not single one out{count}."));
             return false;
         }
-        supporting.Add(Text($"{starts.Count} starts: none ends in a different alignment with a loss within {EqualLossShare:P0} of the best."));
+        supporting.Add(Text($"{starts.Count} starts: none ends in a different alignment with a loss within {EqualLossShare:P0} of the best{count}."));
         return true;
     }
 

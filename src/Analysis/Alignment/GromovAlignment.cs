@@ -40,17 +40,21 @@ public static class GromovAlignment
         LabelTransferResult? labels = firstLabels is null || secondLabels is null ? null : LabelTransfer.Evaluate(result.Coupling, firstLabels, secondLabels, options.Seed);
         FosctTm? foscttm = options.TruthIsIdentity ? Foscttm(result.Coupling, projected, target, c2) : null;
         double partners = MeanPartners(result.Coupling);
+        progress.Report("certifying", 0, 0);
+        AlignmentCertificates certificates = AlignmentCertificates.Of(result, c1, c2, options.Gromov, fused, cancellation);
         return new AlignmentResult
         {
             Gromov = result,
             SelectedStart = search.Selected,
             Starts = search.Outcomes,
             Null = search.Null,
+            Optima = search.Optima,
+            Certificates = certificates,
             Labels = labels,
             NeighbourVote = labels is null || projected is null ? null : LabelTransfer.ByNeighbours(projected, firstLabels!, target!, secondLabels!),
             Foscttm = foscttm,
             MeanPartners = partners,
-            Verdict = AlignmentVerdict.Judge(result, partners, second.Rows, labels, foscttm, search.Outcomes, search.SelectedScreeningLoss, search.Null),
+            Verdict = AlignmentVerdict.Judge(result, partners, second.Rows, labels, foscttm, search.Outcomes, search.SelectedScreeningLoss, search.Null, search.Optima, certificates),
             Memory = memory,
             GraphComponents = (c1.Components, c2.Components),
             Warnings = [.. Warnings("first", c1), .. Warnings("second", c2), .. result.Warnings],
@@ -98,6 +102,7 @@ public static class GromovAlignment
     {
         if (options.Starts < 1) throw new UsageException($"starts is {options.Starts}; at least one start is needed.");
         if (options.Decoys < 0) throw new UsageException($"null is {options.Decoys}; the number of decoys must not be negative.");
+        if (options.Replicates < 0) throw new UsageException($"stability is {options.Replicates}; the number of bootstrap replicates must not be negative.");
         options.FirstCost.RequirePoints(first.Rows, "the first domain");
         options.SecondCost.RequirePoints(second.Rows, "the second domain");
         if (firstLabels is not null && firstLabels.Count != first.Rows)

@@ -54,6 +54,7 @@ internal static class GwAlignCommand
         context.Say(Text($"GW loss          {gromov.Loss:g6} after {gromov.Iterations} iterations ({(gromov.Converged ? "converged" : "not converged")}), {gromov.Timing.Total:F1} s"));
         if (options.Gromov.Marginals != MarginalConstraint.Balanced)
             context.Say(Text($"mass             {gromov.Mass:g4}, rows {gromov.RowDeviation:g3} and columns {gromov.ColumnDeviation:g3} away from uniform in L1"));
+        foreach (string line in GwTrustJson.Lines(result)) context.Say(line);
         if (result.Labels is { } labels)
             context.Say(Text($"label transfer   one-to-one {labels.OneToOne.Accuracy:F3}, barycentric {labels.Barycentric.Accuracy:F3} (most frequent label {labels.Majority:F3})"));
         if (result.Foscttm is { } foscttm) context.Say(Text($"FOSCTTM          {foscttm.Average:F5} (x to y {foscttm.FirstToSecond:F5}, y to x {foscttm.SecondToFirst:F5}; chance 0.5)"));
@@ -99,6 +100,7 @@ internal static class GwAlignCommand
                 ["products"] = gromov.Timing.Products, ["linearise"] = gromov.Timing.Linearise, ["sinkhorn"] = gromov.Timing.Sinkhorn, ["coupling"] = gromov.Timing.Coupling,
             },
             ["warnings"] = JsonText.Strings(result.Warnings),
+            ["certificates"] = GwTrustJson.Certificates(result),
             ["verdict"] = Verdict(result),
         };
     }
@@ -112,7 +114,8 @@ internal static class GwAlignCommand
         ["foscttm"] = GwCommand.Describe(result.Foscttm),
         ["selected_start"] = result.SelectedStart,
         ["starts"] = new JsonArray([.. result.Starts.Select(start => (JsonNode)Describe(start))]),
-        ["mirrored_optimum"] = result.Starts.FirstOrDefault(start => start.Kind == "mirrored") is { } mirrored ? Describe(mirrored) : null,
+        ["optima"] = GwTrustJson.Optima(result.Optima),
+        ["mirrored_optimum"] = result.Starts.LastOrDefault(start => start.Kind == "mirrored") is { } mirrored ? Describe(mirrored) : null,
         ["null"] = result.Null is not { } decoys ? null : new JsonObject
         {
             ["kind"] = "targets with rearranged clusters",

@@ -49,6 +49,57 @@ public sealed class AlignmentVerdictTests
     }
 
     [Fact]
+    public void A_cloud_with_one_mirror_symmetry_has_two_optima_and_its_lopsided_sister_one()
+    {
+        // Points and their mirror images; a copy in another order. The lopsided sister moves the images away.
+        using CpuDevice device = new(2);
+        foreach (bool symmetric in new[] { true, false })
+        {
+            using Matrix<double> half = Clouds.Normal(device, 24, 2, 11), x = device.AllocateMatrix<double>(48, 2);
+            for (int i = 0; i < 48; i++)
+            {
+                (double a, double b) = (3 + half.Row(i % 24)[0], half.Row(i % 24)[1] + half.Row(i % 24)[0] * 0.5);
+                x.Row(i)[0] = i < 24 ? a : symmetric ? -a : -2 * a - 4;
+                x.Row(i)[1] = b;
+            }
+            int[] order = Clouds.Order(48, 12);
+            using Matrix<double> y = Clouds.Permuted(x, order);
+            using AlignmentResult result = GromovAlignment.Align(x, y, s_options with { Starts = 6, Gromov = s_options.Gromov with { Epsilon = 1e-4 } });
+            TestContext.Current.TestOutputHelper?.WriteLine(string.Join(" | ", result.Starts));
+            Assert.Equal(symmetric ? 2 : 1, result.Optima!.EquallyGood);
+            Assert.Equal(symmetric, result.Verdict.Against.Any(reason => reason.Contains("does not single one out")));
+            Assert.Equal(result.Starts.Count, result.Optima.Optima.Sum(o => o.Starts.Count));
+            int[] partners = DistinctOptima.Partners(result.Coupling);
+            int right = 0, mirrored = 0;
+            for (int i = 0; i < 48; i++)
+            {
+                if (order[partners[i]] == i) right++;
+                if (order[partners[i]] == (i + 24) % 48) mirrored++;
+            }
+            Assert.True(right == 48 || (symmetric && mirrored == 48), $"{right} right, {mirrored} mirrored");
+        }
+    }
+
+    [Fact]
+    public void Displacements_are_symmetric_and_group_the_starts()
+    {
+        using CpuDevice device = new(1);
+        using Matrix<double> line = device.AllocateMatrix<double>(4, 4);
+        for (int i = 0; i < 4; i++)
+            for (int j = 0; j < 4; j++) line.Row(i)[j] = Math.Abs(i - j);
+        DistinctOptima optima = DistinctOptima.Of([1.02, 1, 1.2, 1], [[0, 1, 2, 3], [3, 2, 1, 0], [0, 0, 0, 0], [0, 1, 2, 3]], line);
+        // Mean distance 1.25; reversing the line moves cells by 3, 1, 1, 3.
+        Assert.Equal(2 / 1.25, optima.Displacement[0][1], 1e-12);
+        Assert.Equal(1.5 / 1.25, optima.Displacement[2][3], 1e-12);
+        Assert.Equal([1], optima.Optima[0].Starts);
+        Assert.Equal([0, 3], optima.Optima[1].Starts);
+        Assert.Equal(1, optima.Optima[1].Loss);
+        Assert.Equal(2, optima.EquallyGood);
+        for (int a = 0; a < 4; a++)
+            for (int b = 0; b < 4; b++) Assert.Equal(optima.Displacement[a][b], optima.Displacement[b][a]);
+    }
+
+    [Fact]
     public void Decoys_that_are_the_target_again_are_not_used()
     {
         // Eight lumps of different size at the corners of a simplex: however their distances are dealt out, the shape is the same.
