@@ -33,6 +33,8 @@ public sealed record AlignmentCertificates(SolveState State, StationarityGap? Ga
     internal static AlignmentCertificates Of(GromovResult result, DomainCostResult c1, DomainCostResult c2, GromovOptions options, Runtime.Matrix<double>? fused, CancellationToken cancellation)
     {
         List<string> missing = [];
+        if (options.Marginals != MarginalConstraint.Balanced)
+            return new AlignmentCertificates(StateOf(result), null, null, ["The stationarity gap and the lower bounds are those of balanced problems, whose masses are kept."]);
         int largest = Math.Max(c1.Count, c2.Count);
         StationarityGap? gap = null;
         if (largest <= StationarityGap.MostPoints) gap = StationarityGap.Of(c1, c2, result.Coupling, options, fused, cancellation);

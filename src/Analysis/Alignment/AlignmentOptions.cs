@@ -78,6 +78,12 @@ public sealed class AlignmentResult : IDisposable
     /// <summary>Which starts ended in the same optimum; null with one start.</summary>
     public required DistinctOptima? Optima { get; init; }
 
+    /// <summary>Nulls beside the decoys; null without decoys.</summary>
+    public required SmoothnessNulls? SmoothNulls { get; init; }
+
+    /// <summary>Bootstrap stability of the cells' partners; null without replicates.</summary>
+    public required CellStability? Stability { get; init; }
+
     /// <summary>State of the solve, stationarity gap and lower bounds.</summary>
     public required AlignmentCertificates Certificates { get; init; }
     public required LabelTransferResult? Labels { get; init; }

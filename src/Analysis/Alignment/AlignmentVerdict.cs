@@ -47,9 +47,15 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
     /// <summary>A lower bound at least this share of the loss is worth a sentence: no coupling is much better.</summary>
     public const double TightBound = 0.8;
 
+    /// <summary>Share of held-out cells that must be mapped to the neighbourhood of their partner; also what is called stable under resampling.</summary>
+    public const double KeptPartners = 0.5;
+
+    /// <summary>Partners that stay less often than this many times chance are those of the sample, not of the cells.</summary>
+    public const double StabilityOverChance = 2;
+
     internal static AlignmentVerdict Judge(GromovResult result, double meanPartners, int columns, LabelTransferResult? labels, FosctTm? foscttm,
         IReadOnlyList<StartOutcome> starts, double? selectedScreeningLoss, NullDistribution? decoys,
-        DistinctOptima? optima, AlignmentCertificates certificates)
+        DistinctOptima? optima, AlignmentCertificates certificates, CellStability? stability, SmoothnessNulls? nulls)
     {
         List<string> against = [], supporting = [];
         bool evidence = false;
@@ -69,6 +75,8 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
         }
         bool startsAgree = JudgeStarts(starts, selectedScreeningLoss, optima, against, supporting);
         bool decoysPassed = JudgeDecoys(decoys, against, supporting);
+        if (stability is not null) JudgeStability(stability, against, supporting);
+        if (nulls is not null) JudgeNulls(nulls, labels, against, supporting);
         if (against.Count > 0) return new AlignmentVerdict(Trust.NotReliable, against, supporting);
         // Without labels or truth both internal checks are needed: a stable optimum may still be no better than one against a decoy.
         return new AlignmentVerdict(evidence || (startsAgree && decoysPassed) ? Trust.Reliable : Trust.NotAssessed, against, supporting);
@@ -94,6 +102,33 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
         }
         if (certificates.Bounds is { } bounds && result.Loss > 0 && bounds.Best >= TightBound * result.Loss)
             supporting.Add(Text($"No coupling has a loss below {bounds.Best:g4}: the {result.Loss:g4} found is close to the best possible."));
+    }
+
+    private static void JudgeStability(CellStability stability, List<string> against, List<string> supporting)
+    {
+        if (stability.Replicates == 0)
+        {
+            against.Add(Text($"None of {stability.Failed} bootstrap replicates ended in a coupling."));
+            return;
+        }
+        string kept = Text($"cells keep a partner in the same neighbourhood in {stability.Mean:P0} of {stability.Replicates} bootstrap replicates (chance {stability.Chance:P0})");
+        if (stability.Mean < Math.Min(KeptPartners, StabilityOverChance * stability.Chance)) against.Add($"Partners depend on which cells were sampled: {kept}.");
+        else if (stability.Mean >= KeptPartners && stability.Chance < KeptPartners) supporting.Add($"Stable under resampling: {kept}.");
+    }
+
+    private static void JudgeNulls(SmoothnessNulls nulls, LabelTransferResult? labels, List<string> against, List<string> supporting)
+    {
+        if (nulls.HeldOut is { } held && held.Chance < KeptPartners)
+        {
+            string share = Text($"{held.SamePartner:P0} of {held.Cells} held-out cells are mapped to where the full coupling has them (chance {held.Chance:P0})");
+            if (held.SamePartner < KeptPartners) against.Add($"The coupling does not predict: {share}.");
+            else supporting.Add($"Held out: {share}.");
+        }
+        if (labels is null || nulls.Rotated?.Accuracies is not { Count: > 0 } accuracies) return;
+        double highest = accuracies.Max();
+        if (labels.Barycentric.Accuracy <= highest)
+            against.Add(Text($"A coupling as smooth onto a rotated target transfers labels as well ({highest:F3} against {labels.Barycentric.Accuracy:F3})."));
+        else supporting.Add(Text($"Labels are transferred better than through all {accuracies.Count} rotated targets (highest {highest:F3})."));
     }
 
     private static void JudgeLabels(LabelTransferResult labels, List<string> against, List<string> supporting)

@@ -42,6 +42,10 @@ public static class GromovAlignment
         double partners = MeanPartners(result.Coupling);
         progress.Report("certifying", 0, 0);
         AlignmentCertificates certificates = AlignmentCertificates.Of(result, c1, c2, options.Gromov, fused, cancellation);
+        if (options.Replicates > 0) progress.Report("drawing cells anew", 0, options.Replicates);
+        CellStability? stability = options.Replicates == 0 ? null : CellStability.Of(c1.Cost, c2.Cost, result.Coupling, options.Gromov, fused, options.Replicates, options.Seed, cancellation);
+        if (options.Decoys > 0) progress.Report("turning the target, holding out cells", 0, 0);
+        SmoothnessNulls? nulls = options.Decoys == 0 ? null : SmoothnessNulls.Of(c1, c2, result, options, fused, firstLabels, secondLabels, cancellation);
         return new AlignmentResult
         {
             Gromov = result,
@@ -50,11 +54,13 @@ public static class GromovAlignment
             Null = search.Null,
             Optima = search.Optima,
             Certificates = certificates,
+            Stability = stability,
+            SmoothNulls = nulls,
             Labels = labels,
             NeighbourVote = labels is null || projected is null ? null : LabelTransfer.ByNeighbours(projected, firstLabels!, target!, secondLabels!),
             Foscttm = foscttm,
             MeanPartners = partners,
-            Verdict = AlignmentVerdict.Judge(result, partners, second.Rows, labels, foscttm, search.Outcomes, search.SelectedScreeningLoss, search.Null, search.Optima, certificates),
+            Verdict = AlignmentVerdict.Judge(result, partners, second.Rows, labels, foscttm, search.Outcomes, search.SelectedScreeningLoss, search.Null, search.Optima, certificates, stability, nulls),
             Memory = memory,
             GraphComponents = (c1.Components, c2.Components),
             Warnings = [.. Warnings("first", c1), .. Warnings("second", c2), .. result.Warnings],
@@ -103,6 +109,8 @@ public static class GromovAlignment
         if (options.Starts < 1) throw new UsageException($"starts is {options.Starts}; at least one start is needed.");
         if (options.Decoys < 0) throw new UsageException($"null is {options.Decoys}; the number of decoys must not be negative.");
         if (options.Replicates < 0) throw new UsageException($"stability is {options.Replicates}; the number of bootstrap replicates must not be negative.");
+        if (options.Replicates > 0 && options.Gromov.Marginals != MarginalConstraint.Balanced)
+            throw new UsageException("Bootstrap stability counts cells as masses that the coupling keeps; it needs balanced marginals.");
         options.FirstCost.RequirePoints(first.Rows, "the first domain");
         options.SecondCost.RequirePoints(second.Rows, "the second domain");
         if (firstLabels is not null && firstLabels.Count != first.Rows)

@@ -15,7 +15,7 @@ internal static class StartingCouplings
     /// </summary>
     public static Matrix<double> Mirrored(Matrix<double> c1, Matrix<double> c2, Matrix<double> found)
     {
-        double[] x = Ranks(WidestDirection(c1)), y = Ranks(WidestDirection(c2));
+        double[] x = Ranks(WidestDirections(c1, 1)[0]), y = Ranks(WidestDirections(c2, 1)[0]);
         using PlacedMatrix<double> readable = found.OnHost();
         double covariance = 0, mass = 0;
         for (int i = 0; i < found.Rows; i++)
@@ -76,33 +76,37 @@ internal static class StartingCouplings
         return coupling;
     }
 
-    /// <summary>First coordinate of classical multidimensional scaling, by power iteration on the doubly centred squared cost.</summary>
-    private static double[] WidestDirection(Matrix<double> cost)
+    /// <summary>First coordinates of classical multidimensional scaling, each of length one, by power iteration on the doubly centred squared cost.</summary>
+    internal static double[][] WidestDirections(Matrix<double> cost, int count)
     {
         int n = cost.Rows;
-        double[] uniform = new double[n], x = new double[n];
-        for (int i = 0; i < n; i++)
-        {
-            uniform[i] = 1.0 / n;
-            // A start without structure that needs no generator.
-            x[i] = i * 0.6180339887498949 % 1 - 0.5;
-        }
+        double[] uniform = EntropicGromovWasserstein.Uniform(n);
         double[] rowMean = DistanceCorrelation.RowMoments(cost, uniform).Squares;
         double mean = rowMean.Sum() / n;
-        for (int iteration = 0; iteration < PowerIterations; iteration++)
+        double[][] directions = new double[count][];
+        for (int d = 0; d < count; d++)
         {
-            double total = x.Sum(), weighted = 0, squares = 0;
-            for (int j = 0; j < n; j++) weighted += rowMean[j] * x[j];
-            double[] next = DistanceCorrelation.RowMoments(cost, x).Squares;
-            for (int i = 0; i < n; i++)
+            // A start without structure that needs no generator.
+            double[] x = [.. Enumerable.Range(0, n).Select(i => i * 0.6180339887498949 % 1 - 0.5)];
+            for (int iteration = 0; iteration < PowerIterations; iteration++)
             {
-                next[i] = -0.5 * (next[i] - rowMean[i] * total - weighted + mean * total);
-                squares += next[i] * next[i];
+                double total = x.Sum(), weighted = 0, squares = 0;
+                for (int j = 0; j < n; j++) weighted += rowMean[j] * x[j];
+                double[] next = DistanceCorrelation.RowMoments(cost, x).Squares;
+                for (int i = 0; i < n; i++) next[i] = -0.5 * (next[i] - rowMean[i] * total - weighted + mean * total);
+                for (int earlier = 0; earlier < d; earlier++)
+                {
+                    double along = 0;
+                    for (int i = 0; i < n; i++) along += next[i] * directions[earlier][i];
+                    for (int i = 0; i < n; i++) next[i] -= along * directions[earlier][i];
+                }
+                foreach (double value in next) squares += value * value;
+                double scale = squares > 0 ? 1 / Math.Sqrt(squares) : 0;
+                for (int i = 0; i < n; i++) x[i] = next[i] * scale;
             }
-            double scale = squares > 0 ? 1 / Math.Sqrt(squares) : 0;
-            for (int i = 0; i < n; i++) x[i] = next[i] * scale;
+            directions[d] = x;
         }
-        return x;
+        return directions;
     }
 
     private static double[] Row(Matrix<double> cost, int row)

@@ -34,6 +34,11 @@ internal static class GwAlignCommand
 
         foreach (string warning in result.Warnings) context.Warn(warning);
         MatrixWriter.Write(folder.Locate("coupling.npy"), result.Coupling.View);
+        if (result.Stability is { } stability)
+        {
+            WriteColumn(context, folder.Locate("stability_x.npy"), stability.First);
+            WriteColumn(context, folder.Locate("stability_y.npy"), stability.Second);
+        }
         JsonObject json = Describe(result, options);
         AtomicFile.WriteAllText(folder.Locate("result.json"), json.ToJsonString(JsonText.Readable) + "\n");
         foreach (string? input in new[] { xLocator, yLocator, parsed.GetValue(GwAlignOptions.LabelsX), parsed.GetValue(GwAlignOptions.LabelsY), parsed.GetValue(GwAlignOptions.Fused), parsed.GetValue(GwAlignOptions.Init) })
@@ -46,6 +51,12 @@ internal static class GwAlignCommand
     private static void RequireCells(Matrix<double> matrix, string locator)
     {
         if (matrix.Rows < 2 || matrix.Columns == 0) throw new DataException(locator, null, $"the matrix is {matrix.Rows} x {matrix.Columns}; an alignment needs at least two rows and one column");
+    }
+
+    private static void WriteColumn(CommandContext context, string path, double[] values)
+    {
+        using Matrix<double> column = Matrix<double>.From(context.Host, values.Length, 1, values);
+        MatrixWriter.Write(path, column.View);
     }
 
     private static void Print(AlignmentResult result, AlignmentOptions options, CommandContext context, ResultFolder folder)
@@ -116,6 +127,8 @@ internal static class GwAlignCommand
         ["starts"] = new JsonArray([.. result.Starts.Select(start => (JsonNode)Describe(start))]),
         ["optima"] = GwTrustJson.Optima(result.Optima),
         ["mirrored_optimum"] = result.Starts.LastOrDefault(start => start.Kind == "mirrored") is { } mirrored ? Describe(mirrored) : null,
+        ["stability"] = GwTrustJson.Stability(result.Stability),
+        ["smoothness_nulls"] = GwTrustJson.Nulls(result.SmoothNulls),
         ["null"] = result.Null is not { } decoys ? null : new JsonObject
         {
             ["kind"] = "targets with rearranged clusters",
@@ -157,6 +170,7 @@ internal static class GwAlignCommand
         ["dtype"] = options.Gromov.Precision == GromovPrecision.Double ? "float64" : "float32",
         ["starts"] = options.Starts,
         ["null"] = options.Decoys,
+        ["stability"] = options.Replicates,
         ["truth"] = options.TruthIsIdentity ? "identity" : null,
     };
 

@@ -33,6 +33,7 @@ internal static class GwAlignOptions
     public static readonly Option<int> Starts = new("--starts") { Description = "starting couplings: the product, a mirrored one, random ones", DefaultValueFactory = _ => 1 };
     public static readonly Option<int?> Rank = new("--rank") { Description = "rank of a low-rank coupling" };
     public static readonly Option<int> Null = new("--null") { Description = "decoy targets with rearranged clusters for the null distribution", DefaultValueFactory = _ => 0 };
+    public static readonly Option<int> Stability = new("--stability") { Description = "bootstrap replicates for the stability of every cell's partner", DefaultValueFactory = _ => 0 };
     public static readonly Option<string?> Marginals = new("--marginals") { Description = "balanced (default), semi-relaxed (columns free), unbalanced (departures cost --rho) or partial (carries --mass)" };
     public static readonly Option<double?> Mass = new("--mass") { Description = "partial: share of the mass that is matched, in (0, 1]" };
     public static readonly Option<double?> Rho = new("--rho") { Description = "unbalanced: price of departing from the masses, in the units of --epsilon; default 1" };
@@ -45,7 +46,7 @@ internal static class GwAlignOptions
     public static IEnumerable<Option> All =>
     [
         X, Y, Out, Preset, Cost, Epsilon, Convention, Knn, GraphMetric, GraphWeights, GraphSelf, RowNorm, ScaleCost, Components, Solver, Loss, LabelsX, LabelsY, Truth,
-        Fused, Alpha, Init, Starts, Rank, Null, Marginals, Mass, Rho, Stop, Tolerance, MaxIterations, Dtype, Inner,
+        Fused, Alpha, Init, Starts, Rank, Null, Stability, Marginals, Mass, Rho, Stop, Tolerance, MaxIterations, Dtype, Inner,
     ];
 
     /// <summary>The options as parameters of the alignment, for domains of the given sizes.</summary>
@@ -87,6 +88,7 @@ internal static class GwAlignOptions
             Starts = parsed.GetValue(Starts),
             Decoys = parsed.GetValue(Null),
             Seed = seed,
+            Replicates = parsed.GetValue(Stability),
             TruthIsIdentity = GwCommand.TruthIsIdentity(parsed.GetValue(Truth)),
         };
     }

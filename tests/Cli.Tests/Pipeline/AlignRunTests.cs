@@ -41,6 +41,14 @@ public sealed class AlignRunTests : IDisposable
         Assert.Contains("Two &lt;clouds&gt;", report, StringComparison.Ordinal);
         JsonNode result = JsonNode.Parse(File.ReadAllText(Path.Combine(outFolder, "gw", "result.json")))!;
         Assert.True((double)result["verdict"]!["label_transfer"]!["barycentric"]!["accuracy"]! > 0.9);
+        JsonNode certificates = result["certificates"]!, nulls = result["verdict"]!["smoothness_nulls"]!;
+        Assert.Equal("converged", (string)certificates["state"]!);
+        Assert.InRange((double)certificates["stationarity_gap"]!["relative"]!, 0, 1e-4);
+        Assert.InRange((double)certificates["lower_bounds"]!["tlb"]!, 0, 1e-12);
+        Assert.Equal(2, (int)result["verdict"]!["optima"]!["displacement"]!.AsArray().Count);
+        Assert.Equal(2, nulls["rotated_targets"]!["barycentric_accuracies"]!.AsArray().Count);
+        Assert.Equal(9, (int)nulls["held_out_cells"]!["cells"]!);
+        Assert.Contains("no evidence", (string)nulls["permuted_soft_targets"]!["kind"]!, StringComparison.Ordinal);
         JsonNode manifest = JsonNode.Parse(File.ReadAllText(Path.Combine(outFolder, "manifest.json")))!;
         Assert.Equal(64, ((string)manifest["inputs"]!.AsObject().First(i => i.Key.EndsWith("x.npy", StringComparison.Ordinal)).Value!["sha256"]!).Length);
 
