@@ -43,7 +43,10 @@ public sealed record CellStability(double[] First, double[] Second, double Chanc
         Outcome?[] outcomes = new Outcome?[replicates];
         GromovOptions settings = options with
         {
-            InnerSolve = InnerSolve.Converged, MaxIterations = Iterations, Tolerance = Math.Max(options.Tolerance, Tolerance), CheckEvery = 5,
+            InnerSolve = InnerSolve.Converged,
+            MaxIterations = Iterations,
+            Tolerance = Math.Max(options.Tolerance, Tolerance),
+            CheckEvery = 5,
             Inner = options.Inner with { MaxIterations = 200, Tolerance = Math.Max(options.Inner.Tolerance, 1e-7) },
         };
         ParallelOptions parallel = new() { MaxDegreeOfParallelism = first.Device.Host.Pool.Threads, CancellationToken = cancellation };
