@@ -37,7 +37,7 @@ public sealed class HostileInputTests(BrokenInputs inputs) : IClassFixture<Broke
     [InlineData(3, "norows.npy: the matrix is 0 x 6", Align + " --x {norows.npy}")]
     [InlineData(3, "onerow.npy: the matrix is 1 x 6", Align + " --x {onerow.npy}")]
     [InlineData(3, "30 x 6; expected 30 x 24", AlignX + " --fused {x.npy}")]
-    [InlineData(3, "masses sum to 0", AlignX + " --init {zeros.npy}")]
+    [InlineData(3, "all masses are zero", AlignX + " --init {zeros.npy}")]
     [InlineData(3, "it must be square", AlignX + " --cost precomputed")]
     [InlineData(3, "30 labels were given for 24 rows", AlignX + " --labels-x {lx.csv}:lab --labels-y {lx.csv}:lab")]
     [InlineData(3, "there is no such column; the file has id, lab", AlignX + " --labels-x {lx.csv}:lab --labels-y {ly.csv}:zz")]

@@ -72,16 +72,16 @@ internal static class AlignReport
             XLabel = "iteration", YLabel = "change of the coupling (Frobenius)", LogY = true, Width = 472, Height = 320,
         };
         FigureItem convergence = new(errors, $"Convergence over {result["iterations"]} iterations ({((bool)result["converged"]! ? "converged" : "stopped before the tolerance")}).", "gw_trace");
-        if (verdict["null"] is JsonObject decoys && decoys["decoy_losses"] is JsonArray { Count: > 1 } losses)
+        if (verdict["null"] is JsonObject decoys && decoys["decoys"] is JsonArray { Count: > 1 } correlations)
         {
             Histogram histogram = new()
             {
-                Values = [.. losses.Select(v => (double)v!)],
-                Marks = [new ReferenceLine((double)decoys["observed_loss"]!, "observed")],
-                XLabel = "Gromov-Wasserstein loss", YLabel = "decoys", Width = 472, Height = 320,
+                Values = [.. correlations.Select(v => (double)v!)],
+                Marks = [new ReferenceLine((double)decoys["observed"]!, "observed")],
+                XLabel = "correlation of matched distances", YLabel = "decoys", Width = 472, Height = 320,
             };
             section.Figures(convergence, new FigureItem(histogram,
-                $"Losses against {losses.Count} decoys ({decoys["kind"]}): smooth targets whose shape is wrong. p = {Numbers.Significant((double)decoys["p"]!, 2)}.", "gw_null"));
+                $"Correlation of matched distances against {correlations.Count} decoys ({decoys["kind"]}): smooth targets whose shape is wrong. p = {Numbers.Significant((double)decoys["p"]!, 2)}.", "gw_null"));
         }
         else section.Figures(convergence);
         TableBlock starts = new("Starts", "start", "loss", "converged", "displacement", "barycentric accuracy");
