@@ -11,10 +11,9 @@ public sealed class OutOfSampleMap : IDisposable
 {
     private readonly GromovOptions _options;
     private readonly Matrix<double> _transported;
-    private readonly double[] _columnTerm;
     private double[] _potentials = [];
 
-    private OutOfSampleMap(GromovOptions options, Matrix<double> transported, double[] columnTerm) => (_options, _transported, _columnTerm) = (options, transported, columnTerm);
+    private OutOfSampleMap(GromovOptions options, Matrix<double> transported) => (_options, _transported) = (options, transported);
 
     /// <summary>Prepares the map of a coupling between uniform masses.</summary>
     /// <param name="c1">Symmetric cost within the first domain [n, n], in any memory; the map works on the host.</param>
@@ -30,22 +29,17 @@ public sealed class OutOfSampleMap : IDisposable
         using PlacedMatrix<double> first = c1.OnHost(), second = c2.OnHost(), plan = coupling.OnHost();
         int n = first.Matrix.Rows, m = second.Matrix.Rows;
         using Matrix<double> coupled = device.AllocateMatrix<double>(m, m);
-        double[] columnTerm = new double[m];
         bool square = options.Loss == GromovLoss.Square;
         for (int j = 0; j < m; j++)
         {
             ReadOnlySpan<double> from = second.Matrix.Row(j);
             Span<double> to = coupled.Row(j);
-            for (int l = 0; l < m; l++)
-            {
-                // f2 and h2 of the loss (Peyré, Cuturi and Solomon 2016, proposition 1); the 1e-15 is POT's guard for zero costs.
-                columnTerm[j] += (square ? from[l] * from[l] : from[l]) / m;
-                to[l] = square ? 2 * from[l] : Math.Log(from[l] + 1e-15);
-            }
+            // h2 of the loss (Peyré, Cuturi and Solomon 2016, proposition 1); the 1e-15 is POT's guard for zero costs.
+            for (int l = 0; l < m; l++) to[l] = square ? 2 * from[l] : Math.Log(from[l] + 1e-15);
         }
         Matrix<double> transported = device.AllocateMatrix<double>(n, m);
         Gemm.Multiply(Transpose.No, Transpose.Yes, 1, plan.Matrix.View, coupled.View, 0, transported.View);
-        OutOfSampleMap map = new(options, transported, columnTerm);
+        OutOfSampleMap map = new(options, transported);
         using Matrix<double> cost = map.Cost(first.Matrix, fused);
         using DeviceBuffer<double> p = device.Allocate<double>(n), q = device.Allocate<double>(m), f = device.Allocate<double>(n), g = device.Allocate<double>(m);
         p.CopyFrom(EntropicGromovWasserstein.Uniform(n));
@@ -83,7 +77,7 @@ public sealed class OutOfSampleMap : IDisposable
 
     public void Dispose() => _transported.Dispose();
 
-    /// <summary>The linearised cost of cells with these distances, without the term that is the same for all partners of a cell.</summary>
+    /// <summary>The linearised cost of cells with these distances, without what is the same for all partners of a cell, or for all cells with one partner: the potentials hold that.</summary>
     private Matrix<double> Cost(Matrix<double> distances, Matrix<double>? fused)
     {
         double scale = _options.Convention == EpsilonConvention.Pot ? 2 : 1;
@@ -95,7 +89,7 @@ public sealed class OutOfSampleMap : IDisposable
             Span<double> row = cost.Row(i);
             for (int j = 0; j < row.Length; j++)
             {
-                row[j] = scale * _options.Alpha * (_columnTerm[j] - row[j]);
+                row[j] = -scale * _options.Alpha * row[j];
                 if (fused is not null) row[j] += 0.5 * scale * (1 - _options.Alpha) * between.Matrix.Row(i)[j];
             }
         }

@@ -121,7 +121,8 @@ public sealed class FactoredTransportTests
         Near(exact.Product, ours.Product, tolerance, name + " product");
         Near(exact.Own, ours.Own, tolerance, name + " own product");
         Near(exact.Entries, ours.Entries, tolerance, name + " entries");
-        Assert.Equal(exact.Change, ours.Change, tolerance * Math.Max(1, exact.Change));
+        // Two plans of one column are equal: what is left then is rounding of their entries.
+        Assert.Equal(exact.Change, ours.Change, tolerance * (exact.Change + exact.Entries.Max(Math.Abs)));
     }
 
     private static void Near(double[] exact, double[] ours, double tolerance, string name)
