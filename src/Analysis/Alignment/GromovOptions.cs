@@ -131,6 +131,5 @@ public sealed record GromovOptions
         if (Marginals == MarginalConstraint.Partial && !(Mass > 0 && Mass <= 1)) throw new UsageException($"mass is {Mass}; a partial coupling carries a mass in (0, 1], and both domains have mass 1.");
         if (Marginals != MarginalConstraint.Unbalanced) return;
         if (!(Rho > 0) || !double.IsFinite(Rho)) throw new UsageException($"rho is {Rho}; it must be a positive number (large for masses that are nearly kept).");
-        if (Alpha != 1) throw new UsageException("An unbalanced problem cannot be fused: how its cost between domains weighs when mass is lost is not settled; leave the fused cost out.");
     }
 }

@@ -28,7 +28,7 @@ public sealed class GromovResult : IDisposable
     public required double FusedLoss { get; init; }
 
     /// <summary>The minimised objective: <see cref="FusedLoss"/> + epsilon sum T (log T - 1), epsilon in POT's convention. For unbalanced problems
-    /// <see cref="Loss"/> and the three quadratic divergences of Séjourné, Vialard and Peyré 2021, equation 7, in their units.</summary>
+    /// <see cref="FusedLoss"/> and the three quadratic divergences of Séjourné, Vialard and Peyré 2021, equation 7, in their units.</summary>
     public required double RegularisedObjective { get; init; }
 
     /// <summary>-sum T log T in nats; log(n m) for the product coupling, log(n) for a matching.</summary>

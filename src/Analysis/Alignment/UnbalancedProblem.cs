@@ -7,7 +7,8 @@ namespace BioSup.Analysis.Alignment;
 /// <summary>
 /// Unbalanced Gromov-Wasserstein (Séjourné, Vialard and Peyré 2021, algorithm 1, the solver of SCOT v2): departures of the marginals cost rho times the
 /// quadratic Kullback-Leibler divergence KL(γ1 ⊗ γ1 | p ⊗ p), the entropy is KL(γ ⊗ γ | (p ⊗ q) ⊗ (p ⊗ q)). Linearised at a coupling of mass M this is
-/// unbalanced transport with M epsilon, M rho and a cost with a constant; the solution γ is rescaled to the mass sqrt(M m(γ)).
+/// unbalanced transport with M epsilon, M rho and a cost with a constant; the solution γ is rescaled to the mass sqrt(M m(γ)). A cost between the domains enters
+/// linearly, half of it in every linearised problem, as in FUGW (Thual et al. 2022): fixed points are then stationary points of the objective with one plan.
 /// </summary>
 /// <remarks>A step along (1, -1) in the potentials, which a large rho / epsilon makes slow, is taken in closed form (Séjourné, Vialard and Peyré 2022).</remarks>
 internal sealed class UnbalancedProblem<T> : LinearProblem<T> where T : unmanaged, IFloatingPointIeee754<T>

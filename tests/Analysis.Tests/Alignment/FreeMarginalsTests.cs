@@ -151,7 +151,6 @@ public sealed class FreeMarginalsTests
             (partial with { Mass = 1.2 }, "mass is 1.2"),
             (partial with { Mass = double.NaN }, "mass is NaN"),
             (unbalanced with { Rho = 0 }, "rho is 0"),
-            (unbalanced with { Alpha = 0.5 }, "fused"),
             (new GromovOptions { Stop = StoppingRule.Ott, Solver = GromovSolverKind.Ppa }, "proximal"),
         })
             Assert.Contains(word, Assert.Throws<UsageException>(() => EntropicGromovWasserstein.Solve(c, c, options, options.Alpha < 1 ? c : null)).Message);
