@@ -33,7 +33,6 @@ internal sealed class MovingTerms<T> : IDisposable where T : unmanaged, IFloatin
     public MovingTerms(GromovLoss loss, (Matrix<T> First, Matrix<T> Second) costs)
     {
         ComputeDevice device = costs.First.Device;
-        if (!device.IsHost) throw new DeviceException("Semi-relaxed, unbalanced and partial alignments run on the host only; choose --device cpu.");
         _costs = GromovProduct.PrepareTerms(loss, costs.First.View, costs.Second.View);
         _rowSums = device.Allocate<double>(costs.First.Rows);
         _columnSums = device.Allocate<double>(costs.Second.Rows);
@@ -88,6 +87,8 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     public GromovIteration(GromovIterationInput<T> input, GromovOptions options, Matrix<T>? fused, Matrix<T>? initial, double[] p, double[] q)
     {
         (_device, _options, _fused, _n, _m) = (input.Device, options, fused, p.Length, q.Length);
+        if (options.Marginals != MarginalConstraint.Balanced && !_device.IsHost)
+            throw new DeviceException("Semi-relaxed, unbalanced and partial alignments run on the host only; choose --device cpu.");
         _masses = (p, q);
         (_hostF, _hostG) = (new double[_n], new double[_m]);
         _p = Own(_device.Allocate<double>(_n));
@@ -208,7 +209,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
         GromovProduct.Multiply(_operands, _coupling.View, _product.View);
         double loss = GromovProduct.Objective(_operands, _product.View, _coupling.View);
         double between = _fused is null ? 0 : GromovProduct.InnerProduct(_fused.View, _coupling.View);
-        Matrix<double> coupling = Elementwise.Converted<T, double>(_coupling.View).MoveToHost();
+        Matrix<double> coupling = HandOver();
         CouplingSums sums = CouplingSums.Of(coupling);
         (double Rows, double Columns) violation = _linear.Violation(sums, _masses.P, _masses.Q);
         double total = _options.Alpha * loss + (1 - _options.Alpha) * between;
@@ -238,6 +239,14 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
             Warnings = ResultWarnings.For(_options, stop.Met, iterations, _innerNotConverged, _lastInnerError, loss, sums.Mass, violation),
         };
         return result;
+    }
+
+    /// <summary>The coupling in double precision on the host; where it is that already, this object gives it away.</summary>
+    private Matrix<double> HandOver()
+    {
+        if (typeof(T) != typeof(double)) return Elementwise.Converted<T, double>(_coupling.View).MoveToHost();
+        _owned.Remove(_coupling);
+        return ((Matrix<double>)(object)_coupling).MoveToHost();
     }
 
     private GromovOperands<float> PrepareSingle(Matrix<T> c1, Matrix<T> c2)

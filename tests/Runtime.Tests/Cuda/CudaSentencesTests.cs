@@ -25,6 +25,16 @@ public sealed class CudaSentencesTests
     }
 
     [Fact]
+    public void Keops_409_and_geomloss_66_a_missing_compiler_is_one_sentence_that_says_what_to_install_or_set()
+    {
+        string sentence = CudaSentences.NvrtcMissing(new CudaVersion(12, 4));
+        Assert.Contains("libnvrtc.so of CUDA 12 or older", sentence);
+        Assert.Contains("install the cuda-nvrtc package", sentence);
+        Assert.Contains("BIOSUP_NVRTC_PATH", sentence);
+        Assert.DoesNotContain('\n', sentence);
+    }
+
+    [Fact]
     public void Every_sentence_says_what_to_do()
     {
         Assert.Contains("BIOSUP_LIBCUDA_PATH", CudaSentences.NoDriver);

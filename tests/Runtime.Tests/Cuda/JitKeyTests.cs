@@ -25,6 +25,12 @@ public sealed class JitKeyTests
         Assert.Equal(hashes.Length, hashes.Distinct().Count());
     }
 
+    [Theory]
+    [InlineData("sm_80", "sm_90a", "NVRTC 12.4 abcdef", "NVRTC 12.4 abcdef")]
+    [InlineData("sm_90a", "sm_90a", "NVRTC 12.4 abcdef", "NVRTC 13.0 abcdef")]
+    public void Geomloss_66_a_kernel_for_another_architecture_or_compiler_is_never_taken_from_the_cache(string target, string other, string compiler, string otherCompiler) =>
+        Assert.NotEqual(Key(target: target, compiler: compiler).Hash, Key(target: other, compiler: otherCompiler).Hash);
+
     [Fact]
     public void The_text_names_every_ingredient()
     {
