@@ -56,6 +56,24 @@ public sealed class WildLengthTests
         Assert.Contains($"{length} bytes were expected", error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(1u << 30)]
+    [InlineData(uint.MaxValue)]
+    [InlineData(5u)]
+    public void An_array_in_a_record_that_claims_more_than_its_field_is_named(uint extent)
+    {
+        byte[] bytes = File.ReadAllBytes(Golden.File("legacy06.h5ad"));
+        // The only field of the records of obsm: its name in 8 bytes, where it begins, the class and size of an array, its rank, its extent.
+        int field = bytes.AsSpan().IndexOf("X_pca\0\0\0"u8);
+        Assert.True(field > 0, "the file has no record with an array");
+        Assert.Equal(2u, BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(field + 24)));
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(field + 24), extent);
+        using TemporaryFolder folder = new();
+        DataException? error = ReadBounded(folder["x.h5ad"], bytes);
+        Assert.NotNull(error);
+        Assert.Contains("an array in a record claims", error.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_dataset_of_more_elements_than_the_file_can_hold_is_named()
     {

@@ -53,6 +53,7 @@ internal sealed partial class PureHdfFile
             int count = RequireReadable(_shape);
             return _file.Guard(Path, () =>
             {
+                RequireArraysThatFit(_self.Type);
                 string[] names = [.. _self.Type.Compound.Members.Select(member => member.Name)];
                 if (names.Distinct(StringComparer.Ordinal).Count() != names.Length) throw _file.Error(Path, "two fields of a record have the same name");
                 Dictionary<string, object?>[] records = count == 0 ? [] : _self.Read<Dictionary<string, object?>[]>();
@@ -102,13 +103,33 @@ internal sealed partial class PureHdfFile
             return count;
         }
 
+        // PureHDF makes an array for the extents that a field claims, whatever its bytes, and keeps those extents to itself.
+        private void RequireArraysThatFit(IH5DataType type)
+        {
+            if (type.Class == H5DataTypeClass.Compound)
+            {
+                foreach (CompoundMember member in type.Compound.Members) RequireArraysThatFit(member.Type);
+                return;
+            }
+            if (type.Class != H5DataTypeClass.Array) return;
+            object? extents = Property(Field(type.Array, "_property"), "DimensionSizes");
+            long bytes = type.Array.BaseType.Size;
+            foreach (uint extent in extents as uint[] ?? throw _file.Error(Path, "the extents of a field are not known"))
+                bytes = extent == 0 || bytes <= int.MaxValue / extent ? bytes * extent : throw _file.Error(Path, "an array in a record claims more bytes than the record has");
+            if (bytes > type.Size) throw _file.Error(Path, $"an array in a record claims {bytes} bytes, its field has {type.Size}");
+            RequireArraysThatFit(type.Array.BaseType);
+        }
+
+        private static object? Field(object owner, string name) => owner.GetType().GetField(name, BindingFlags.Instance | BindingFlags.NonPublic)?.GetValue(owner);
+
+        private static object? Property(object? owner, string name) => owner?.GetType().GetProperty(name)?.GetValue(owner);
+
         // PureHDF keeps the filters of a dataset to itself.
         private static readonly PropertyInfo? s_pipeline = typeof(NativeDataset).GetProperty("InternalFilterPipeline", BindingFlags.Instance | BindingFlags.NonPublic);
 
         private int CountFilters()
         {
-            object? pipeline = s_pipeline?.GetValue(_self);
-            object? filters = pipeline?.GetType().GetProperty("FilterDescriptions")?.GetValue(pipeline);
+            object? filters = Property(s_pipeline?.GetValue(_self), "FilterDescriptions");
             return filters is System.Collections.ICollection collection ? collection.Count : 0;
         }
 
