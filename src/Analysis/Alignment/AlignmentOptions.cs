@@ -16,6 +16,12 @@ public sealed record AlignmentOptions
     public int Decoys { get; init; }
     public ulong Seed { get; init; }
 
+    /// <summary>Whether the coupling is stored. <see cref="GromovResult.Coupling"/> exists only where it is.</summary>
+    public CouplingForm Coupling { get; init; } = CouplingForm.Stored;
+
+    /// <summary>Bytes that <see cref="CouplingForm.Auto"/> may plan with; 0 for four fifths of the memory of the device that the points lie on.</summary>
+    public long MemoryLimit { get; init; }
+
     /// <summary>Bootstrap replicates for the stability of every cell's partner; 0 for none.</summary>
     public int Replicates { get; init; }
 
@@ -97,6 +103,13 @@ public sealed class AlignmentResult : IDisposable
     public required AlignmentVerdict Verdict { get; init; }
     public required MemoryPlan Memory { get; init; }
     public required (int First, int Second) GraphComponents { get; init; }
+
+    /// <summary>Whether the coupling is stored, and why.</summary>
+    public CouplingChoice? Choice { get; init; }
+
+    /// <summary>Cells of both domains that decoys, smoothness nulls and stability were measured on; null where all of them were.</summary>
+    public (int[] First, int[] Second)? SampledCells { get; init; }
+
     /// <summary>What a user must know about the input and the solve, one sentence each; empty when all is well.</summary>
     public required IReadOnlyList<string> Warnings { get; init; }
     public Matrix<double> Coupling => Gromov.Coupling;

@@ -8,7 +8,7 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
     IReadOnlyList<string>? firstLabels, IReadOnlyList<string>? secondLabels, IProgressReporter progress, CancellationToken cancellation)
 {
     /// <summary>A start must beat the main one by more than the screening tolerance to replace it.</summary>
-    private const double WorthwhileGain = 1e-4;
+    internal const double WorthwhileGain = 1e-4;
     private const int DrawsPerDecoy = 4;
 
     /// <summary>An arrangement that the target fits this share as well as itself is not told from it.</summary>

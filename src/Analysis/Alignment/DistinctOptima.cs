@@ -28,8 +28,18 @@ public sealed record DistinctOptima(IReadOnlyList<double[]> Displacement, IReadO
     internal static DistinctOptima Of(double[] losses, int[][] partners, Matrix<double> cost)
     {
         using PlacedMatrix<double> readable = cost.OnHost();
+        Matrix<double> c = readable.Matrix;
         double mean = MatrixElements.Summarise(cost.View).Sum / ((double)cost.Rows * cost.Columns);
-        double[][] displacement = [.. partners.Select(one => partners.Select(other => Between(readable.Matrix, one, other, mean)).ToArray())];
+        return Of(losses, partners, (j, l) => 0.5 * (c.Row(j)[l] + c.Row(l)[j]), mean);
+    }
+
+    /// <param name="losses">Loss of each start.</param>
+    /// <param name="partners">Best partner of every cell of the first domain, for each start.</param>
+    /// <param name="cost">Cost of two cells of the second domain.</param>
+    /// <param name="mean">Mean of that cost over all pairs.</param>
+    internal static DistinctOptima Of(double[] losses, int[][] partners, Func<int, int, double> cost, double mean)
+    {
+        double[][] displacement = [.. partners.Select(one => partners.Select(other => Between(one, other, cost, mean)).ToArray())];
         List<List<int>> groups = [];
         foreach (int start in Enumerable.Range(0, losses.Length).OrderBy(s => losses[s]).ThenBy(s => s))
         {
@@ -56,10 +66,11 @@ public sealed record DistinctOptima(IReadOnlyList<double[]> Displacement, IReadO
         return best;
     }
 
-    private static double Between(Matrix<double> cost, int[] one, int[] other, double mean)
+    /// <summary>Mean cost between the partners that two couplings give a cell, over the mean cost of the domain.</summary>
+    internal static double Between(int[] one, int[] other, Func<int, int, double> cost, double mean)
     {
         double sum = 0;
-        for (int i = 0; i < one.Length; i++) sum += 0.5 * (cost.Row(one[i])[other[i]] + cost.Row(other[i])[one[i]]);
+        for (int i = 0; i < one.Length; i++) sum += cost(one[i], other[i]);
         return mean > 0 ? sum / one.Length / mean : 0;
     }
 }

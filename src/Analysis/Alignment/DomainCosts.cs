@@ -83,12 +83,12 @@ public static class DomainCosts
 
     private static double LargestSquaredDistance(Matrix<double> points)
     {
-        const int Rows = 512;
-        using Matrix<double> block = points.Device.AllocateMatrix<double>(Math.Min(Rows, points.Rows), points.Rows);
+        int rows = MatchAccuracy.BlockRows(points.Rows, points.Rows);
+        using Matrix<double> block = points.Device.AllocateMatrix<double>(rows, points.Rows);
         double largest = 0;
-        for (int first = 0; first < points.Rows; first += Rows)
+        for (int first = 0; first < points.Rows; first += rows)
         {
-            MatrixView<double> distances = block.View.RowBlock(0, Math.Min(Rows, points.Rows - first));
+            MatrixView<double> distances = block.View.RowBlock(0, Math.Min(rows, points.Rows - first));
             PairwiseDistance.Compute(DistanceMetric.SquaredEuclidean, points.View.RowBlock(first, distances.Rows), points.View, distances, DistanceForm.Direct);
             largest = Math.Max(largest, MatrixElements.Summarise(distances).Largest);
         }

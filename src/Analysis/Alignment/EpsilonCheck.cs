@@ -19,17 +19,29 @@ internal static class EpsilonCheck
 
     /// <summary>Tries a suspiciously small epsilon; others cost nothing here.</summary>
     /// <exception cref="ConvergenceException">It gives no coupling.</exception>
-    public static void Try(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
-    {
-        if (options.Marginals != MarginalConstraint.Balanced || !(options.Epsilon > 0) || options.Epsilon >= SuspiciousShare * c1.LargestMagnitude * c2.LargestMagnitude) return;
-        double error = MarginalError(c1, c2, options, fused, initial, cancellation);
-        if (!(error <= NoCoupling)) throw Failure(error, c1, c2, options, fused, initial, cancellation);
-    }
+    public static void Try(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation) =>
+        Try(c1, c2, options, fused, With(c1, c2, fused, initial, cancellation));
+
+    /// <summary>The same for a solver that stores no coupling.</summary>
+    public static void Try(DomainCostResult c1, DomainCostResult c2, GromovOptions options, CancellationToken cancellation) => Try(c1, c2, options, null, Online(c1, c2, cancellation));
 
     /// <summary>Runs a search and refuses a result that is no coupling.</summary>
     /// <exception cref="ConvergenceException">It is not.</exception>
     public static GromovResult Require(Func<GromovResult> search, DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial,
-        CancellationToken cancellation)
+        CancellationToken cancellation) => Require(search, c1, c2, options, fused, With(c1, c2, fused, initial, cancellation));
+
+    /// <summary>The same for a solver that stores no coupling.</summary>
+    public static GromovResult Require(Func<GromovResult> search, DomainCostResult c1, DomainCostResult c2, GromovOptions options, CancellationToken cancellation) =>
+        Require(search, c1, c2, options, null, Online(c1, c2, cancellation));
+
+    private static void Try(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Func<GromovOptions, double> firstError)
+    {
+        if (options.Marginals != MarginalConstraint.Balanced || !(options.Epsilon > 0) || options.Epsilon >= SuspiciousShare * c1.LargestMagnitude * c2.LargestMagnitude) return;
+        double error = MarginalError(options, firstError);
+        if (!(error <= NoCoupling)) throw Failure(error, c1, c2, options, fused, firstError);
+    }
+
+    private static GromovResult Require(Func<GromovResult> search, DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Func<GromovOptions, double> firstError)
     {
         GromovResult result;
         try
@@ -38,26 +50,25 @@ internal static class EpsilonCheck
         }
         catch (ConvergenceException) when (options.Marginals == MarginalConstraint.Balanced)
         {
-            throw Failure(double.NaN, c1, c2, options, fused, initial, cancellation);
+            throw Failure(double.NaN, c1, c2, options, fused, firstError);
         }
         double error = result.RowError + result.ColumnError;
         if (error <= NoCoupling) return result;
         result.Dispose();
-        throw Failure(error, c1, c2, options, fused, initial, cancellation);
+        throw Failure(error, c1, c2, options, fused, firstError);
     }
 
-    private static ConvergenceException Failure(double error, DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial,
-        CancellationToken cancellation)
+    private static ConvergenceException Failure(double error, DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Func<GromovOptions, double> firstError)
     {
         string how = double.IsFinite(error) ? Text($"the masses are missed by {error:g3} in L1") : "the iteration became non-finite";
-        string hint = SmallestUseful(c1, c2, options, fused, initial, cancellation) is { } useful
+        string hint = SmallestUseful(c1, c2, options, fused, firstError) is { } useful
             ? Text($"the smallest power of ten whose first iteration meets the masses of these data is {useful:g1}")
             : "no larger power of ten meets the masses of these data either: scale the costs";
         return new ConvergenceException(Text($"epsilon {options.Epsilon:g6} gives no coupling ({how}); {hint}."));
     }
 
     /// <summary>The smallest power of ten above epsilon whose first iteration meets the masses, found by bisection; null when none up to the costs' own size does.</summary>
-    private static double? SmallestUseful(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
+    private static double? SmallestUseful(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Func<GromovOptions, double> firstError)
     {
         double size = Math.Max(c1.LargestMagnitude * c2.LargestMagnitude, fused is null ? 0 : MatrixElements.Summarise(fused.View).LargestMagnitude);
         int low = (int)Math.Floor(Math.Log10(Math.Max(options.Epsilon, Smallest * size))), high = (int)Math.Ceiling(Math.Log10(size)) + 1;
@@ -71,22 +82,33 @@ internal static class EpsilonCheck
         return Math.Pow(10, high);
 
         bool Useful(int exponent) =>
-            MarginalError(c1, c2, options with { Epsilon = Math.Pow(10, exponent) }, fused, initial, cancellation) <= AlignmentVerdict.MarginalLimit;
+            MarginalError(options with { Epsilon = Math.Pow(10, exponent) }, firstError) <= AlignmentVerdict.MarginalLimit;
     }
 
     /// <summary>L1 violation of the masses after one outer iteration; infinite when it became non-finite.</summary>
-    private static double MarginalError(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation)
+    private static double MarginalError(GromovOptions options, Func<GromovOptions, double> firstError)
     {
         try
         {
-            using GromovResult first = EntropicGromovWasserstein.Solve(c1, c2, options with { MaxIterations = 1 }, fused, initial, cancellation: cancellation);
-            return first.RowError + first.ColumnError;
+            return firstError(options with { MaxIterations = 1 });
         }
         catch (ConvergenceException)
         {
             return double.PositiveInfinity;
         }
     }
+
+    private static Func<GromovOptions, double> With(DomainCostResult c1, DomainCostResult c2, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation) => options =>
+    {
+        using GromovResult first = EntropicGromovWasserstein.Solve(c1, c2, options, fused, initial, cancellation: cancellation);
+        return first.RowError + first.ColumnError;
+    };
+
+    private static Func<GromovOptions, double> Online(DomainCostResult c1, DomainCostResult c2, CancellationToken cancellation) => options =>
+    {
+        using OnlineGromovResult first = OnlineGromovWasserstein.Solve(c1, c2, options, cancellation: cancellation);
+        return first.RowError + first.ColumnError;
+    };
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

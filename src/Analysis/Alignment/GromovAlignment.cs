@@ -25,10 +25,12 @@ public static class GromovAlignment
     {
         progress ??= SilentProgress.Instance;
         Check(first, second, options, firstLabels, secondLabels);
+        CouplingChoice choice = CouplingChoice.Decide(options, (first.Rows, first.Columns), (second.Rows, second.Columns), fused is not null, initial is not null, first.Device);
         progress.Report("building costs", 0, 2);
+        if (choice.IsImplicit) return ImplicitAlignment.Align(first, second, options, choice, firstLabels, secondLabels, progress, cancellation);
         using DomainCostResult c1 = DomainCosts.Build(first, options.FirstCost, "first domain", cancellation);
         using DomainCostResult c2 = DomainCosts.Build(second, options.SecondCost, "second domain", cancellation);
-        MemoryPlan memory = MemoryPlan.For(options, (first.Rows, first.Columns), (second.Rows, second.Columns), fused is not null);
+        MemoryPlan memory = choice.Plan;
         progress.Report("building costs", 2, 2, $"the solve will hold {memory}");
 
         EpsilonCheck.Try(c1, c2, options.Gromov, fused, initial, cancellation);
@@ -63,6 +65,7 @@ public static class GromovAlignment
             Verdict = AlignmentVerdict.Judge(result, partners, second.Rows, labels, foscttm, search.Outcomes, search.SelectedScreeningLoss, search.Null, search.Optima, certificates, stability, nulls),
             Memory = memory,
             GraphComponents = (c1.Components, c2.Components),
+            Choice = choice,
             Warnings = [.. Warnings("first", c1), .. Warnings("second", c2), .. result.Warnings],
         };
     }
@@ -101,7 +104,7 @@ public static class GromovAlignment
         return MatchAccuracy.Foscttm(byCost, cost.Cost);
     }
 
-    private static Matrix<double> Target(Matrix<double> second, DomainCostOptions options) =>
+    internal static Matrix<double> Target(Matrix<double> second, DomainCostOptions options) =>
         options.RowNormalisation == RowNormalisation.L2 ? DomainCosts.NormalisedRows(second) : DomainCosts.Copy(second);
 
     private static void Check(Matrix<double> first, Matrix<double> second, AlignmentOptions options, IReadOnlyList<string>? firstLabels, IReadOnlyList<string>? secondLabels)

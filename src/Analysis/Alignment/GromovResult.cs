@@ -15,8 +15,18 @@ public readonly record struct GromovTiming(double Products, double Linearise, do
 /// <summary>An entropic Gromov-Wasserstein coupling with everything needed to judge it. Owns the coupling.</summary>
 public sealed class GromovResult : IDisposable
 {
+    private readonly Matrix<double>? _coupling;
+
     /// <summary>The coupling [n, m], of non-negative entries; for balanced and semi-relaxed problems they sum to 1 up to <see cref="RowError"/> and <see cref="ColumnError"/>.</summary>
-    public required Matrix<double> Coupling { get; init; }
+    /// <exception cref="InvalidOperationException">The coupling is not stored: ask <see cref="Implicit"/>.</exception>
+    public Matrix<double> Coupling
+    {
+        get => _coupling ?? throw new InvalidOperationException("This coupling is not stored; its rows, blocks and products come from the implicit coupling.");
+        init => _coupling = value;
+    }
+
+    /// <summary>The coupling where it is known by factors and potentials alone; null where it is stored.</summary>
+    public ImplicitCoupling? Implicit { get; init; }
 
     /// <summary>Sum of the coupling: 1 unless the problem is unbalanced or partial.</summary>
     public double Mass { get; init; } = 1;
@@ -75,5 +85,9 @@ public sealed class GromovResult : IDisposable
     /// <summary>What a user must know about the numbers, one sentence each; empty when all is well.</summary>
     public required IReadOnlyList<string> Warnings { get; init; }
 
-    public void Dispose() => Coupling.Dispose();
+    public void Dispose()
+    {
+        _coupling?.Dispose();
+        Implicit?.Dispose();
+    }
 }

@@ -10,20 +10,59 @@ namespace BioSup.Analysis.Alignment;
 /// </summary>
 public sealed class ImplicitCoupling : IDisposable
 {
-    private readonly SquaredDistanceDomain _x, _y;
+    /// <summary>Classes whose masses are summed in one pass: bounds the memory that any number of labels needs.</summary>
+    private const int ClassesAtOnce = 16;
     private readonly FactoredPlan<double> _plan;
+    private readonly Matrix<double> _right;
     private readonly DeviceBuffer<double> _u, _v;
     private readonly double[] _columnMasses;
-    private readonly GromovOptions _options;
-    private readonly Matrix<double> _gamma;
-    private readonly double _normWeight;
     private FactoredPlan<double>? _exchanged;
 
-    internal ImplicitCoupling(SquaredDistanceDomain x, SquaredDistanceDomain y, FactoredPlan<double> plan, DeviceBuffer<double> u, DeviceBuffer<double> v, double[] columnMasses,
-        GromovOptions options, Matrix<double> gamma, double normWeight)
+    /// <param name="plan">The plan with both factors; passes to this object.</param>
+    /// <param name="right">The column factors again [m, r], in host memory; passes to this object.</param>
+    /// <param name="u">[n].</param>
+    /// <param name="v">[m].</param>
+    /// <param name="columnMasses">Column sums [m].</param>
+    /// <param name="placement">Where points of the first domain lie; null where that is not known.</param>
+    internal ImplicitCoupling(FactoredPlan<double> plan, Matrix<double> right, DeviceBuffer<double> u, DeviceBuffer<double> v, double[] columnMasses, PointPlacement? placement) =>
+        (_plan, _right, _u, _v, _columnMasses, Placement) = (plan, right, u, v, columnMasses, placement);
+
+    /// <summary>A coupling from its factors and potentials, as they were saved.</summary>
+    /// <param name="device">A host device.</param>
+    /// <param name="left">Row factors a [n, r], in any memory.</param>
+    /// <param name="right">Column factors b [m, r].</param>
+    /// <param name="u">Row potentials [n], finite.</param>
+    /// <param name="v">Column potentials [m].</param>
+    /// <param name="placement">Where points of the first domain lie, or null: then none can be added.</param>
+    /// <exception cref="DataException">The shapes do not fit.</exception>
+    public static ImplicitCoupling From(CpuDevice device, Matrix<double> left, Matrix<double> right, ReadOnlySpan<double> u, ReadOnlySpan<double> v, PointPlacement? placement = null)
     {
-        (_x, _y, _plan, _u, _v, _columnMasses, _options, _gamma, _normWeight) = (x, y, plan, u, v, columnMasses, options, gamma, normWeight);
+        if (left.Rows == 0 || right.Rows == 0 || left.Columns == 0 || left.Columns != right.Columns || u.Length != left.Rows || v.Length != right.Rows)
+            throw new DataException("coupling", null, $"factors of {left.Rows} x {left.Columns} and {right.Rows} x {right.Columns} with {u.Length} and {v.Length} potentials make no coupling.");
+        FactoredPlan<double> plan = new(device, left.Rows, right.Rows, left.Columns);
+        using PlacedMatrix<double> rows = left.OnHost();
+        rows.Matrix.Buffer.View.Host[..(left.Rows * left.Columns)].CopyTo(plan.Left.Buffer.View.Host);
+        Matrix<double> columns = right.CopyAt(device);
+        plan.SetRight(columns.View);
+        DeviceBuffer<double> first = device.Allocate<double>(left.Rows), second = device.Allocate<double>(right.Rows);
+        first.CopyFrom(u);
+        second.CopyFrom(v);
+        using Matrix<double> ones = device.AllocateMatrix<double>(left.Rows, 1);
+        ones.Buffer.View.Host.Fill(1);
+        ImplicitCoupling coupling = new(plan, columns, first, second, new double[right.Rows], placement);
+        using Matrix<double> sums = coupling.MultiplyTransposed(ones.View);
+        for (int j = 0; j < right.Rows; j++) coupling._columnMasses[j] = sums.Row(j)[0];
+        return coupling;
     }
+
+    /// <summary>a [n, r], divided by epsilon.</summary>
+    public MatrixView<double> RowFactors => _plan.Left.View;
+
+    /// <summary>b [m, r].</summary>
+    public MatrixView<double> ColumnFactors => _right.View;
+
+    /// <summary>How the row factors of a point follow from its coordinates; null where that is not known.</summary>
+    public PointPlacement? Placement { get; }
 
     public int Rows => _plan.Rows;
     public int Columns => _plan.Columns;
@@ -91,15 +130,13 @@ public sealed class ImplicitCoupling : IDisposable
     /// <param name="features">Features of the second domain [m, w] in host memory.</param>
     public Matrix<double> ProjectNew(MatrixView<double> points, MatrixView<double> features)
     {
-        if (points.Columns != _x.Dimensions) throw new ArgumentException($"The points have {points.Columns} coordinates; those aligned have {_x.Dimensions}.", nameof(points));
+        PointPlacement placement = Placement ?? throw new UsageException("This coupling does not know the coordinates of its points, so that none can be added.");
+        if (points.Columns != placement.Mean.Length) throw new ArgumentException($"The points have {points.Columns} coordinates; those aligned have {placement.Mean.Length}.", nameof(points));
         ComputeDevice device = _plan.Left.Device;
         using FactoredPlan<double> plan = new(device, points.Rows, Columns, _plan.Rank);
-        using Matrix<double> placed = device.AllocateMatrix<double>(points.Rows, points.Columns), right = RightFactors();
         using DeviceBuffer<double> u = device.Allocate<double>(points.Rows), mass = device.Allocate<double>(points.Rows);
-        plan.SetRight(right.View);
-        double scale = _options.LinearScale / _options.Epsilon;
-        for (int i = 0; i < points.Rows; i++) plan.Left.Row(i)[0] = 2 * scale * _normWeight * _x.Place(points.Row(i), placed.Row(i));
-        Gemm.Multiply(Transpose.No, Transpose.No, 8 * scale, placed.View, _gamma.View, 0, OnlineGromovEvaluation.WithoutFirst(plan.Left.View));
+        plan.SetRight(_right.View);
+        for (int i = 0; i < points.Rows; i++) placement.Place(points.Row(i), plan.Left.Row(i));
         mass.View.Host.Fill(1);
         FactoredTransport.Balance(plan, mass.View, _v.View, u.View);
         Matrix<double> result = device.AllocateMatrix<double>(points.Rows, features.Columns);
@@ -113,10 +150,18 @@ public sealed class ImplicitCoupling : IDisposable
     public Matrix<double> LabelSums(ReadOnlySpan<int> classes, int count)
     {
         if (classes.Length != Columns) throw new ArgumentException($"There are {classes.Length} labels for {Columns} columns.", nameof(classes));
-        using Matrix<double> members = _plan.Left.Device.AllocateMatrix<double>(Columns, count);
-        members.Buffer.Clear();
-        for (int j = 0; j < Columns; j++) members.Row(j)[classes[j]] = 1;
-        return Multiply(members.View);
+        Matrix<double> sums = _plan.Left.Device.AllocateMatrix<double>(Rows, count);
+        for (int start = 0; start < count; start += ClassesAtOnce)
+        {
+            int width = Math.Min(ClassesAtOnce, count - start);
+            using Matrix<double> members = _plan.Left.Device.AllocateMatrix<double>(Columns, width);
+            members.Buffer.Clear();
+            for (int j = 0; j < Columns; j++)
+                if (classes[j] >= start && classes[j] < start + width) members.Row(j)[classes[j] - start] = 1;
+            using Matrix<double> part = Multiply(members.View);
+            for (int i = 0; i < Rows; i++) part.Row(i).CopyTo(sums.Row(i)[start..]);
+        }
+        return sums;
     }
 
     /// <summary>-sum_j w_ij log w_ij of each row's weights w_ij = T_ij / sum_j T_ij, in nats.</summary>
@@ -125,10 +170,9 @@ public sealed class ImplicitCoupling : IDisposable
         // log T is a sum of factors, so one product with the factors and v holds all of it.
         int rank = _plan.Rank;
         using Matrix<double> features = _plan.Left.Device.AllocateMatrix<double>(Columns, rank + 1);
-        using Matrix<double> right = RightFactors();
         for (int j = 0; j < Columns; j++)
         {
-            right.Row(j).CopyTo(features.Row(j));
+            _right.Row(j).CopyTo(features.Row(j));
             features.Row(j)[rank] = _v.View.Host[j];
         }
         using Matrix<double> sums = Multiply(features.View);
@@ -159,9 +203,7 @@ public sealed class ImplicitCoupling : IDisposable
         _plan.Dispose();
         _u.Dispose();
         _v.Dispose();
-        _gamma.Dispose();
-        _x.Dispose();
-        _y.Dispose();
+        _right.Dispose();
     }
 
     private FactoredPlan<double> Exchanged
@@ -170,20 +212,39 @@ public sealed class ImplicitCoupling : IDisposable
         {
             if (_exchanged is not null) return _exchanged;
             FactoredPlan<double> plan = new(_plan.Left.Device, Columns, Rows, _plan.Rank);
-            using Matrix<double> right = RightFactors();
-            right.Buffer.View.Host.CopyTo(plan.Left.Buffer.View.Host);
+            _right.Buffer.View.Host.CopyTo(plan.Left.Buffer.View.Host);
             plan.SetRight(_plan.Left.View);
             return _exchanged = plan;
         }
     }
-
-    /// <summary>(|y|², y), norms less their mean [m, r].</summary>
-    private Matrix<double> RightFactors() => OnlineGromovEvaluation.RightFactors(_y);
 
     private static int[] Best(FactoredPlan<double> plan, DeviceBuffer<double> potentials)
     {
         using DeviceBuffer<int> best = plan.Left.Device.Allocate<int>(plan.Rows);
         FactoredTransport.BestColumns(plan, potentials.View, best.View);
         return best.View.Host.ToArray();
+    }
+}
+
+/// <summary>How the row factors of a point follow from its coordinates: with z = (point - Mean) Scale they are (NormWeight (|z|² - MeanNorm), z Weights).</summary>
+/// <param name="Mean">[d1].</param>
+/// <param name="Scale">One over the square root of what squared distances are divided by.</param>
+/// <param name="MeanNorm">Mean of |z|² over the aligned points.</param>
+/// <param name="NormWeight">Weight of the squared norm, divided by epsilon.</param>
+/// <param name="Weights">[d1][d2]: 8 L Γ / epsilon, with L = 2 in POT's convention and 1 in OTT's.</param>
+public sealed record PointPlacement(double[] Mean, double Scale, double MeanNorm, double NormWeight, double[][] Weights)
+{
+    /// <summary>Writes the factors [d2 + 1] of a point [d1].</summary>
+    internal void Place(ReadOnlySpan<double> point, Span<double> factors)
+    {
+        factors.Clear();
+        double norm = 0;
+        for (int c = 0; c < point.Length; c++)
+        {
+            double z = (point[c] - Mean[c]) * Scale;
+            norm += z * z;
+            TensorPrimitives.MultiplyAdd(Weights[c], z, factors[1..], factors[1..]);
+        }
+        factors[0] = NormWeight * (norm - MeanNorm);
     }
 }

@@ -51,11 +51,8 @@ public static class LabelTransfer
     /// <param name="seed">Seed of the random renamings.</param>
     public static LabelTransferResult Evaluate(Matrix<double> coupling, IReadOnlyList<string> first, IReadOnlyList<string> second, ulong seed = 0)
     {
-        if (first.Count != coupling.Rows) throw new DataException("labels of the first domain", null, $"{first.Count} labels were given for {coupling.Rows} rows of the coupling.");
-        if (second.Count != coupling.Columns) throw new DataException("labels of the second domain", null, $"{second.Count} labels were given for {coupling.Columns} columns of the coupling.");
+        (string[] classes, int[] x, int[] y) = Classes(first, second, coupling.Rows, coupling.Columns);
         using PlacedMatrix<double> readable = coupling.OnHost();
-        string[] classes = [.. first.Concat(second).Distinct().Order(StringComparer.Ordinal)];
-        int[] x = Encode(first, classes), y = Encode(second, classes);
         int k = classes.Length;
         int[][] hard = Empty(k), soft = Empty(k);
         double[] mass = new double[k];
@@ -72,6 +69,37 @@ public static class LabelTransfer
             hard[x[i]][y[best]]++;
             soft[x[i]][Largest(mass)]++;
         }
+        return Result(classes, x, y, hard, soft, seed);
+    }
+
+    /// <summary>The same through a coupling that is not stored: one pass for the best partners and one for the masses of the classes.</summary>
+    /// <inheritdoc cref="Evaluate(Matrix{double}, IReadOnlyList{string}, IReadOnlyList{string}, ulong)"/>
+    public static LabelTransferResult Evaluate(ImplicitCoupling coupling, IReadOnlyList<string> first, IReadOnlyList<string> second, ulong seed = 0)
+    {
+        (string[] classes, int[] x, int[] y) = Classes(first, second, coupling.Rows, coupling.Columns);
+        int k = classes.Length;
+        int[][] hard = Empty(k), soft = Empty(k);
+        int[] best = coupling.BestColumns();
+        using Matrix<double> masses = coupling.LabelSums(y, k);
+        for (int i = 0; i < x.Length; i++)
+        {
+            hard[x[i]][y[best[i]]]++;
+            soft[x[i]][Largest(masses.Row(i))]++;
+        }
+        return Result(classes, x, y, hard, soft, seed);
+    }
+
+    private static (string[] Classes, int[] First, int[] Second) Classes(IReadOnlyList<string> first, IReadOnlyList<string> second, int rows, int columns)
+    {
+        if (first.Count != rows) throw new DataException("labels of the first domain", null, $"{first.Count} labels were given for {rows} rows of the coupling.");
+        if (second.Count != columns) throw new DataException("labels of the second domain", null, $"{second.Count} labels were given for {columns} columns of the coupling.");
+        string[] classes = [.. first.Concat(second).Distinct().Order(StringComparer.Ordinal)];
+        return (classes, Encode(first, classes), Encode(second, classes));
+    }
+
+    private static LabelTransferResult Result(string[] classes, int[] x, int[] y, int[][] hard, int[][] soft, ulong seed)
+    {
+        int k = classes.Length;
         ConfusionMatrix barycentric = new(classes, soft);
         int[] renaming = ClassAssignment.Best(soft);
         return new LabelTransferResult
@@ -131,7 +159,7 @@ public static class LabelTransfer
 
     private static int[][] Empty(int k) => [.. Enumerable.Range(0, k).Select(_ => new int[k])];
 
-    private static int Largest(double[] values)
+    private static int Largest(ReadOnlySpan<double> values)
     {
         int best = 0;
         for (int c = 1; c < values.Length; c++) if (values[c] > values[best]) best = c;

@@ -57,45 +57,87 @@ public static class MatchAccuracy
             throw new DataException("truth", null, $"an identity correspondence needs equal shapes; got {first.Rows} x {first.Columns} and {second.Rows} x {second.Columns}.");
         int n = first.Rows;
         if (n < 2) throw new DataException("truth", null, "FOSCTTM needs at least two cells.");
-        using Matrix<double> distances = first.Device.AllocateMatrix<double>(n, n);
-        Kernels.PairwiseDistance.Compute(Kernels.DistanceMetric.Euclidean, first.View, second.View, distances.View, Kernels.DistanceForm.Direct);
-        using PlacedMatrix<double> readable = distances.OnHost();
+        // Blocks of rows, so that any number of cells is scored in a bounded amount of memory. The direct form gives a pair the same number in any block.
+        int rows = BlockRows(n, n);
+        using Matrix<double> distances = first.Device.AllocateMatrix<double>(rows, n);
         double[] truth = new double[n];
-        for (int i = 0; i < n; i++) truth[i] = readable.Matrix.Row(i)[i];
-        int[] rowCloser = new int[n], columnCloser = new int[n];
-        for (int i = 0; i < n; i++)
+        for (int start = 0; start < n; start += rows)
         {
-            ReadOnlySpan<double> row = readable.Matrix.Row(i);
-            for (int j = 0; j < n; j++)
+            MatrixView<double> block = distances.View.RowBlock(0, Math.Min(rows, n - start)).ColumnBlock(0, Math.Min(rows, n - start));
+            Kernels.PairwiseDistance.Compute(Kernels.DistanceMetric.Euclidean, first.View.RowBlock(start, block.Rows), second.View.RowBlock(start, block.Rows), block, Kernels.DistanceForm.Direct);
+            for (int i = 0; i < block.Rows; i++) block.RowBlock(i, 1).ColumnBlock(i, 1).CopyTo(truth.AsSpan(start + i, 1));
+        }
+        int[] rowCloser = new int[n], columnCloser = new int[n];
+        double[] row = new double[n];
+        for (int start = 0; start < n; start += rows)
+        {
+            MatrixView<double> block = distances.View.RowBlock(0, Math.Min(rows, n - start));
+            Kernels.PairwiseDistance.Compute(Kernels.DistanceMetric.Euclidean, first.View.RowBlock(start, block.Rows), second.View, block, Kernels.DistanceForm.Direct);
+            for (int i = 0; i < block.Rows; i++)
             {
-                if (row[j] < truth[i]) rowCloser[i]++;
-                if (row[j] < truth[j]) columnCloser[j]++;
+                block.RowBlock(i, 1).CopyTo(row);
+                Count(row, truth, start + i, 1, rowCloser, columnCloser);
             }
         }
-        double scale = 1.0 / (n - 1);
-        double[] perCell = new double[n];
-        for (int i = 0; i < n; i++) perCell[i] = 0.5 * scale * (rowCloser[i] + columnCloser[i]);
-        return new FosctTm(scale * rowCloser.Average(), scale * columnCloser.Average(), perCell);
+        return Fractions(rowCloser, columnCloser);
+    }
+
+    /// <summary>Rows of a block of an n by m matrix whose elements take a bounded amount of memory (32 MiB, and at least one row).</summary>
+    internal static int BlockRows(int n, int m) => (int)Math.Clamp((1L << 22) / Math.Max(1, m), 1, Math.Min(n, 512));
+
+    /// <summary>FOSCTTM from a coupling that is not stored, as <see cref="ByMass(Matrix{double}, string)"/>, a block of rows at a time.</summary>
+    public static FosctTm ByMass(ImplicitCoupling coupling, string name = "coupling")
+    {
+        int n = coupling.Rows;
+        RequireSquare(n, coupling.Columns, name);
+        double[] truth = new double[n];
+        int[] rowCloser = new int[n], columnCloser = new int[n];
+        int rows = BlockRows(n, n);
+        // Masses of the true partners from the same kind of block as all others: compared with themselves they must be equal.
+        for (int pass = 0; pass < 2; pass++)
+            for (int start = 0; start < n; start += rows)
+            {
+                using Matrix<double> block = coupling.Block(start, Math.Min(rows, n - start), 0, n);
+                for (int i = 0; i < block.Rows; i++)
+                    if (pass == 0) truth[start + i] = block.Row(i)[start + i];
+                    else Count(block.Row(i), truth, start + i, -1, rowCloser, columnCloser);
+            }
+        return Fractions(rowCloser, columnCloser);
     }
 
     /// <summary>FOSCTTM from a coupling alone: the fraction of the other domain's cells that carry more mass than the true partner, row i being column i.</summary>
     public static FosctTm ByMass(Matrix<double> coupling, string name = "coupling")
     {
         int n = coupling.Rows;
-        if (n != coupling.Columns || n < 2) throw new DataException(name, null, $"an identity correspondence needs a square coupling of at least two cells; this one is {n} x {coupling.Columns}.");
+        RequireSquare(n, coupling.Columns, name);
         using PlacedMatrix<double> readable = coupling.OnHost();
         int[] rowCloser = new int[n], columnCloser = new int[n];
         double[] truth = new double[n];
         for (int i = 0; i < n; i++) truth[i] = readable.Matrix.Row(i)[i];
-        for (int i = 0; i < n; i++)
+        for (int i = 0; i < n; i++) Count(readable.Matrix.Row(i), truth, i, -1, rowCloser, columnCloser);
+        return Fractions(rowCloser, columnCloser);
+    }
+
+    private static void RequireSquare(int n, int m, string name)
+    {
+        if (n != m || n < 2) throw new DataException(name, null, $"an identity correspondence needs a square coupling of at least two cells; this one is {n} x {m}.");
+    }
+
+    /// <summary>Who is closer than the true partner: distances below it (sign 1), masses above it (sign -1).</summary>
+    private static void Count(ReadOnlySpan<double> row, double[] truth, int i, int sign, int[] rowCloser, int[] columnCloser)
+    {
+        double own = sign * truth[i];
+        for (int j = 0; j < row.Length; j++)
         {
-            ReadOnlySpan<double> row = readable.Matrix.Row(i);
-            for (int j = 0; j < n; j++)
-            {
-                if (row[j] > truth[i]) rowCloser[i]++;
-                if (row[j] > truth[j]) columnCloser[j]++;
-            }
+            double value = sign * row[j];
+            if (value < own) rowCloser[i]++;
+            if (value < sign * truth[j]) columnCloser[j]++;
         }
+    }
+
+    private static FosctTm Fractions(int[] rowCloser, int[] columnCloser)
+    {
+        int n = rowCloser.Length;
         double scale = 1.0 / (n - 1);
         double[] perCell = new double[n];
         for (int i = 0; i < n; i++) perCell[i] = 0.5 * scale * (rowCloser[i] + columnCloser[i]);

@@ -69,7 +69,7 @@ internal readonly struct OnlineGromovEvaluation(SquaredDistanceDomain x, Squared
         rowError = Math.Abs(mass - 1);
         return new OnlineGromovResult
         {
-            Coupling = new ImplicitCoupling(x, y, plan, u, vKept, columnSums.View.Host.ToArray(), options, gammaTotal.CopyOnHost(), normWeight),
+            Coupling = new ImplicitCoupling(plan, right.CopyAt(device), u, vKept, columnSums.View.Host.ToArray(), Placement()),
             Gamma = gamma,
             Loss = loss,
             Entropy = entropy,
@@ -85,6 +85,18 @@ internal readonly struct OnlineGromovEvaluation(SquaredDistanceDomain x, Squared
             Timing = new GromovTiming(run.Ticks.Moments / ticks, 0, run.Ticks.Sinkhorn / ticks, run.Ticks.Change / ticks),
             Warnings = ResultWarnings.For(options, run.Converged, run.Iterations, run.InnerNotConverged, run.LastInnerError, loss, mass, (rowError, columnError)),
         };
+    }
+
+    private PointPlacement Placement()
+    {
+        double scale = options.LinearScale / options.Epsilon;
+        double[][] weights = new double[x.Dimensions][];
+        for (int c = 0; c < weights.Length; c++)
+        {
+            weights[c] = gammaTotal.Row(c).ToArray();
+            TensorPrimitives.Multiply(weights[c], 8 * scale, weights[c]);
+        }
+        return new PointPlacement([.. x.Mean], x.Scale, x.MeanNorm, 2 * scale * normWeight, weights);
     }
 
     /// <summary>sum T_ij (sum_k C1_ik² p_k + sum_l C2_jl² q_l) - 2 sum C1_ik C2_jl T_ij T_kl, everything from moments of the points under T.</summary>

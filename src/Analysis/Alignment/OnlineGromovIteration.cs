@@ -24,7 +24,7 @@ internal sealed class OnlineGromovIteration<T> : IDisposable where T : unmanaged
     private long _innerIterations, _sinkhornTicks, _momentTicks, _changeTicks;
     private int _innerNotConverged;
 
-    public OnlineGromovIteration(SquaredDistanceDomain x, SquaredDistanceDomain y, GromovOptions options)
+    public OnlineGromovIteration(SquaredDistanceDomain x, SquaredDistanceDomain y, GromovOptions options, Matrix<double>? initial)
     {
         (_x, _y, _options, _device) = (x, y, options, x.Points.Device);
         (_n, _m, _rank) = (x.Count, y.Count, y.Dimensions + 1);
@@ -46,6 +46,7 @@ internal sealed class OnlineGromovIteration<T> : IDisposable where T : unmanaged
         _gammaTotal = Own(_device.AllocateMatrix<double>(x.Dimensions, y.Dimensions));
         // The product of the masses: no correlation, no scores.
         foreach (Matrix<double> gamma in (ReadOnlySpan<Matrix<double>>)[_gamma, _gammaBefore, _gammaTotal]) gamma.Buffer.Clear();
+        if (initial is not null) _gamma.View.CopyFrom(initial.Buffer.View.Host[..(initial.Rows * initial.Columns)]);
         _plan.Left.Buffer.Clear();
         _u.View.Host.Fill(-Math.Log(_n));
         _v.View.Host.Fill(-Math.Log(_m));

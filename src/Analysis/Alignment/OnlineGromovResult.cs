@@ -42,6 +42,29 @@ public sealed class OnlineGromovResult : IDisposable
     /// <summary>What a user must know about the numbers, one sentence each; empty when all is well.</summary>
     public required IReadOnlyList<string> Warnings { get; init; }
 
+    /// <summary>The same result in the form that couplings in memory have. The coupling passes to it; Γ stays here.</summary>
+    internal GromovResult ToGromovResult() => new()
+    {
+        Implicit = Coupling,
+        Loss = Loss,
+        FusedLoss = Loss,
+        RegularisedObjective = RegularisedObjective,
+        Entropy = Entropy,
+        RowError = RowError,
+        ColumnError = ColumnError,
+        RowDeviation = RowError,
+        ColumnDeviation = ColumnError,
+        ErrorTrace = ErrorTrace,
+        Converged = Converged,
+        Iterations = Iterations,
+        InnerIterations = InnerIterations,
+        InnerNotConverged = InnerNotConverged,
+        LastInnerError = LastInnerError,
+        KernelFill = 1,
+        Timing = Timing,
+        Warnings = Warnings,
+    };
+
     public void Dispose()
     {
         Coupling.Dispose();

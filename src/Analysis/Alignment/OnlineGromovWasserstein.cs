@@ -17,13 +17,14 @@ public static class OnlineGromovWasserstein
     /// result is evaluated in double precision in either case.</param>
     /// <param name="xDivisor">What the squared distances of the first domain are divided by.</param>
     /// <param name="yDivisor">What those of the second are divided by.</param>
+    /// <param name="initial">Γ = Xᵀ T Y [d1, d2] of the starting coupling, for the centred and scaled points, in host memory; null for the product of the masses, whose Γ is zero.</param>
     /// <param name="progress">Receives the memory plan and the change after each outer iteration.</param>
     /// <param name="cancellation">Stops between passes over the points.</param>
     /// <exception cref="UsageException">The options ask for what this form does not have.</exception>
     /// <exception cref="DataException">A coordinate is not finite.</exception>
     /// <exception cref="ConvergenceException">Epsilon is so small that exponents overflow.</exception>
-    public static OnlineGromovResult Solve(Matrix<double> x, Matrix<double> y, GromovOptions options, double xDivisor = 1, double yDivisor = 1, IProgressReporter? progress = null,
-        CancellationToken cancellation = default)
+    public static OnlineGromovResult Solve(Matrix<double> x, Matrix<double> y, GromovOptions options, double xDivisor = 1, double yDivisor = 1, Matrix<double>? initial = null,
+        IProgressReporter? progress = null, CancellationToken cancellation = default)
     {
         options.Validate();
         if (options.Loss != GromovLoss.Square) throw new UsageException("Without a stored coupling only the square loss can be solved.");
@@ -32,32 +33,24 @@ public static class OnlineGromovWasserstein
         if (options.Marginals != MarginalConstraint.Balanced) throw new UsageException("Without a stored coupling only balanced problems can be solved.");
         if (options.Stop != StoppingRule.Pot) throw new UsageException("Without a stored coupling only POT's stopping rule is measured.");
         progress ??= SilentProgress.Instance;
-        SquaredDistanceDomain first = new(x, xDivisor, "first domain");
-        SquaredDistanceDomain? second = null;
-        try
+        using SquaredDistanceDomain first = new(x, xDivisor, "first domain"), second = new(y, yDivisor, "second domain");
+        if (initial is not null && (initial.Rows != x.Columns || initial.Columns != y.Columns))
+            throw new ArgumentException($"The starting moments are {initial.Rows} x {initial.Columns}; expected {x.Columns} x {y.Columns}.", nameof(initial));
+        progress.Report("aligning", 0, 0, $"the solve will hold {Plan((x.Rows, x.Columns), (y.Rows, y.Columns), options.Precision, Threads(first))}");
+        if (options.Precision == GromovPrecision.Single)
         {
-            second = new SquaredDistanceDomain(y, yDivisor, "second domain");
-            progress.Report("aligning", 0, 0, $"the solve will hold {Plan((x.Rows, x.Columns), (y.Rows, y.Columns), options.Precision, Threads(first))}");
-            if (options.Precision == GromovPrecision.Single)
-            {
-                using OnlineGromovIteration<float> single = new(first, second, options);
-                return single.Run(progress, cancellation);
-            }
-            using OnlineGromovIteration<double> iteration = new(first, second, options);
-            return iteration.Run(progress, cancellation);
+            using OnlineGromovIteration<float> single = new(first, second, options, initial);
+            return single.Run(progress, cancellation);
         }
-        catch
-        {
-            first.Dispose();
-            second?.Dispose();
-            throw;
-        }
+        using OnlineGromovIteration<double> iteration = new(first, second, options, initial);
+        return iteration.Run(progress, cancellation);
     }
 
     /// <summary>Solves with the costs of two domains that are squared distances.</summary>
-    /// <inheritdoc cref="Solve(Matrix{double}, Matrix{double}, GromovOptions, double, double, IProgressReporter?, CancellationToken)"/>
-    public static OnlineGromovResult Solve(DomainCostResult c1, DomainCostResult c2, GromovOptions options, IProgressReporter? progress = null, CancellationToken cancellation = default) =>
-        c1.Points is { } x && c2.Points is { } y ? Solve(x, y, options, c1.Divisor, c2.Divisor, progress, cancellation)
+    /// <inheritdoc cref="Solve(Matrix{double}, Matrix{double}, GromovOptions, double, double, Matrix{double}?, IProgressReporter?, CancellationToken)"/>
+    public static OnlineGromovResult Solve(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? initial = null, IProgressReporter? progress = null,
+        CancellationToken cancellation = default) =>
+        c1.Points is { } x && c2.Points is { } y ? Solve(x, y, options, c1.Divisor, c2.Divisor, initial, progress, cancellation)
             : throw new UsageException("Only squared Euclidean costs, not scaled by their median, are known by points.");
 
     /// <summary>The native memory of a solve.</summary>

@@ -47,12 +47,21 @@ internal sealed class SquaredDistanceDomain : IDisposable
     public double[] Norms { get; }
     public double MeanNorm { get; }
 
-    /// <summary>A new point in the coordinates of the domain; returns its squared norm less <see cref="MeanNorm"/>.</summary>
-    public double Place(ReadOnlySpan<double> point, Span<double> placed)
+    /// <summary>Subtracted from the points as they were given [d].</summary>
+    public double[] Mean => _mean;
+
+    /// <summary>What the centred points were multiplied by.</summary>
+    public double Scale => _scale;
+
+    /// <summary>Squared distance of two points.</summary>
+    public double Distance(int one, int other)
     {
-        for (int c = 0; c < placed.Length; c++) placed[c] = (point[c] - _mean[c]) * _scale;
-        return TensorPrimitives.SumOfSquares<double>(placed) - MeanNorm;
+        double distance = TensorPrimitives.Distance<double>(Points.Row(one), Points.Row(other));
+        return distance * distance;
     }
+
+    /// <summary>Mean squared distance over all n² pairs: the points are centred.</summary>
+    public double MeanDistance => 2 * MeanNorm;
 
     /// <summary>sum_ik w_i m_k |x_i - x_k|⁴ from moments: |x_i - x_k|² is s_i + s_k - 2 x_i · x_k with s the squared norms.</summary>
     public double QuarticMoment(ReadOnlySpan<double> w, ReadOnlySpan<double> m)

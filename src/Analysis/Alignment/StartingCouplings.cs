@@ -9,6 +9,12 @@ internal static class StartingCouplings
     private const int Landmarks = 3;
     private const int PowerIterations = 60;
 
+    /// <summary>Random stream of the first random start, less one.</summary>
+    internal const ulong RandomStream = 0x73746172UL;
+
+    /// <summary>Epsilon of a start's own transport problem, as a share of its mean cost.</summary>
+    internal const double EpsilonShare = 0.1;
+
     /// <summary>
     /// Both domains ordered along their widest direction (first coordinate of classical scaling) and matched in the order opposite to the
     /// one <paramref name="found"/> uses: where a mirrored optimum would be.
@@ -34,7 +40,7 @@ internal static class StartingCouplings
     /// <summary>Points described by their distances to a few random landmarks; landmark l of one domain is paired with landmark l of the other.</summary>
     public static Matrix<double> Random(Matrix<double> c1, Matrix<double> c2, ulong seed, int start)
     {
-        CounterRandom random = new(seed, stream: 0x73746172UL + (ulong)start);
+        CounterRandom random = new(seed, stream: RandomStream + (ulong)start);
         int[] first = new int[Landmarks], second = new int[Landmarks];
         for (int l = 0; l < Landmarks; l++)
         {
@@ -65,7 +71,7 @@ internal static class StartingCouplings
         }
         using PlacedMatrix<double> there = costs.At(device);
         MatrixView<double> cost = there.Matrix.View;
-        double epsilon = 0.1 * Math.Max(sum / ((double)n * m), 1e-12);
+        double epsilon = EpsilonShare * Math.Max(sum / ((double)n * m), 1e-12);
         using DeviceBuffer<double> p = device.Allocate<double>(n), q = device.Allocate<double>(m), f = device.Allocate<double>(n), g = device.Allocate<double>(m), change = device.Allocate<double>(n);
         p.CopyFrom(EntropicGromovWasserstein.Uniform(n));
         q.CopyFrom(EntropicGromovWasserstein.Uniform(m));
@@ -117,7 +123,7 @@ internal static class StartingCouplings
     }
 
     /// <summary>Ranks scaled to [0, 1].</summary>
-    private static double[] Ranks(double[] values)
+    internal static double[] Ranks(double[] values)
     {
         int[] order = [.. Enumerable.Range(0, values.Length).OrderBy(i => values[i]).ThenBy(i => i)];
         double[] ranks = new double[values.Length];

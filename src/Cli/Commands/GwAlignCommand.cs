@@ -7,7 +7,7 @@ using BioSup.Runtime;
 
 namespace BioSup.Cli.Commands;
 
-/// <summary>`biosup gw align`: coupling.npy, result.json and manifest.json.</summary>
+/// <summary>`biosup gw align`: coupling.npy (or coupling.npz), result.json and manifest.json.</summary>
 internal static class GwAlignCommand
 {
     public static Command Create()
@@ -28,16 +28,19 @@ internal static class GwAlignCommand
         (string[]? labelsX, string[]? labelsY) = GwCommand.ReadLabels(parsed.GetValue(GwAlignOptions.LabelsX), parsed.GetValue(GwAlignOptions.LabelsY));
         using Matrix<double>? fused = parsed.GetValue(GwAlignOptions.Fused) is { } m ? MatrixReader.ReadDouble(context.Device, m) : null;
         using Matrix<double>? initial = parsed.GetValue(GwAlignOptions.Init) is { } g ? MatrixReader.ReadDouble(context.Device, g) : null;
-        context.Say($"memory           {MemoryPlan.For(options, (x.Rows, x.Columns), (y.Rows, y.Columns), fused is not null)}");
+        CouplingChoice choice = CouplingChoice.Decide(options, (x.Rows, x.Columns), (y.Rows, y.Columns), fused is not null, initial is not null, context.Device);
+        context.Say($"coupling         {choice.Word}: {choice.Reason}");
+        context.Say($"memory           {choice.Plan}");
 
         using AlignmentResult result = GromovAlignment.Align(x, y, options, labelsX, labelsY, fused, initial, context.Progress, context.Cancellation);
 
         foreach (string warning in result.Warnings) context.Warn(warning);
-        MatrixWriter.Write(folder.Locate("coupling.npy"), result.Coupling.View);
+        if (result.Gromov.Implicit is { } known) CouplingFile.Write(folder.Locate(CouplingFile.Name), known);
+        else MatrixWriter.Write(folder.Locate("coupling.npy"), result.Coupling.View);
         if (result.Stability is { } stability)
         {
-            WriteColumn(context, folder.Locate("stability_x.npy"), stability.First);
-            WriteColumn(context, folder.Locate("stability_y.npy"), stability.Second);
+            WriteColumn(context, folder.Locate("stability_x.npy"), Spread(stability.First, result.SampledCells?.First, x.Rows));
+            WriteColumn(context, folder.Locate("stability_y.npy"), Spread(stability.Second, result.SampledCells?.Second, y.Rows));
         }
         JsonObject json = Describe(result, options);
         AtomicFile.WriteAllText(folder.Locate("result.json"), json.ToJsonString(JsonText.Readable) + "\n");
@@ -57,6 +60,16 @@ internal static class GwAlignCommand
     {
         using Matrix<double> column = Matrix<double>.From(context.Host, values.Length, 1, values);
         MatrixWriter.Write(path, column.View);
+    }
+
+    /// <summary>Values of some cells in a column of all; NaN for the others.</summary>
+    private static double[] Spread(double[] values, int[]? cells, int count)
+    {
+        if (cells is null) return values;
+        double[] all = new double[count];
+        Array.Fill(all, double.NaN);
+        for (int c = 0; c < cells.Length; c++) all[cells[c]] = values[c];
+        return all;
     }
 
     private static void Print(AlignmentResult result, AlignmentOptions options, CommandContext context, ResultFolder folder)
@@ -85,6 +98,7 @@ internal static class GwAlignCommand
             ["regularised_objective"] = JsonText.Number(gromov.RegularisedObjective),
             ["entropy"] = JsonText.Number(gromov.Entropy),
             ["marginals"] = Name(options.Gromov.Marginals),
+            ["coupling"] = result.Choice is not { } choice ? null : new JsonObject { ["form"] = choice.Word, ["reason"] = choice.Reason },
             ["mass"] = JsonText.Number(gromov.Mass),
             ["mean_partners"] = JsonText.Number(result.MeanPartners),
             ["marginal_error_rows"] = JsonText.Number(gromov.RowError),
@@ -126,6 +140,7 @@ internal static class GwAlignCommand
         ["selected_start"] = result.SelectedStart,
         ["starts"] = new JsonArray([.. result.Starts.Select(start => (JsonNode)Describe(start))]),
         ["optima"] = GwTrustJson.Optima(result.Optima),
+        ["sampled_cells"] = result.SampledCells is not { } cells ? null : new JsonArray(cells.First.Length, cells.Second.Length),
         ["mirrored_optimum"] = result.Starts.LastOrDefault(start => start.Kind == "mirrored") is { } mirrored ? Describe(mirrored) : null,
         ["stability"] = GwTrustJson.Stability(result.Stability),
         ["smoothness_nulls"] = GwTrustJson.Nulls(result.SmoothNulls),
@@ -168,6 +183,7 @@ internal static class GwAlignCommand
         ["max_iterations"] = options.Gromov.MaxIterations,
         ["inner"] = options.Gromov.InnerSolve == InnerSolve.Converged ? "converged" : "pot",
         ["dtype"] = options.Gromov.Precision == GromovPrecision.Double ? "float64" : "float32",
+        ["coupling"] = options.Coupling.ToString().ToLowerInvariant(),
         ["starts"] = options.Starts,
         ["null"] = options.Decoys,
         ["stability"] = options.Replicates,

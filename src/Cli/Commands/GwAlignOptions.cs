@@ -31,6 +31,7 @@ internal static class GwAlignOptions
     public static readonly Option<double?> Alpha = new("--alpha") { Description = "weight of the structure in a fused problem; default 0.5" };
     public static readonly Option<string?> Init = new("--init") { Description = "starting coupling [n, m]" };
     public static readonly Option<int> Starts = new("--starts") { Description = "starting couplings: the product, a mirrored one, random ones", DefaultValueFactory = _ => 1 };
+    public static readonly Option<string?> Coupling = new("--coupling") { Description = "stored (a matrix), implicit (squared Euclidean costs: factors and potentials, memory linear in the cells) or auto (default: implicit where the matrix does not fit)" };
     public static readonly Option<int?> Rank = new("--rank") { Description = "rank of a low-rank coupling" };
     public static readonly Option<int> Null = new("--null") { Description = "decoy targets with rearranged clusters for the null distribution", DefaultValueFactory = _ => 0 };
     public static readonly Option<int> Stability = new("--stability") { Description = "bootstrap replicates for the stability of every cell's partner", DefaultValueFactory = _ => 0 };
@@ -46,7 +47,7 @@ internal static class GwAlignOptions
     public static IEnumerable<Option> All =>
     [
         X, Y, Out, Preset, Cost, Epsilon, Convention, Knn, GraphMetric, GraphWeights, GraphSelf, RowNorm, ScaleCost, Components, Solver, Loss, LabelsX, LabelsY, Truth,
-        Fused, Alpha, Init, Starts, Rank, Null, Stability, Marginals, Mass, Rho, Stop, Tolerance, MaxIterations, Dtype, Inner,
+        Fused, Alpha, Init, Starts, Coupling, Rank, Null, Stability, Marginals, Mass, Rho, Stop, Tolerance, MaxIterations, Dtype, Inner,
     ];
 
     /// <summary>The options as parameters of the alignment, for domains of the given sizes.</summary>
@@ -88,6 +89,7 @@ internal static class GwAlignOptions
             Starts = parsed.GetValue(Starts),
             Decoys = parsed.GetValue(Null),
             Seed = seed,
+            Coupling = Choose(parsed.GetValue(Coupling) ?? "auto", "--coupling", ("auto", CouplingForm.Auto), ("stored", CouplingForm.Stored), ("implicit", CouplingForm.Implicit)),
             Replicates = parsed.GetValue(Stability),
             TruthIsIdentity = GwCommand.TruthIsIdentity(parsed.GetValue(Truth)),
         };

@@ -10,7 +10,7 @@ namespace BioSup.Cli.Commands;
 /// <summary>`biosup gw evaluate`: scores of a coupling, however it was made.</summary>
 internal static class GwEvaluateCommand
 {
-    private static readonly Option<string> s_coupling = new("--coupling") { Description = "coupling [n, m]", Required = true };
+    private static readonly Option<string> s_coupling = new("--coupling") { Description = "coupling [n, m], or the coupling.npz of an alignment whose coupling is not stored", Required = true };
     private static readonly Option<string?> s_labelsX = GwCommand.LabelsX();
     private static readonly Option<string?> s_labelsY = GwCommand.LabelsY();
     private static readonly Option<string?> s_truth = GwCommand.Truth();
@@ -24,28 +24,51 @@ internal static class GwEvaluateCommand
         (string[]? labelsX, string[]? labelsY) = GwCommand.ReadLabels(parsed.GetValue(s_labelsX), parsed.GetValue(s_labelsY));
         if (!identity && labelsX is null) throw new UsageException("There is nothing to score against: give --labels-x and --labels-y, or --truth identity.");
         string locator = parsed.GetValue(s_coupling)!;
-        // Scores look at the coupling row by row; the projection streams y, which may be a whole expression matrix, through the device.
-        using Matrix<double> coupling = MatrixReader.ReadDouble(context.Host, locator);
-        RequireMasses(coupling, locator);
         using Matrix<double>? y = parsed.GetValue(s_y) is { } points ? MatrixReader.ReadDouble(context.Host, points) : null;
-        LabelTransferResult? labels = labelsX is null ? null : LabelTransfer.Evaluate(coupling, labelsX, labelsY!, context.Seed);
-        FosctTm? foscttm = !identity ? null : y is null ? MatchAccuracy.ByMass(coupling, locator) : Projected(coupling, y, context);
-        double partners = GromovAlignment.MeanPartners(coupling);
+        Scores scores = CouplingFile.IsImplicit(locator) ? OfImplicit(locator, labelsX, labelsY, identity, y, context) : OfMatrix(locator, labelsX, labelsY, identity, y, context);
+        (LabelTransferResult? labels, FosctTm? foscttm) = (scores.Labels, scores.Foscttm);
 
         if (labels is not null)
             context.Say(Text($"label transfer   one-to-one {labels.OneToOne.Accuracy:F3}, barycentric {labels.Barycentric.Accuracy:F3} (most frequent label {labels.Majority:F3}, renaming p {labels.RenamingP:F3})"));
         if (foscttm is not null)
             context.Say(Text($"FOSCTTM          {foscttm.Average:F5} by {(y is null ? "coupled mass" : "barycentric projection")} (x to y {foscttm.FirstToSecond:F5}, y to x {foscttm.SecondToFirst:F5}; chance 0.5)"));
-        context.Say(Text($"mean partners    {partners:F1} of {coupling.Columns}"));
+        context.Say(Text($"mean partners    {scores.Partners:F1} of {scores.Columns}"));
         return new JsonObject
         {
-            ["rows"] = coupling.Rows,
-            ["columns"] = coupling.Columns,
-            ["mean_partners"] = JsonText.Number(partners),
+            ["rows"] = scores.Rows,
+            ["columns"] = scores.Columns,
+            ["mean_partners"] = JsonText.Number(scores.Partners),
             ["label_transfer"] = GwCommand.Describe(labels, null),
             ["foscttm"] = GwCommand.Describe(foscttm),
             ["foscttm_by"] = foscttm is null ? null : y is null ? "mass" : "projection",
         };
+    }
+
+    private sealed record Scores(int Rows, int Columns, double Partners, LabelTransferResult? Labels, FosctTm? Foscttm);
+
+    /// <summary>Scores look at the coupling row by row; the projection streams y, which may be a whole expression matrix, through the device.</summary>
+    private static Scores OfMatrix(string locator, string[]? labelsX, string[]? labelsY, bool identity, Matrix<double>? y, CommandContext context)
+    {
+        using Matrix<double> coupling = MatrixReader.ReadDouble(context.Host, locator);
+        RequireMasses(coupling, locator);
+        LabelTransferResult? labels = labelsX is null ? null : LabelTransfer.Evaluate(coupling, labelsX, labelsY!, context.Seed);
+        FosctTm? foscttm = !identity ? null : y is null ? MatchAccuracy.ByMass(coupling, locator) : Projected(coupling, y, context);
+        return new Scores(coupling.Rows, coupling.Columns, GromovAlignment.MeanPartners(coupling), labels, foscttm);
+    }
+
+    private static Scores OfImplicit(string locator, string[]? labelsX, string[]? labelsY, bool identity, Matrix<double>? y, CommandContext context)
+    {
+        using ImplicitCoupling coupling = CouplingFile.Read(context.Host, locator);
+        LabelTransferResult? labels = labelsX is null ? null : LabelTransfer.Evaluate(coupling, labelsX, labelsY!, context.Seed);
+        FosctTm? foscttm = null;
+        if (identity && y is null) foscttm = MatchAccuracy.ByMass(coupling, locator);
+        else if (identity)
+        {
+            if (y!.Rows != coupling.Columns) throw new DataException(locator, null, $"the coupling has {coupling.Columns} columns; the second domain has {y.Rows} points");
+            using Matrix<double> projected = coupling.Project(y.View);
+            foscttm = MatchAccuracy.Foscttm(projected, y, context.Device);
+        }
+        return new Scores(coupling.Rows, coupling.Columns, coupling.MeanPartners(), labels, foscttm);
     }
 
     /// <summary>Any scale will do, but masses are not negative and not all zero: every score of such a matrix would be an accident.</summary>

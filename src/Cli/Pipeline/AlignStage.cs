@@ -81,7 +81,7 @@ internal static class AlignStage
     /// <summary>The section's keys are the command's options: one place decides what they mean and what is wrong with them.</summary>
     private static AlignmentOptions Options(AlignSection section, ulong seed, int n, int m)
     {
-        List<string> arguments = ["gw", "align", "--x", "x", "--y", "y", "--out", "out"];
+        List<string> arguments = ["gw", "align", "--x", "x", "--y", "y", "--out", "out", "--coupling", "stored"];
         void Add(string option, IFormattable value) => arguments.AddRange([option, value.ToString(null, CultureInfo.InvariantCulture)]);
         arguments.AddRange(["--cost", section.Cost, "--convention", section.Convention, "--graph-metric", section.GraphMetric, "--graph-weights", section.GraphWeights]);
         arguments.AddRange(["--graph-self", section.GraphSelf, "--row-norm", section.RowNorm, "--scale-cost", section.ScaleCost, "--solver", section.Solver, "--dtype", section.Dtype]);
