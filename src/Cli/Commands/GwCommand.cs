@@ -6,13 +6,14 @@ using BioSup.Runtime;
 
 namespace BioSup.Cli.Commands;
 
-/// <summary>`biosup gw`: align, evaluate.</summary>
+/// <summary>`biosup gw`: align, evaluate, map.</summary>
 internal static class GwCommand
 {
     public static Command Create() => new("gw", "Gromov-Wasserstein alignment of two data sets without shared features.")
     {
         GwAlignCommand.Create(),
         GwEvaluateCommand.Create(),
+        GwMapCommand.Create(),
     };
 
     internal static Option<string?> LabelsX() => new("--labels-x") { Description = "a class per row of the first domain: FILE.csv:column, FILE.h5ad:obs/NAME, FILE.npy, FILE.npz:member" };

@@ -11,12 +11,20 @@ internal static class InitCommand
     public static Command Create()
     {
         Option<string> outFile = new("--out") { Description = "file to write", DefaultValueFactory = _ => "biosup.json" };
-        return new Command("init", "Write a commented CONFIG.json for `biosup run`.") { outFile }.Runs((parsed, context) =>
+        Option<string> purpose = new("--for") { Description = "run (the whole pipeline) or gw-map (`biosup gw map`)", DefaultValueFactory = _ => "run" };
+        return new Command("init", "Write a commented CONFIG.json for `biosup run` or `biosup gw map`.") { outFile, purpose }.Runs((parsed, context) =>
         {
             string path = parsed.GetValue(outFile)!;
+            (string template, string command) = parsed.GetValue(purpose) switch
+            {
+                "run" => (Template, "run"),
+                "gw-map" => (GwMapTemplate.Text, "gw map"),
+                string other => throw new UsageException($"--for {other}: expected run or gw-map."),
+                null => throw new UsageException("--for: expected run or gw-map."),
+            };
             if (File.Exists(path)) throw new UsageException($"--out {path}: the file exists already and is not overwritten.");
-            AtomicFile.WriteAllText(path, Template);
-            context.Say($"{path} written. Edit it, then: biosup run {path} --out results");
+            AtomicFile.WriteAllText(path, template);
+            context.Say($"{path} written. Edit it, then: biosup {command} {path} --out results");
             return new JsonObject { ["config"] = path };
         });
     }

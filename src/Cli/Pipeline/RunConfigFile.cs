@@ -14,20 +14,33 @@ namespace BioSup.Cli.Pipeline;
 [JsonSerializable(typeof(RunConfig))]
 internal sealed partial class RunConfigJson : JsonSerializerContext;
 
-/// <summary>Reads CONFIG.json, applies --set, and says which key is wrong when one is.</summary>
+/// <summary>Reads CONFIG.json of `biosup run`.</summary>
 internal static class RunConfigFile
+{
+    public static RunConfig Read(string path, IEnumerable<string> settings) => ConfigText.Read(path, settings, RunConfigJson.Default.RunConfig, "biosup init");
+
+    internal static RunConfig Parse(string text, string name, IEnumerable<string> settings) => ConfigText.Parse(text, name, settings, RunConfigJson.Default.RunConfig, "biosup init");
+}
+
+/// <summary>Reads a commented configuration, applies --set, and says which key is wrong when one is.</summary>
+internal static class ConfigText
 {
     private static readonly JsonDocumentOptions s_lenient = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true, AllowDuplicateProperties = false };
 
-    public static RunConfig Read(string path, IEnumerable<string> settings)
+    /// <param name="path">The file.</param>
+    /// <param name="settings">"key.path=value", each of which overrides one key.</param>
+    /// <param name="type">What the configuration is.</param>
+    /// <param name="writer">The command that writes one.</param>
+    /// <exception cref="UsageException">There is no such file, it is not JSON, or a key or value is not one of the configuration's.</exception>
+    public static T Read<T>(string path, IEnumerable<string> settings, JsonTypeInfo<T> type, string writer)
     {
-        if (!File.Exists(path)) throw new UsageException($"{path}: the configuration file was not found; `biosup init` writes one.");
-        return Parse(File.ReadAllText(path), path, settings);
+        if (!File.Exists(path)) throw new UsageException($"{path}: the configuration file was not found; `{writer}` writes one.");
+        return Parse(File.ReadAllText(path), path, settings, type, writer);
     }
 
-    internal static RunConfig Parse(string text, string name, IEnumerable<string> settings)
+    public static T Parse<T>(string text, string name, IEnumerable<string> settings, JsonTypeInfo<T> type, string writer)
     {
-        if (string.IsNullOrWhiteSpace(text)) throw new UsageException($"{name}: the file is empty; `biosup init` writes a configuration to start from.");
+        if (string.IsNullOrWhiteSpace(text)) throw new UsageException($"{name}: the file is empty; `{writer}` writes a configuration to start from.");
         JsonNode? node;
         try
         {
@@ -41,11 +54,11 @@ internal static class RunConfigFile
         foreach (string setting in settings) Set(root, setting);
         try
         {
-            return root.Deserialize(RunConfigJson.Default.RunConfig)!;
+            return root.Deserialize(type)!;
         }
         catch (JsonException e)
         {
-            throw new UsageException($"{name}{(e.Path is { } p && p != "$" ? $" (key {p.TrimStart('$', '.')})" : "")}: {Explain(e, root)}", e);
+            throw new UsageException($"{name}{(e.Path is { } p && p != "$" ? $" (key {p.TrimStart('$', '.')})" : "")}: {Explain(e, root, type)}", e);
         }
     }
 
@@ -75,7 +88,7 @@ internal static class RunConfigFile
     }
 
     /// <summary>The serializer names our types; the person knows keys and values only.</summary>
-    private static string Explain(JsonException e, JsonObject root)
+    private static string Explain(JsonException e, JsonObject root, JsonTypeInfo config)
     {
         string sentence = FirstSentence(e.Message);
         int unknown = sentence.IndexOf(" could not be mapped to any .NET member", StringComparison.Ordinal);
@@ -84,13 +97,13 @@ internal static class RunConfigFile
         if (missing > 0) return $"missing here: {sentence[(sentence.IndexOf(':', missing) + 2)..]}";
         if (sentence.Contains("doesn't allow setting null", StringComparison.Ordinal)) return "null is not a value; leave the key out for its default.";
         if (!sentence.StartsWith("The JSON value could not be converted", StringComparison.Ordinal)) return sentence;
-        JsonTypeInfo? expected = RunConfigJson.Default.RunConfig;
+        JsonTypeInfo? expected = config;
         JsonNode? value = root;
         foreach (string key in e.Path!.Split('.', '[', ']').Skip(1).Where(k => k.Length > 0))
         {
             value = value is JsonArray array && int.TryParse(key, out int index) ? array[index] : (value as JsonObject)?[key];
             Type? type = expected?.Properties.FirstOrDefault(p => p.Name == key)?.PropertyType ?? expected?.ElementType;
-            expected = type is null ? null : RunConfigJson.Default.GetTypeInfo(type);
+            expected = type is null ? null : config.Options.GetTypeInfo(type);
         }
         return $"the value is {value?.ToJsonString(JsonText.OneLine) ?? "null"}; expected {Describe(expected)}.";
     }

@@ -20,7 +20,7 @@ internal sealed class RunFolder(string root)
     public string Patches => Path.Combine(Tokens, "images.csv");
     public string Geometry => Path.Combine(Root, "geometry");
     public string Recovery => Path.Combine(Root, "recovery.json");
-    public string Align => Path.Combine(Root, "gw");
+    public string Align { get; init; } = Path.Combine(root, "gw");
     public string Report => Path.Combine(Root, "report.html");
     public string Figures => Path.Combine(Root, "figures");
 }

@@ -1,0 +1,79 @@
+using BioSup.Analysis.Prediction;
+using BioSup.Kernels;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.GwMap;
+
+/// <summary>What is to be predicted of every image: the soft targets of some columns of the cells, and the features they are predicted from.</summary>
+/// <param name="Name">"latent", "raw" or "denoised".</param>
+/// <param name="Columns">Names of the columns.</param>
+/// <param name="Cells">[cells, columns] in host memory.</param>
+/// <param name="Images">[images, features] in host memory.</param>
+public sealed record TargetSet(string Name, IReadOnlyList<string> Columns, Matrix<float> Cells, Matrix<float> Images);
+
+/// <summary>How well one set of targets is predicted within one label, or over all of them.</summary>
+/// <param name="Label">The label whose images and cells alone took part; null for all together.</param>
+/// <param name="Targets">Name of the target set.</param>
+/// <param name="Model">"ridge".</param>
+/// <param name="Columns">Names of the targets.</param>
+/// <param name="Images">Images that took part.</param>
+/// <param name="Result">R² per target, and its null.</param>
+public sealed record PredictabilityRun(string? Label, string Targets, string Model, IReadOnlyList<string> Columns, int Images, PredictabilityResult Result);
+
+/// <summary>Parameters of a study of predictability.</summary>
+public sealed record PredictabilityStudyOptions
+{
+    /// <summary>Folds of the cross-validation, stratified by label over all labels.</summary>
+    public int Folds { get; init; } = 5;
+
+    /// <summary>Ridge regression: penalty and permutations.</summary>
+    public RidgeOptions Ridge { get; init; } = new();
+
+    public ulong Seed { get; init; }
+}
+
+/// <summary>
+/// Soft targets of a coupling, over all labels and within each, and how well images predict them (GW-map). Within a label only its block of the coupling counts, rows
+/// divided by their own sums, so that the label itself cannot be what is predicted.
+/// </summary>
+public static class PredictabilityStudy
+{
+    /// <param name="coupling">[images, cells] in host memory.</param>
+    /// <param name="sample">Which label every image and cell has.</param>
+    /// <param name="sets">What to predict.</param>
+    /// <param name="options">Folds and models.</param>
+    /// <param name="visit">Receives every soft target matrix [images of the label, columns], with its label (null for all) and the name of its set; it is freed afterwards. May be null.</param>
+    /// <param name="progress">Receives what is being predicted.</param>
+    /// <param name="cancellation">Stops between blocks.</param>
+    /// <exception cref="UsageException">There are fewer images of a label than folds.</exception>
+    public static IReadOnlyList<PredictabilityRun> Run(Matrix<double> coupling, BalancedSample sample, IReadOnlyList<TargetSet> sets, PredictabilityStudyOptions options,
+        Action<string?, string, Matrix<float>>? visit, IProgressReporter progress, CancellationToken cancellation = default)
+    {
+        List<PredictabilityRun> runs = [];
+        foreach (string? label in sample.Labels.Prepend<string?>(null))
+        {
+            int[] images = label is null ? [.. Enumerable.Range(0, sample.Images.Length)] : sample.ImagesOf(label);
+            int[] cells = label is null ? [.. Enumerable.Range(0, sample.Cells.Length)] : sample.CellsOf(label);
+            int[] codes = [.. images.Select(i => Array.BinarySearch([.. sample.Labels], sample.ImageLabels[i], StringComparer.Ordinal))];
+            PredictionFolds folds = label is null ? PredictionFolds.Stratified(codes, options.Folds, options.Seed) : PredictionFolds.Shuffled(images.Length, options.Folds, options.Seed);
+            Matrix<double>? block = label is null ? null : CouplingReading.Block(coupling, images, cells);
+            try
+            {
+                foreach (TargetSet set in sets)
+                {
+                    cancellation.ThrowIfCancellationRequested();
+                    using Matrix<float> values = Gather.Rows(set.Cells, cells), features = Gather.Rows(set.Images, images);
+                    using Matrix<float> soft = GeneSoftTargets.Project(block ?? coupling, values, 0, progress, cancellation);
+                    visit?.Invoke(label, set.Name, soft);
+                    PredictabilityResult ridge = RidgePredictability.Run(features.View, soft.View, folds, options.Ridge, progress, cancellation);
+                    runs.Add(new PredictabilityRun(label, set.Name, GwMapTargets.Ridge, set.Columns, images.Length, ridge));
+                }
+            }
+            finally
+            {
+                block?.Dispose();
+            }
+        }
+        return runs;
+    }
+}

@@ -1,0 +1,43 @@
+using System.Text.Json.Nodes;
+using BioSup.Analysis.Alignment;
+using BioSup.Cli.Commands;
+using BioSup.Runtime;
+
+namespace BioSup.Cli.Pipeline;
+
+/// <summary>The section align of a `gw map`: options of `biosup gw align` over the preset gw-map. One place decides what they mean and what is wrong with them.</summary>
+internal static class GwMapAlignOptions
+{
+    /// <summary>What the map decides itself, or what has no meaning for it.</summary>
+    private static readonly string[] s_taken = ["x", "y", "out", "labels_x", "labels_y", "truth", "fused", "alpha", "init"];
+
+    /// <param name="section">Keys are option names with underscores.</param>
+    /// <param name="seed">Seed of starts and decoys.</param>
+    /// <param name="n">Images; <see cref="int.MaxValue"/> while unknown.</param>
+    /// <param name="m">Cells.</param>
+    /// <exception cref="UsageException">A key is no option, or its value is none that the option takes.</exception>
+    public static AlignmentOptions Read(JsonObject section, ulong seed, int n, int m)
+    {
+        HashSet<string> options = [.. GwAlignOptions.All.Select(o => o.Name)];
+        List<string> arguments = ["gw", "align", "--x", "x", "--y", "y", "--out", "out"];
+        if (!section.ContainsKey("preset")) arguments.AddRange(["--preset", "gw-map"]);
+        foreach ((string key, JsonNode? value) in section)
+        {
+            string option = "--" + key.Replace('_', '-');
+            if (!options.Contains(option) || s_taken.Contains(key)) throw new UsageException($"align.{key}: unknown key; expected an option of `biosup gw align` about costs, solver or checks, such as epsilon, knn or starts.");
+            if (value is not JsonValue) throw new UsageException($"align.{key}: expected a number or text.");
+            arguments.AddRange([option, value.ToString()]);
+        }
+        var parsed = BiosupApplication.CreateRoot().Parse(arguments);
+        if (parsed.Errors.Count > 0) throw new UsageException($"align: {parsed.Errors[0].Message}");
+        try
+        {
+            return GwAlignOptions.Read(parsed, seed, n, m);
+        }
+        catch (UsageException e) when (e.Message.StartsWith("--", StringComparison.Ordinal))
+        {
+            int end = e.Message.IndexOf(' ', StringComparison.Ordinal);
+            throw new UsageException($"align.{e.Message[2..end].Replace('-', '_')}{e.Message[end..]}", e);
+        }
+    }
+}

@@ -1,0 +1,148 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using BioSup.Analysis.Alignment;
+using BioSup.Analysis.GwMap;
+using BioSup.Analysis.Prediction;
+using BioSup.Cli.Pipeline.Reporting;
+using BioSup.Cli.Results;
+using BioSup.Data;
+using BioSup.Kernels;
+using BioSup.Runtime;
+
+namespace BioSup.Cli.Pipeline;
+
+/// <summary>Runs GW-map from a configuration: sample, spaces, coupling, label transfer, soft targets, predictability, modules, files, report.</summary>
+internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, string baseFolder, string outFolder)
+{
+    private readonly List<KeyValuePair<string, double>> _times = [];
+
+    public JsonObject Run()
+    {
+        Check();
+        ResultFolder folder = ResultFolder.Create(context, outFolder);
+        using GwMapInput input = Timed("reading", () => GwMapInput.Read(config, Locate, folder, context));
+        BalancedSample sample = input.Sample;
+        context.Say(Text($"sample           {sample.PerLabel} images and cells of each of {sample.Labels.Count} labels: {string.Join(", ", sample.Labels)}"));
+        AlignmentOptions options = GwMapAlignOptions.Read(config.Align, context.Seed, sample.Images.Length, sample.Cells.Length);
+        using GwMapSpacesBuilt spaces = Timed("spaces", () => GwMapSpacesBuilt.Build(config, input, context));
+        if (spaces.Used.NotDenoised is { } reason) context.Note(reason);
+        using GwMapOutcome outcome = Align(input, spaces, options);
+        MatrixWriter.Write(folder.Locate("coupling.npy"), outcome.Alignment.Coupling.View);
+        Timed("predictability", () => Predict(outcome, input, spaces, folder));
+        outcome.Times.AddRange(_times);
+        JsonObject result = GwMapFiles.Write(outcome, folder);
+        JsonNode configuration = GwMapConfigFile.ToJson(config);
+        GwMapReport.Write(outcome, input, folder, folder.CreateManifest(configuration), context);
+        folder.WriteManifest(configuration);
+        Print(outcome, folder);
+        return result;
+    }
+
+    /// <summary>Finds out about missing files and impossible numbers before anything is read.</summary>
+    private void Check()
+    {
+        if (config.Predictability.Folds < 2) throw new UsageException($"predictability.folds is {config.Predictability.Folds}; cross-validation needs at least 2.");
+        if (!(config.Predictability.RidgeAlpha > 0)) throw new UsageException(Text($"predictability.ridge_alpha is {config.Predictability.RidgeAlpha}; it must be a positive number."));
+        if (config.Predictability.RidgePermutations < 0) throw new UsageException($"predictability.ridge_permutations is {config.Predictability.RidgePermutations}; expected 0 or more.");
+        if (config.Modules.Genes < 2) throw new UsageException($"modules.genes is {config.Modules.Genes}; at least two genes can be grouped.");
+        if (config.Modules.Resolutions.Length == 0 || config.Modules.Resolutions.Any(r => !(r > 0))) throw new UsageException("modules.resolutions: expected one or more positive numbers.");
+        if (config.Modules.Neighbours < 1) throw new UsageException($"modules.neighbours is {config.Modules.Neighbours}; the graph needs at least one neighbour.");
+        if (config.Sample.MinPerLabel < config.Predictability.Folds)
+            throw new UsageException($"sample.min_per_label is {config.Sample.MinPerLabel}; {config.Predictability.Folds} folds within a label need at least as many rows.");
+        foreach ((string key, int? value) in new (string, int?)[] { ("images.pca", config.Images?.Pca), ("images.gene_pca", config.Images?.GenePca), ("rna.pca", config.Rna?.Pca), ("rna.max_genes", config.Rna?.MaxGenes) })
+            if (value < 1) throw new UsageException($"{key} is {value}; expected 1 or more.");
+        GwMapAlignOptions.Read(config.Align, context.Seed, int.MaxValue, int.MaxValue);
+        GwMapInput.Check(config, Locate);
+    }
+
+    private GwMapOutcome Align(GwMapInput input, GwMapSpacesBuilt spaces, AlignmentOptions options)
+    {
+        BalancedSample sample = input.Sample;
+        options.FirstCost.RequirePoints(sample.Images.Length, "the drawn images");
+        options.SecondCost.RequirePoints(sample.Cells.Length, "the drawn cells");
+        context.Say($"memory           {MemoryPlan.For(options, (sample.Images.Length, spaces.Images.Columns), (sample.Cells.Length, spaces.Cells.Columns), false)}");
+        AlignmentResult alignment = Timed("coupling", () =>
+        {
+            using PlacedMatrix<double> x = spaces.Images.At(context.Device), y = spaces.Cells.At(context.Device);
+            return GromovAlignment.Align(x.Matrix, y.Matrix, options, sample.ImageLabels, sample.CellLabels, progress: context.Progress, cancellation: context.Cancellation);
+        });
+        foreach (string warning in alignment.Warnings) context.Warn(warning);
+        Matrix<double> coupling = alignment.Coupling;
+        return Timed("reading the coupling", () => new GwMapOutcome
+        {
+            Config = config,
+            Sample = sample,
+            Spaces = spaces.Used,
+            AlignmentOptions = options,
+            Alignment = alignment,
+            Reading = CouplingReading.Of(coupling, sample.ImageLabels, sample.CellLabels, spaces.Images, spaces.Cells, cancellation: context.Cancellation),
+            Blocks = [.. sample.Labels.Select(label => Block(coupling, sample, label, spaces))],
+        });
+    }
+
+    private LabelBlock Block(Matrix<double> coupling, BalancedSample sample, string label, GwMapSpacesBuilt spaces)
+    {
+        int[] images = sample.ImagesOf(label), cells = sample.CellsOf(label);
+        using Matrix<double> block = CouplingReading.Block(coupling, images, cells), x = Gather.Rows(spaces.Images, images), y = Gather.Rows(spaces.Cells, cells);
+        double kept = 0, all = 0;
+        for (int i = 0; i < images.Length; i++)
+        {
+            foreach (double t in block.Row(i)) kept += t;
+            foreach (double t in coupling.Row(images[i])) all += t;
+        }
+        CouplingReading reading = CouplingReading.Of(block, [.. images.Select(_ => label)], [.. cells.Select(_ => label)], x, y, cancellation: context.Cancellation);
+        return new LabelBlock(label, kept / all, GromovAlignment.MeanPartners(block), reading);
+    }
+
+    private void Predict(GwMapOutcome outcome, GwMapInput input, GwMapSpacesBuilt spaces, ResultFolder folder)
+    {
+        context.Say($"soft targets     blocks of {GeneSoftTargets.GenesAtOnce(input.Sample.Images.Length, input.Sample.Cells.Length):N0} genes at most in double precision, "
+            + $"{Report.Numbers.Bytes(GeneSoftTargets.PlannedBytes(input.Sample.Images.Length, input.Sample.Cells.Length, spaces.Used.Genes.Length))} with the result");
+        PredictabilityStudyOptions options = new()
+        {
+            Folds = config.Predictability.Folds,
+            Ridge = new RidgeOptions { Alpha = config.Predictability.RidgeAlpha, Permutations = config.Predictability.RidgePermutations, Seed = context.Seed },
+            Seed = context.Seed,
+        };
+        Action<string?, string, Matrix<float>>? write = config.WriteSoftTargets
+            ? (label, targets, soft) => MatrixWriter.Write(folder.Locate($"soft_targets_{GwMapFiles.FileName(label ?? "all")}_{targets}.npy"), soft.View) : null;
+        outcome.Runs = PredictabilityStudy.Run(outcome.Alignment.Coupling, input.Sample, spaces.Targets(), options, write, context.Progress, context.Cancellation);
+        outcome.Ranking = GeneRanking.Of(outcome.Runs);
+    }
+
+    private void Print(GwMapOutcome outcome, ResultFolder folder)
+    {
+        LabelTransferResult labels = outcome.Alignment.Labels!;
+        context.Say($"verdict          {outcome.Alignment.Verdict.Word}");
+        foreach (string reason in outcome.Alignment.Verdict.Against) context.Say($"  against: {reason}");
+        foreach (string reason in outcome.Alignment.Verdict.For) context.Say($"  for:     {reason}");
+        string assigned = outcome.Reading.Assignment is { } assignment ? Text($", assignment {assignment.Accuracy:F3}") : "";
+        context.Say(Text($"label transfer   one-to-one {labels.OneToOne.Accuracy:F3}{assigned}, barycentric {labels.Barycentric.Accuracy:F3} (chance {labels.Chance:F3})"));
+        foreach (PredictabilityRun run in outcome.Runs)
+        {
+            string nulls = run.Result.NullMeans is { Length: > 0 } means ? Text($" (null {means.Average():F3})") : "";
+            context.Say(Text($"R² {run.Label ?? "all labels"}: {run.Targets} by {run.Model} {run.Result.MeanRSquared:F3}{nulls}"));
+        }
+        context.Say($"report           {Path.GetFullPath(folder.Locate(GwMapFiles.Report))}");
+    }
+
+    private string Locate(string locator) => Path.IsPathRooted(locator) ? locator : Path.GetRelativePath(Environment.CurrentDirectory, Path.GetFullPath(locator, baseFolder));
+
+    private void Timed(string stage, Action run) => Timed(stage, () =>
+    {
+        run();
+        return true;
+    });
+
+    private T Timed<T>(string stage, Func<T> run)
+    {
+        context.Cancellation.ThrowIfCancellationRequested();
+        Stopwatch clock = Stopwatch.StartNew();
+        T result = run();
+        _times.Add(new(stage, clock.Elapsed.TotalSeconds));
+        return result;
+    }
+
+    private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
+}

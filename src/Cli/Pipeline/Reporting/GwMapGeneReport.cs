@@ -1,0 +1,117 @@
+using BioSup.Analysis.GwMap;
+using BioSup.Report;
+using BioSup.Report.Figures;
+
+namespace BioSup.Cli.Pipeline.Reporting;
+
+/// <summary>Which soft targets images predict: R² of every scope, z of every gene, within labels and between them.</summary>
+internal static class GwMapGeneReport
+{
+    private const int Extremes = 25;
+
+    public static void Add(ReportDocument report, GwMapOutcome outcome)
+    {
+        ReportSection section = report.AddSection("What images predict", Lead(outcome));
+        section.Paragraph("The coupling gives every image an expected expression, its *soft target*: the mean over its partners. A model then predicts soft targets from the images, in folds it has not seen. "
+            + "Within a label, the label itself cannot be what is predicted.");
+        AddMeans(section, outcome);
+        PredictabilityRun[] genes = [.. outcome.Runs.Where(r => r.Label is not null && r.Model == GwMapTargets.Ridge && r.Targets != GwMapTargets.Latent)];
+        if (genes.Length == 0) return;
+        section.Heading("Gene by gene");
+        bool z = genes.All(r => r.Result.ZScore is not null);
+        string measure = z ? "z" : "R²";
+        if (z) section.Paragraph($"z is the R² of a gene less the mean of its {genes[0].Result.Permutations} permutations, over their standard deviation (ridge regression). Scaled z runs from 0 to 1 within each row of the study.");
+        AddExtremes(section, outcome, genes, measure);
+        AddBetweenLabels(section, outcome, genes, measure);
+    }
+
+    private static string Lead(GwMapOutcome outcome)
+    {
+        PredictabilityRun[] within = [.. outcome.Runs.Where(r => r.Label is not null && r.Targets == outcome.Ranking!.Targets && r.Model == GwMapTargets.Ridge)];
+        string means = string.Join(", ", within.Select(r => $"{r.Label} {Numbers.Fixed(r.Result.MeanRSquared, 2)}"));
+        return $"Mean R² of {outcome.Ranking!.Targets} genes within labels, by ridge regression: {means}.";
+    }
+
+    private static void AddMeans(ReportSection section, GwMapOutcome outcome)
+    {
+        string[] scopes = [.. outcome.Runs.Select(r => r.Label ?? "all labels").Distinct()];
+        var kinds = outcome.Runs.Select(r => (r.Targets, r.Model)).Distinct().ToArray();
+        List<BarSeries> series = [];
+        foreach ((string targets, string model) in kinds)
+        {
+            double[] values = [.. scopes.Select(scope => Find(outcome, scope, targets, model)?.Result.MeanRSquared ?? double.NaN)];
+            series.Add(new BarSeries($"{targets}, {model}", values));
+        }
+        section.Figure(new BarChart { Categories = scopes, Series = series, YLabel = "mean R² over targets", Width = 760, Height = 340, Min = Math.Min(0, outcome.Runs.Min(r => r.Result.MeanRSquared)) },
+            "Mean R² of soft targets in held-out folds, over all labels and within each.", "map_r2");
+        TableBlock table = new("Predictability", "scope", "targets", "model", "images", "columns", "mean R²", "null", "p");
+        foreach (PredictabilityRun run in outcome.Runs)
+        {
+            double[]? nulls = run.Result.NullMeans;
+            table.Row(run.Label ?? "all labels", run.Targets, run.Model, run.Images, run.Columns.Count, TableCell.Fixed(run.Result.MeanRSquared, 3),
+                nulls is { Length: > 0 } ? TableCell.Fixed(nulls.Average(), 3) : "",
+                nulls is { Length: > 0 } ? TableCell.Number((nulls.Count(m => m >= run.Result.MeanRSquared) + 1.0) / (nulls.Length + 1), 2) : "");
+        }
+        section.Table(table);
+        section.Paragraph("*Null* is the mean R² after rows of the soft targets were permuted, *p* the share of permutations that reach the observed mean R². A small p says that the coupling is smooth, which wrong couplings are too.");
+    }
+
+    private static void AddExtremes(ReportSection section, GwMapOutcome outcome, PredictabilityRun[] genes, string measure)
+    {
+        int[] order = outcome.Ranking!.Top(genes[0].Columns.Count);
+        int each = Math.Min(Extremes, order.Length / 2);
+        int[] shown = [.. order.Take(each), .. order.TakeLast(each)];
+        double[,] values = new double[shown.Length, genes.Length];
+        for (int r = 0; r < genes.Length; r++)
+        {
+            double[] scaled = Scaled(Measure(genes[r], measure));
+            for (int g = 0; g < shown.Length; g++) values[g, r] = scaled[shown[g]];
+        }
+        section.Figure(new Heatmap
+        {
+            Values = values, RowNames = [.. shown.Select(g => genes[0].Columns[g])], ColumnNames = [.. genes.Select(r => $"{r.Targets}, {r.Label}")], YLabel = $"{each} genes of highest and {each} of lowest {measure}",
+            XLabel = "targets and label", ValueLabel = $"scaled {measure}", Min = 0, Max = 1, Width = 640, Height = Math.Max(240, 90 + 14 * shown.Length),
+        }, $"Scaled {measure} of the {each} genes with the highest and the {each} with the lowest mean over labels.", "map_extremes");
+    }
+
+    private static void AddBetweenLabels(ReportSection section, GwMapOutcome outcome, PredictabilityRun[] genes, string measure)
+    {
+        PredictabilityRun[] ranked = [.. genes.Where(r => r.Targets == outcome.Ranking!.Targets)];
+        int[] top = outcome.Ranking!.Top(Math.Min(outcome.Config.Modules.Genes, ranked[0].Columns.Count));
+        List<FigureItem> figures = [];
+        for (int a = 0; a < ranked.Length; a++)
+        {
+            // Few labels are compared in pairs, many each with the mean of the others.
+            if (ranked.Length <= 3)
+                for (int b = a + 1; b < ranked.Length; b++) figures.Add(Compare(ranked[a], ranked[b].Label!, Measure(ranked[b], measure), top, measure));
+            else figures.Add(Compare(ranked[a], "the other labels", MeanOf([.. ranked.Where(r => r != ranked[a])], measure), top, measure));
+        }
+        section.Paragraph($"Are the same genes predictable in every label? Each point is one of the {top.Length} most predictable genes.");
+        foreach (FigureItem[] row in figures.Chunk(2)) section.Figures(row);
+    }
+
+    private static FigureItem Compare(PredictabilityRun first, string otherName, double[] other, int[] top, string measure)
+    {
+        double[] x = Scaled(Measure(first, measure)), y = Scaled(other);
+        ScatterMap map = new()
+        {
+            X = [.. top.Select(g => x[g])], Y = [.. top.Select(g => y[g])], XLabel = $"scaled {measure}, {first.Label}", YLabel = $"scaled {measure}, {otherName}",
+            ShowTicks = true, EqualAspect = false, Diagonal = true, Labels = [.. Enumerable.Range(0, Math.Min(12, top.Length)).Select(i => new PointLabel(i, first.Columns[top[i]]))], Width = 472, Height = 400,
+        };
+        return new FigureItem(map, $"Scaled {measure} of the most predictable {first.Targets} genes: {first.Label} against {otherName}.", $"map_{measure.Replace("²", "2", StringComparison.Ordinal)}_{Results.GwMapFiles.FileName(first.Label!)}_{Results.GwMapFiles.FileName(otherName)}");
+    }
+
+    private static double[] MeanOf(PredictabilityRun[] runs, string measure) =>
+        [.. Enumerable.Range(0, runs[0].Columns.Count).Select(g => runs.Average(r => Measure(r, measure)[g]))];
+
+    private static double[] Measure(PredictabilityRun run, string measure) => measure == "z" ? run.Result.ZScore! : run.Result.RSquared;
+
+    private static double[] Scaled(double[] values)
+    {
+        double low = values.Min(), span = values.Max() - low;
+        return span > 0 ? Array.ConvertAll(values, v => (v - low) / span) : new double[values.Length];
+    }
+
+    private static PredictabilityRun? Find(GwMapOutcome outcome, string scope, string targets, string model) =>
+        outcome.Runs.FirstOrDefault(r => (r.Label ?? "all labels") == scope && r.Targets == targets && r.Model == model);
+}

@@ -1,0 +1,101 @@
+using BioSup.Analysis.GwMap;
+using BioSup.Analysis.Prediction;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Tests.GwMap;
+
+/// <summary>Two labels, images and cells on a line within each; gene 0 follows the place, gene 1 the label alone, gene 2 nothing.</summary>
+public sealed class PredictabilityStudyTests : IDisposable
+{
+    private const int PerLabel = 40, Genes = 3;
+    private readonly CpuDevice _device = new(2);
+    private readonly BalancedSample _sample;
+    private readonly Matrix<double> _coupling;
+    private readonly Matrix<float> _expression, _features;
+
+    public PredictabilityStudyTests()
+    {
+        string[] labels = [.. Enumerable.Range(0, 2 * PerLabel).Select(i => i < PerLabel ? "a" : "b")];
+        _sample = BalancedSample.Draw(labels, labels, new BalancedSampleOptions());
+        CounterRandom random = new(3);
+        double[] image = Places(_sample.Images), cell = Places(_sample.Cells);
+        _coupling = _device.AllocateMatrix<double>(image.Length, cell.Length);
+        _expression = _device.AllocateMatrix<float>(cell.Length, Genes);
+        _features = _device.AllocateMatrix<float>(image.Length, 2);
+        for (int i = 0; i < image.Length; i++)
+        {
+            for (int j = 0; j < cell.Length; j++)
+                _coupling.Row(i)[j] = (_sample.ImageLabels[i] == _sample.CellLabels[j] ? 1 : 0.2) * Math.Exp(-200 * (image[i] - cell[j]) * (image[i] - cell[j]));
+            (_features.Row(i)[0], _features.Row(i)[1]) = ((float)image[i], _sample.ImageLabels[i] == "a" ? 1 : 0);
+        }
+        for (int j = 0; j < cell.Length; j++)
+        {
+            Span<float> row = _expression.Row(j);
+            (row[0], row[1], row[2]) = ((float)cell[j], _sample.CellLabels[j] == "a" ? 1 : 0, (float)random.NextNormal());
+        }
+    }
+
+    public void Dispose()
+    {
+        _coupling.Dispose();
+        _expression.Dispose();
+        _features.Dispose();
+        _device.Dispose();
+    }
+
+    [Fact]
+    public void Within_a_label_a_gene_of_the_label_alone_is_not_predictable()
+    {
+        List<(string? Label, int Rows)> visited = [];
+        IReadOnlyList<PredictabilityRun> runs = Run((label, targets, soft) => visited.Add((label, soft.Rows)), permutations: 30);
+        Assert.Equal([null, "a", "b"], runs.Select(r => r.Label));
+        Assert.Equal([(null, 80), ("a", 40), ("b", 40)], visited);
+        Assert.InRange(runs[0].Result.RSquared[1], 0.5, 1);
+        Assert.All(runs.Skip(1), run =>
+        {
+            Assert.InRange(run.Result.RSquared[0], 0.7, 1);
+            Assert.InRange(run.Result.RSquared[1], -1, 0.01);
+            Assert.InRange(run.Result.ZScore![0], 3, 1e6);
+            Assert.Equal(1.0 / 31, run.Result.PValue![0], 12);
+            Assert.Equal(40, run.Images);
+        });
+    }
+
+    [Fact]
+    public void Genes_are_ranked_within_labels_and_profiles_are_centred_there()
+    {
+        GeneRanking ranking = GeneRanking.Of(Run(null, permutations: 0));
+        Assert.Equal(("raw", "R²"), (ranking.Targets, ranking.Measure));
+        Assert.Equal(0, ranking.Top(3)[0]);
+        Assert.Equal("z", GeneRanking.Of(Run(null, permutations: 20)).Measure);
+        using Matrix<float> profiles = GeneRanking.Profiles(_coupling, _sample, _expression, [1, 0]);
+        Assert.Equal((2, 80), (profiles.Rows, profiles.Columns));
+        // The label's gene is constant within each label, so nothing is left of it.
+        Assert.All(profiles.Row(0).ToArray(), value => Assert.Equal(0, value, 1e-6));
+        Assert.Equal(0, profiles.Row(1).ToArray().Take(40).Average(), 1e-6);
+        Assert.True(profiles.Row(1).ToArray().Max() > 0.3);
+    }
+
+    [Fact]
+    public void Results_do_not_depend_on_threads()
+    {
+        IReadOnlyList<PredictabilityRun> two = Run(null, permutations: 10);
+        using CpuDevice one = new(1);
+        using Matrix<double> coupling = _coupling.CopyAt(one);
+        using Matrix<float> cells = _expression.CopyAt(one), images = _features.CopyAt(one);
+        IReadOnlyList<PredictabilityRun> single = PredictabilityStudy.Run(coupling, _sample, [new TargetSet("raw", ["g0", "g1", "g2"], cells, images)], Options(10), null, SilentProgress.Instance);
+        for (int r = 0; r < two.Count; r++)
+        {
+            Assert.Equal(two[r].Result.RSquared, single[r].Result.RSquared);
+            Assert.Equal(two[r].Result.ZScore, single[r].Result.ZScore);
+        }
+    }
+
+    private IReadOnlyList<PredictabilityRun> Run(Action<string?, string, Matrix<float>>? visit, int permutations) =>
+        PredictabilityStudy.Run(_coupling, _sample, [new TargetSet("raw", ["g0", "g1", "g2"], _expression, _features)], Options(permutations), visit, SilentProgress.Instance);
+
+    private static PredictabilityStudyOptions Options(int permutations) => new() { Folds = 4, Ridge = new RidgeOptions { Alpha = 1e-3, Permutations = permutations, Seed = 1 }, Seed = 1 };
+
+    /// <summary>Place on the line, in [0, 1), of each drawn row.</summary>
+    private static double[] Places(int[] rows) => [.. rows.Select(r => r % PerLabel / (double)PerLabel)];
+}
