@@ -1,3 +1,4 @@
+using System.CommandLine;
 using System.Text.Json.Nodes;
 using BioSup.Analysis.Alignment;
 using BioSup.Cli.Commands;
@@ -27,9 +28,10 @@ internal static class GwMapAlignOptions
             if (!options.Contains(option) || s_taken.Contains(key)) throw new UsageException($"align.{key}: unknown key; expected an option of `biosup gw align` about costs, solver or checks, such as epsilon, knn or starts.");
             if (value is not JsonValue) throw new UsageException($"align.{key}: expected a number or text.");
             arguments.AddRange([option, value.ToString()]);
+            if (BiosupApplication.CreateRoot().Parse(arguments).Errors.Count > 0)
+                throw new UsageException($"align.{key} is {value.ToJsonString(JsonText.OneLine)}; that is no value of `biosup gw align {option}`.");
         }
-        var parsed = BiosupApplication.CreateRoot().Parse(arguments);
-        if (parsed.Errors.Count > 0) throw new UsageException($"align: {parsed.Errors[0].Message}");
+        ParseResult parsed = BiosupApplication.CreateRoot().Parse(arguments);
         try
         {
             return GwAlignOptions.Read(parsed, seed, n, m);

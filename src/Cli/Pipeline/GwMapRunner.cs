@@ -47,6 +47,8 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         if (config.Predictability.RidgePermutations < 0) throw new UsageException($"predictability.ridge_permutations is {config.Predictability.RidgePermutations}; expected 0 or more.");
         if (config.Modules.Genes < 2) throw new UsageException($"modules.genes is {config.Modules.Genes}; at least two genes can be grouped.");
         if (config.Modules.Resolutions.Length == 0 || config.Modules.Resolutions.Any(r => !(r > 0))) throw new UsageException("modules.resolutions: expected one or more positive numbers.");
+        for (int l = 1; l < config.Modules.Resolutions.Length; l++)
+            if (config.Modules.Resolutions[l] <= config.Modules.Resolutions[l - 1]) throw new UsageException("modules.resolutions: expected numbers that rise from coarse to fine.");
         if (config.Modules.Neighbours < 1) throw new UsageException($"modules.neighbours is {config.Modules.Neighbours}; the graph needs at least one neighbour.");
         if (config.Sample.MinPerLabel < config.Predictability.Folds)
             throw new UsageException($"sample.min_per_label is {config.Sample.MinPerLabel}; {config.Predictability.Folds} folds within a label need at least as many rows.");
