@@ -34,8 +34,8 @@ public sealed class GeneRanking
     public int[] Top(int genes) => [.. Enumerable.Range(0, Scores.Length).OrderByDescending(g => Scores[g]).ThenBy(g => g).Take(genes)];
 
     /// <summary>
-    /// Soft targets of some genes over all images, each image through the block of its own label, every gene centred within the label: what genes share beyond the
-    /// differences between labels.
+    /// Soft targets of some genes over all images, each image through the block of its own label, every gene centred within the label: by them genes are grouped that go
+    /// together beyond the differences between labels.
     /// </summary>
     /// <param name="coupling">[images, cells] in host memory.</param>
     /// <param name="sample">Labels of both.</param>

@@ -1,5 +1,6 @@
 using BioSup.Analysis.Alignment;
 using BioSup.Analysis.GwMap;
+using BioSup.Analysis.Modules;
 
 namespace BioSup.Cli.Pipeline;
 
@@ -48,6 +49,10 @@ internal sealed class GwMapOutcome : IDisposable
     public required IReadOnlyList<LabelBlock> Blocks { get; init; }
     public IReadOnlyList<PredictabilityRun> Runs { get; set; } = [];
     public GeneRanking? Ranking { get; set; }
+
+    /// <summary>Columns of the predicted genes that were grouped, by falling score.</summary>
+    public int[] TopGenes { get; set; } = [];
+    public ModuleHierarchy? Modules { get; set; }
 
     /// <summary>Stages and the seconds they took, in order.</summary>
     public List<KeyValuePair<string, double>> Times { get; } = [];

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using BioSup.Analysis.Alignment;
 using BioSup.Analysis.GwMap;
+using BioSup.Analysis.Modules;
 using BioSup.Analysis.Prediction;
 using BioSup.Cli.Pipeline.Reporting;
 using BioSup.Cli.Results;
@@ -30,6 +31,7 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         using GwMapOutcome outcome = Align(input, spaces, options);
         MatrixWriter.Write(folder.Locate("coupling.npy"), outcome.Alignment.Coupling.View);
         Timed("predictability", () => Predict(outcome, input, spaces, folder));
+        Timed("modules", () => Group(outcome, input, spaces));
         outcome.Times.AddRange(_times);
         JsonObject result = GwMapFiles.Write(outcome, folder);
         JsonNode configuration = GwMapConfigFile.ToJson(config);
@@ -113,6 +115,16 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         outcome.Ranking = GeneRanking.Of(outcome.Runs);
     }
 
+    private void Group(GwMapOutcome outcome, GwMapInput input, GwMapSpacesBuilt spaces)
+    {
+        GeneRanking ranking = outcome.Ranking!;
+        outcome.TopGenes = ranking.Top(config.Modules.Genes);
+        string[] names = [.. outcome.TopGenes.Select(g => spaces.Used.Genes[g])];
+        using Matrix<float> profiles = GeneRanking.Profiles(outcome.Alignment.Coupling, input.Sample, spaces.Expression(ranking.Targets), outcome.TopGenes, context.Cancellation);
+        ModuleOptions options = new(config.Modules.Resolutions, config.Modules.Neighbours, context.Seed);
+        outcome.Modules = GeneModules.Find(profiles.View, names, options, context.Progress, context.Cancellation);
+    }
+
     private void Print(GwMapOutcome outcome, ResultFolder folder)
     {
         LabelTransferResult labels = outcome.Alignment.Labels!;
@@ -126,6 +138,8 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
             string nulls = run.Result.NullMeans is { Length: > 0 } means ? Text($" (null {means.Average():F3})") : "";
             context.Say(Text($"R² {run.Label ?? "all labels"}: {run.Targets} by {run.Model} {run.Result.MeanRSquared:F3}{nulls}"));
         }
+        ModuleHierarchy modules = outcome.Modules!;
+        context.Say($"modules          {string.Join(", ", modules.Resolutions.Select((r, l) => Text($"{modules.Sizes[l].Length} at {r}")))} of {modules.Genes.Count} genes");
         context.Say($"report           {Path.GetFullPath(folder.Locate(GwMapFiles.Report))}");
     }
 

@@ -1,6 +1,7 @@
 using System.Text.Json.Nodes;
 using BioSup.Analysis.Alignment;
 using BioSup.Analysis.GwMap;
+using BioSup.Analysis.Modules;
 using BioSup.Cli.Commands;
 using BioSup.Cli.Pipeline;
 using BioSup.Data;
@@ -22,6 +23,7 @@ internal static class GwMapFiles
         if (outcome.Reading.Assignment is { } assignment) WriteConfusion(folder, "confusion_assignment.csv", assignment);
         WriteSquare(folder, "mean_probability.csv", outcome.Reading.Classes, outcome.Reading.MeanProbability);
         WritePredictability(outcome, folder);
+        WriteModules(outcome, folder);
         JsonObject result = Describe(outcome);
         AtomicFile.WriteAllText(folder.Locate("result.json"), result.ToJsonString(JsonText.Readable) + "\n");
         return result;
@@ -55,6 +57,7 @@ internal static class GwMapFiles
             ["neighbour_chance"] = JsonText.Number(b.Reading.NeighbourChance),
         })]);
         result["predictability"] = new JsonArray([.. outcome.Runs.Select(r => (JsonNode)Describe(r))]);
+        result["modules"] = Describe(outcome.Modules!, outcome.Ranking!);
         result["stages_seconds"] = new JsonObject(outcome.Times.Select(t => KeyValuePair.Create(t.Key, JsonText.Number(Math.Round(t.Value, 3)))));
         return result;
     }
@@ -81,6 +84,26 @@ internal static class GwMapFiles
         ["null_mean_r2"] = run.Result.NullMeans is { Length: > 0 } means ? JsonText.Number(means.Average()) : null,
         ["p"] = run.Result.NullMeans is { Length: > 0 } nulls ? JsonText.Number((nulls.Count(m => m >= run.Result.MeanRSquared) + 1.0) / (nulls.Length + 1)) : null,
     };
+
+    private static JsonObject Describe(ModuleHierarchy modules, GeneRanking ranking) => new()
+    {
+        ["genes"] = modules.Genes.Count,
+        ["ranked_by"] = $"mean {ranking.Measure} of {ranking.Targets} genes within labels, ridge",
+        ["resolutions"] = JsonText.Numbers(modules.Resolutions),
+        ["sizes"] = new JsonArray([.. modules.Sizes.Select(level => (JsonNode)new JsonArray([.. level.Select(n => (JsonNode)n)]))]),
+        ["modularity"] = JsonText.Numbers(modules.Modularity),
+        ["nesting"] = JsonText.Numbers(modules.Nesting),
+        ["neighbours"] = modules.Neighbours,
+        ["flat_genes"] = JsonText.Strings(modules.FlatGenes),
+    };
+
+    /// <summary>A row per grouped gene: its score, and its module at each level.</summary>
+    private static void WriteModules(GwMapOutcome outcome, ResultFolder folder)
+    {
+        Table table = outcome.Modules!.ToTable();
+        Column score = new("score", [.. outcome.TopGenes.Select(g => outcome.Ranking!.Scores[g])]);
+        CsvFile.Write(folder.Locate("modules.csv"), new Table([table.Columns[0], score, .. table.Columns.Skip(1)]));
+    }
 
     /// <summary>Rows and columns of coupling.npy: which row of the input each is, its label, and where it is sent.</summary>
     private static void WriteCells(GwMapOutcome outcome, ResultFolder folder)

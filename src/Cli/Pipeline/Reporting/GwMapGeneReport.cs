@@ -20,7 +20,7 @@ internal static class GwMapGeneReport
         section.Heading("Gene by gene");
         bool z = genes.All(r => r.Result.ZScore is not null);
         string measure = z ? "z" : "R²";
-        if (z) section.Paragraph($"z is the R² of a gene less the mean of its {genes[0].Result.Permutations} permutations, over their standard deviation (ridge regression). Scaled z runs from 0 to 1 within each row of the study.");
+        if (z) section.Paragraph($"z is the R² of a gene less the mean of its {genes[0].Result.Permutations} permutations, over their standard deviation (ridge regression). Scaled z runs from 0 to 1 over the genes, for each set of targets and label by itself.");
         AddExtremes(section, outcome, genes, measure);
         AddBetweenLabels(section, outcome, genes, measure);
     }
@@ -77,29 +77,34 @@ internal static class GwMapGeneReport
     private static void AddBetweenLabels(ReportSection section, GwMapOutcome outcome, PredictabilityRun[] genes, string measure)
     {
         PredictabilityRun[] ranked = [.. genes.Where(r => r.Targets == outcome.Ranking!.Targets)];
-        int[] top = outcome.Ranking!.Top(Math.Min(outcome.Config.Modules.Genes, ranked[0].Columns.Count));
+        int[] top = outcome.TopGenes;
+        string[] modules = [.. outcome.Modules!.Module[^1].Select(m => Module(m))];
+        string[] order = [.. Enumerable.Range(0, outcome.Modules.Sizes[^1].Length).Select(Module)];
         List<FigureItem> figures = [];
         for (int a = 0; a < ranked.Length; a++)
         {
             // Few labels are compared in pairs, many each with the mean of the others.
             if (ranked.Length <= 3)
-                for (int b = a + 1; b < ranked.Length; b++) figures.Add(Compare(ranked[a], ranked[b].Label!, Measure(ranked[b], measure), top, measure));
-            else figures.Add(Compare(ranked[a], "the other labels", MeanOf([.. ranked.Where(r => r != ranked[a])], measure), top, measure));
+                for (int b = a + 1; b < ranked.Length; b++) figures.Add(Compare(ranked[a], ranked[b].Label!, Measure(ranked[b], measure), top, measure, modules, order));
+            else figures.Add(Compare(ranked[a], "the other labels", MeanOf([.. ranked.Where(r => r != ranked[a])], measure), top, measure, modules, order));
         }
-        section.Paragraph($"Are the same genes predictable in every label? Each point is one of the {top.Length} most predictable genes.");
+        section.Paragraph($"Are the same genes predictable in every label? Each point is one of the {top.Length} most predictable genes, coloured by its module at resolution {Numbers.Short(outcome.Modules.Resolutions[^1])} (next section).");
         foreach (FigureItem[] row in figures.Chunk(2)) section.Figures(row);
     }
 
-    private static FigureItem Compare(PredictabilityRun first, string otherName, double[] other, int[] top, string measure)
+    private static FigureItem Compare(PredictabilityRun first, string otherName, double[] other, int[] top, string measure, string[] modules, string[] order)
     {
         double[] x = Scaled(Measure(first, measure)), y = Scaled(other);
         ScatterMap map = new()
         {
             X = [.. top.Select(g => x[g])], Y = [.. top.Select(g => y[g])], XLabel = $"scaled {measure}, {first.Label}", YLabel = $"scaled {measure}, {otherName}",
-            ShowTicks = true, EqualAspect = false, Diagonal = true, Labels = [.. Enumerable.Range(0, Math.Min(12, top.Length)).Select(i => new PointLabel(i, first.Columns[top[i]]))], Width = 472, Height = 400,
+            ShowTicks = true, EqualAspect = false, Diagonal = true, Categories = modules, CategoryOrder = order, Labels = [.. Enumerable.Range(0, Math.Min(12, top.Length)).Select(i => new PointLabel(i, first.Columns[top[i]]))], Width = 472, Height = 400,
         };
         return new FigureItem(map, $"Scaled {measure} of the most predictable {first.Targets} genes: {first.Label} against {otherName}.", $"map_{measure.Replace("²", "2", StringComparison.Ordinal)}_{Results.GwMapFiles.FileName(first.Label!)}_{Results.GwMapFiles.FileName(otherName)}");
     }
+
+    /// <summary>Modules are numbered from 1 for people, from 0 in files.</summary>
+    internal static string Module(int number) => $"module {number + 1}";
 
     private static double[] MeanOf(PredictabilityRun[] runs, string measure) =>
         [.. Enumerable.Range(0, runs[0].Columns.Count).Select(g => runs.Average(r => Measure(r, measure)[g]))];

@@ -32,6 +32,7 @@ internal static class GwMapReport
         AddInputs(report, outcome);
         AddReading(report, outcome);
         GwMapGeneReport.Add(report, outcome);
+        GwMapModuleReport.Add(report, outcome);
         AddLimits(report, outcome);
         AddProvenance(report, outcome, manifest);
         AtomicFile.Write(folder.Locate(GwMapFiles.Report), stream => HtmlWriter.Write(report, stream));
