@@ -60,6 +60,8 @@ internal static class GwMapTemplate
           // The most predictable genes in modules at several resolutions.
           "modules": {
             "genes": 200,
+            "rank_by": "within",             // mean over labels of each gene's z within the label, or "overall"
+            "profiles": "overall",           // grouped by soft targets over all images, or "within" labels
             "resolutions": [0.08, 0.25, 0.4, 1.0],
             "neighbours": 15
             // "gene_sets": "go_bp.gmt"      // default: none, modules stay unnamed

@@ -10,7 +10,7 @@ namespace BioSup.Cli.Pipeline;
 internal static class GwMapAlignOptions
 {
     /// <summary>What the map decides itself, or what has no meaning for it.</summary>
-    private static readonly string[] s_taken = ["x", "y", "out", "labels_x", "labels_y", "truth", "fused", "alpha", "init"];
+    private static readonly string[] s_taken = ["x", "y", "out", "labels_x", "labels_y", "truth", "fused", "alpha", "init", "coupling"];
 
     /// <param name="section">Keys are option names with underscores.</param>
     /// <param name="seed">Seed of starts and decoys.</param>
@@ -20,7 +20,7 @@ internal static class GwMapAlignOptions
     public static AlignmentOptions Read(JsonObject section, ulong seed, int n, int m)
     {
         HashSet<string> options = [.. GwAlignOptions.All.Select(o => o.Name)];
-        List<string> arguments = ["gw", "align", "--x", "x", "--y", "y", "--out", "out"];
+        List<string> arguments = ["gw", "align", "--x", "x", "--y", "y", "--out", "out", "--coupling", "stored"];
         if (!section.ContainsKey("preset")) arguments.AddRange(["--preset", "gw-map"]);
         foreach ((string key, JsonNode? value) in section)
         {

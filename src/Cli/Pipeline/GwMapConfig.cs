@@ -121,6 +121,12 @@ internal sealed record GwMapModulesSection
     /// <summary>Genes that are grouped: the most predictable ones.</summary>
     public int Genes { get; set; } = 200;
 
+    /// <summary>"within": by the mean over labels of the measure within each; "overall": by the measure over all labels together.</summary>
+    public string RankBy { get; set; } = "within";
+
+    /// <summary>"overall": grouped by soft targets over all images; "within": each label through its own block and centred there.</summary>
+    public string Profiles { get; set; } = "overall";
+
     public double[] Resolutions { get; set; } = [0.08, 0.25, 0.4, 1.0];
     public int Neighbours { get; set; } = 15;
 

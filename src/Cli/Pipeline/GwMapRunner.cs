@@ -16,6 +16,7 @@ namespace BioSup.Cli.Pipeline;
 /// <summary>Runs GW-map from a configuration: sample, spaces, coupling, label transfer, soft targets, predictability, modules, files, report.</summary>
 internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, string baseFolder, string outFolder)
 {
+    private const string Within = "within", Overall = "overall";
     private readonly List<KeyValuePair<string, double>> _times = [];
 
     public JsonObject Run()
@@ -51,6 +52,8 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         if (config.Modules.Resolutions.Length == 0 || config.Modules.Resolutions.Any(r => !(r > 0))) throw new UsageException("modules.resolutions: expected one or more positive numbers.");
         for (int l = 1; l < config.Modules.Resolutions.Length; l++)
             if (config.Modules.Resolutions[l] <= config.Modules.Resolutions[l - 1]) throw new UsageException("modules.resolutions: expected numbers that rise from coarse to fine.");
+        foreach ((string key, string value) in new[] { ("modules.rank_by", config.Modules.RankBy), ("modules.profiles", config.Modules.Profiles) })
+            if (value is not (Within or Overall)) throw new UsageException($"{key} is '{value}'; expected {Within} or {Overall}.");
         if (config.Modules.Neighbours < 1) throw new UsageException($"modules.neighbours is {config.Modules.Neighbours}; the graph needs at least one neighbour.");
         if (config.Sample.MinPerLabel < config.Predictability.Folds)
             throw new UsageException($"sample.min_per_label is {config.Sample.MinPerLabel}; {config.Predictability.Folds} folds within a label need at least as many rows.");
@@ -112,7 +115,7 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         Action<string?, string, Matrix<float>>? write = config.WriteSoftTargets
             ? (label, targets, soft) => MatrixWriter.Write(folder.Locate($"soft_targets_{GwMapFiles.FileName(label ?? "all")}_{targets}.npy"), soft.View) : null;
         outcome.Runs = PredictabilityStudy.Run(outcome.Alignment.Coupling, input.Sample, spaces.Targets(), options, write, context.Progress, context.Cancellation);
-        outcome.Ranking = GeneRanking.Of(outcome.Runs);
+        outcome.Ranking = GeneRanking.Of(outcome.Runs, config.Modules.RankBy == Within);
     }
 
     private void Group(GwMapOutcome outcome, GwMapInput input, GwMapSpacesBuilt spaces)
@@ -120,7 +123,7 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         GeneRanking ranking = outcome.Ranking!;
         outcome.TopGenes = ranking.Top(config.Modules.Genes);
         string[] names = [.. outcome.TopGenes.Select(g => spaces.Used.Genes[g])];
-        using Matrix<float> profiles = GeneRanking.Profiles(outcome.Alignment.Coupling, input.Sample, spaces.Expression(ranking.Targets), outcome.TopGenes, context.Cancellation);
+        using Matrix<float> profiles = GeneRanking.Profiles(outcome.Alignment.Coupling, input.Sample, spaces.Expression(ranking.Targets), outcome.TopGenes, config.Modules.Profiles == Within, context.Cancellation);
         ModuleOptions options = new(config.Modules.Resolutions, config.Modules.Neighbours, context.Seed);
         outcome.Modules = GeneModules.Find(profiles.View, names, options, context.Progress, context.Cancellation);
     }

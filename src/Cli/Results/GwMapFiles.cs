@@ -57,7 +57,7 @@ internal static class GwMapFiles
             ["neighbour_chance"] = JsonText.Number(b.Reading.NeighbourChance),
         })]);
         result["predictability"] = new JsonArray([.. outcome.Runs.Select(r => (JsonNode)Describe(r))]);
-        result["modules"] = Describe(outcome.Modules!, outcome.Ranking!);
+        result["modules"] = Describe(outcome.Modules!, outcome.Ranking!, outcome.Config.Modules);
         result["stages_seconds"] = new JsonObject(outcome.Times.Select(t => KeyValuePair.Create(t.Key, JsonText.Number(Math.Round(t.Value, 3)))));
         return result;
     }
@@ -85,10 +85,11 @@ internal static class GwMapFiles
         ["p"] = run.Result.NullMeans is { Length: > 0 } nulls ? JsonText.Number((nulls.Count(m => m >= run.Result.MeanRSquared) + 1.0) / (nulls.Length + 1)) : null,
     };
 
-    private static JsonObject Describe(ModuleHierarchy modules, GeneRanking ranking) => new()
+    private static JsonObject Describe(ModuleHierarchy modules, GeneRanking ranking, GwMapModulesSection section) => new()
     {
         ["genes"] = modules.Genes.Count,
-        ["ranked_by"] = $"mean {ranking.Measure} of {ranking.Targets} genes within labels, ridge",
+        ["ranked_by"] = $"{ranking.Measure} of {ranking.Targets} genes, ridge, {section.RankBy}",
+        ["profiles"] = section.Profiles,
         ["resolutions"] = JsonText.Numbers(modules.Resolutions),
         ["sizes"] = new JsonArray([.. modules.Sizes.Select(level => (JsonNode)new JsonArray([.. level.Select(n => (JsonNode)n)]))]),
         ["modularity"] = JsonText.Numbers(modules.Modularity),

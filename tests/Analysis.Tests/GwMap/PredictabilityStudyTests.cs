@@ -68,12 +68,17 @@ public sealed class PredictabilityStudyTests : IDisposable
         Assert.Equal(("raw", "R²"), (ranking.Targets, ranking.Measure));
         Assert.Equal(0, ranking.Top(3)[0]);
         Assert.Equal("z", GeneRanking.Of(Run(null, permutations: 20)).Measure);
-        using Matrix<float> profiles = GeneRanking.Profiles(_coupling, _sample, _expression, [1, 0]);
+        using Matrix<float> profiles = GeneRanking.Profiles(_coupling, _sample, _expression, [1, 0], within: true);
         Assert.Equal((2, 80), (profiles.Rows, profiles.Columns));
         // The label's gene is constant within each label, so nothing is left of it.
         Assert.All(profiles.Row(0).ToArray(), value => Assert.Equal(0, value, 1e-6));
         Assert.Equal(0, profiles.Row(1).ToArray().Take(40).Average(), 1e-6);
         Assert.True(profiles.Row(1).ToArray().Max() > 0.3);
+        using Matrix<float> overall = GeneRanking.Profiles(_coupling, _sample, _expression, [1, 0], within: false);
+        // Over all labels the label's gene tells them apart: cells of the other label weigh a fifth.
+        for (int i = 0; i < 80; i++) Assert.InRange(overall.Row(0)[i], _sample.ImageLabels[i] == "a" ? 0.7 : 0, _sample.ImageLabels[i] == "a" ? 1 : 0.3);
+        Assert.InRange(ranking.Scores[1], -1, 0.01);
+        Assert.InRange(GeneRanking.Of(Run(null, permutations: 0), within: false).Scores[1], 0.5, 1);
     }
 
     [Fact]

@@ -11,8 +11,10 @@ internal static class GwMapModuleReport
         ModuleHierarchy modules = outcome.Modules!;
         string counts = string.Join(", ", modules.Resolutions.Select((r, l) => $"{modules.Sizes[l].Length} at {Numbers.Short(r)}"));
         ReportSection section = report.AddSection("Modules of predictable genes", $"The {modules.Genes.Count} most predictable genes fall into modules: {counts}.");
-        section.Paragraph($"Genes are ranked by their mean {outcome.Ranking!.Measure} within labels ({outcome.Ranking.Targets} targets). Each is joined to the {modules.Neighbours} genes whose soft targets over the images correlate most with its own, "
-            + "every image through the block of its own label and every gene centred there, and the Leiden algorithm finds communities at each resolution. Which graph the published modules come from is not known.");
+        bool within = outcome.Config.Modules.Profiles == "within";
+        section.Paragraph($"Genes are ranked by their {outcome.Ranking!.Measure} ({outcome.Ranking.Targets} targets, {(outcome.Config.Modules.RankBy == "within" ? "mean over the labels, each by itself" : "over all labels")}). "
+            + $"Each is joined to the {modules.Neighbours} genes whose soft targets over the images correlate most with its own{(within ? ", every image through the block of its own label and every gene centred there" : "")}, "
+            + "and the Leiden algorithm finds communities at each resolution. Which graph the published modules come from is not known.");
         TableBlock levels = new("Levels", "resolution", "modules", "largest", "smallest", "modularity", "nested in the level before");
         for (int l = 0; l < modules.Levels; l++)
             levels.Row(TableCell.Number(modules.Resolutions[l], 2), modules.Sizes[l].Length, modules.Sizes[l].Max(), modules.Sizes[l].Min(), TableCell.Fixed(modules.Modularity[l], 3), l == 0 ? "" : TableCell.Percent(modules.Nesting[l - 1]));
