@@ -9,7 +9,7 @@ public sealed record AlignmentOptions
     public DomainCostOptions SecondCost { get; init; } = DomainCostOptions.Scot(30);
     public GromovOptions Gromov { get; init; } = new();
 
-    /// <summary>Starting couplings: the product of the masses (or the one given), then a mirrored one, then random ones.</summary>
+    /// <summary>Starting couplings: the product of the masses (or the one given), a mirrored one, a random one, flips of the second and third direction, then random ones.</summary>
     public int Starts { get; init; } = 1;
 
     /// <summary>Decoy targets for the null distribution of the loss.</summary>
@@ -54,8 +54,8 @@ public sealed record AlignmentOptions
 }
 
 /// <summary>One extra start.</summary>
-/// <param name="Kind">"product", "mirrored" or "random".</param>
-/// <param name="Loss">Gromov-Wasserstein loss it reached with the screening settings.</param>
+/// <param name="Kind">"product" (or "given"), "mirrored", "mirrored along the second direction", "mirrored along the third direction" or "random".</param>
+/// <param name="Loss">Loss it reached with the screening settings; the whole objective where marginals are priced, since losing mass lowers the loss.</param>
 /// <param name="Converged">Whether it reached the screening tolerance.</param>
 /// <param name="Displacement">Mean distance in the second domain between its matches and the returned coupling's, over the mean distance there: 0 the same, 1 unrelated.</param>
 /// <param name="BarycentricAccuracy">Label accuracy where labels are known.</param>
@@ -100,6 +100,9 @@ public sealed class AlignmentResult : IDisposable
 
     /// <summary>exp of the mean row entropy: how many partners a cell has on average.</summary>
     public required double MeanPartners { get; init; }
+
+    /// <summary>Cells that have a partner at all; scores are those of them.</summary>
+    public required MatchedCells Matched { get; init; }
     public required AlignmentVerdict Verdict { get; init; }
     public required MemoryPlan Memory { get; init; }
     public required (int First, int Second) GraphComponents { get; init; }

@@ -33,7 +33,7 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
         GromovResult reference = same ? result : Solve(options.Screening, initial);
         try
         {
-            SelectedScreeningLoss = reference.FusedLoss;
+            SelectedScreeningLoss = Comparable(reference);
             _selectedCorrelation = DistanceCorrelation.Of(c1.Cost, c2.Cost, reference.Coupling);
             if (options.Starts > 1) result = SearchStarts(result, reference);
             if (options.Decoys > 0) RunDecoys(_selectedCorrelation);
@@ -50,12 +50,7 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
         List<(string Kind, GromovResult Result)> others = [];
         try
         {
-            for (int start = 1; start < options.Starts; start++)
-            {
-                progress.Report("trying other starts", start, options.Starts);
-                using Matrix<double> from = start == 1 ? StartingCouplings.Mirrored(c1.Cost, c2.Cost, main.Coupling) : StartingCouplings.Random(c1.Cost, c2.Cost, options.Seed, start);
-                others.Add((start == 1 ? "mirrored" : "random", Solve(options.Screening, from)));
-            }
+            others.AddRange(SolveStarts(main.Coupling));
             (string Kind, GromovResult Result)? best = Better(others, reference);
             if (best is { } found && Displacement(found.Result.Coupling, reference.Coupling, c2.Cost) >= AlignmentVerdict.DifferentAlignment)
             {
@@ -79,16 +74,65 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
         }
     }
 
-    private static (string Kind, GromovResult Result)? Better(List<(string Kind, GromovResult Result)> others, GromovResult reference)
+    private IEnumerable<(string Kind, GromovResult Result)> SolveStarts(Matrix<double> found)
     {
-        (string Kind, GromovResult Result) best = others.MinBy(o => o.Result.FusedLoss);
-        return best.Result.FusedLoss < reference.FusedLoss * (1 - WorthwhileGain) ? best : null;
+        int count = options.Starts - 1;
+        (string Kind, GromovResult Result)?[] solved = new (string, GromovResult)?[count];
+        Lock reporting = new();
+        int done = 0;
+        try
+        {
+            Together("trying other starts", count, s =>
+            {
+                (string kind, Matrix<double> from) = Start(s + 1, found);
+                using (from) solved[s] = (kind, EntropicGromovWasserstein.Solve(c1, c2, options.Screening, fused, from, cancellation: cancellation));
+                lock (reporting) progress.Report("trying other starts", ++done, count);
+            });
+        }
+        catch
+        {
+            foreach ((string Kind, GromovResult Result)? start in solved) start?.Result.Dispose();
+            throw;
+        }
+        return solved.Select(start => start!.Value);
     }
+
+    /// <summary>Flips of the leading directions where the second domain has them, random landmarks between and after them.</summary>
+    private (string Kind, Matrix<double> From) Start(int start, Matrix<double> found)
+    {
+        if (start == 1) return ("mirrored", StartingCouplings.Mirrored(c1.Cost, c2.Cost, found));
+        int direction = start - 2;
+        if (direction is > 0 and < StartingCouplings.FlippedDirections && StartingCouplings.MirroredAlong(c1.Cost, c2.Cost, found, direction) is { } flipped)
+            return (direction == 1 ? "mirrored along the second direction" : "mirrored along the third direction", flipped);
+        return ("random", StartingCouplings.Random(c1.Cost, c2.Cost, options.Seed, start));
+    }
+
+    /// <summary>Solves independent problems at the same time.</summary>
+    private void Together(string stage, int count, Action<int> solve)
+    {
+        progress.Report(stage, 0, count);
+        // Made before threads look at them.
+        (ComputeDevice device, Matrix<double> target) = (c1.Cost.Device, c2.Cost);
+        ManyProblems.Run(device, count, ManyProblems.AtOnce(device.Host.Pool.Threads, count, MemoryPlan.OfScreening(options, c1.Count, target.Rows)), problem =>
+        {
+            cancellation.ThrowIfCancellationRequested();
+            solve(problem);
+        });
+    }
+
+    private (string Kind, GromovResult Result)? Better(List<(string Kind, GromovResult Result)> others, GromovResult reference)
+    {
+        (string Kind, GromovResult Result) best = others.MinBy(o => Comparable(o.Result));
+        return Comparable(best.Result) < Comparable(reference) * (1 - WorthwhileGain) ? best : null;
+    }
+
+    /// <summary>What couplings of one problem are compared by: the loss, or the whole objective where a coupling could lower its loss by losing mass.</summary>
+    private double Comparable(GromovResult result) => options.Gromov.Marginals == MarginalConstraint.Unbalanced ? result.RegularisedObjective : result.FusedLoss;
 
     private GromovResult Choose((string Kind, GromovResult Result) best)
     {
         Selected = best.Kind;
-        SelectedScreeningLoss = best.Result.FusedLoss;
+        SelectedScreeningLoss = Comparable(best.Result);
         _selectedCorrelation = DistanceCorrelation.Of(c1.Cost, c2.Cost, best.Result.Coupling);
         return Solve(options.Gromov, best.Result.Coupling);
     }
@@ -99,13 +143,19 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
         // What the target reaches against itself at this epsilon: a decoy that comes close to it is the target again.
         double self = Correlation(c2.Cost, c2.Cost, null);
         int drawn = 0;
-        for (; correlations.Count < options.Decoys && drawn < DrawsPerDecoy * options.Decoys; drawn++)
+        while (correlations.Count < options.Decoys && drawn < DrawsPerDecoy * options.Decoys)
         {
-            progress.Report("aligning to decoys", correlations.Count, options.Decoys);
-            using Matrix<double> decoy = DecoyTargets.ClusterPermuted(c2.Cost, options.Seed, drawn);
-            // Where clusters are alike, rearranging them gives the target back: whatever fits the target fits such a decoy, and that says nothing.
-            if (Correlation(c2.Cost, decoy, null) > SameShape * self) continue;
-            correlations.Add(Correlation(c1.Cost, decoy, fused));
+            // No more than are missing, so that the arrangements drawn are the same whether or not they are solved at the same time.
+            int first = drawn, batch = Math.Min(options.Decoys - correlations.Count, DrawsPerDecoy * options.Decoys - drawn);
+            double?[] found = new double?[batch];
+            Together("aligning to decoys", batch, b =>
+            {
+                using Matrix<double> decoy = DecoyTargets.ClusterPermuted(c2.Cost, options.Seed, first + b);
+                // Where clusters are alike, rearranging them gives the target back: whatever fits the target fits such a decoy, and that says nothing.
+                if (Correlation(c2.Cost, decoy, null) <= SameShape * self) found[b] = Correlation(c1.Cost, decoy, fused);
+            });
+            drawn += batch;
+            correlations.AddRange(found.OfType<double>());
         }
         Null = new NullDistribution(observed, correlations, drawn - correlations.Count);
     }
@@ -113,7 +163,7 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
     private double Correlation(Matrix<double> source, Matrix<double> target, Matrix<double>? between)
     {
         GromovOptions settings = between is null ? options.Screening with { Alpha = 1 } : options.Screening;
-        using GromovResult result = EntropicGromovWasserstein.Solve(source, target, settings, between, progress: progress, cancellation: cancellation);
+        using GromovResult result = EntropicGromovWasserstein.Solve(source, target, settings, between, cancellation: cancellation);
         return DistanceCorrelation.Of(source, target, result.Coupling);
     }
 
@@ -123,7 +173,7 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
     private StartOutcome Describe(string kind, GromovResult result, Matrix<double> chosen)
     {
         double? accuracy = firstLabels is null || secondLabels is null ? null : LabelTransfer.Evaluate(result.Coupling, firstLabels, secondLabels).Barycentric.Accuracy;
-        return new StartOutcome(kind, result.FusedLoss, result.Converged, Displacement(result.Coupling, chosen, c2.Cost), accuracy);
+        return new StartOutcome(kind, Comparable(result), result.Converged, Displacement(result.Coupling, chosen, c2.Cost), accuracy);
     }
 
     /// <summary>Mean cost between the two couplings' row-wise best matches, over the mean cost of the domain.</summary>

@@ -53,13 +53,20 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
     /// <summary>Partners that stay less often than this many times chance are those of the sample, not of the cells.</summary>
     public const double StabilityOverChance = 2;
 
-    internal static AlignmentVerdict Judge(GromovResult result, double meanPartners, int columns, LabelTransferResult? labels, FosctTm? foscttm,
+    /// <summary>An unbalanced coupling that keeps less of the mass says little about most cells.</summary>
+    public const double LittleMass = 0.1;
+
+    /// <summary>A semi-relaxed coupling whose mass lies on fewer cells of the second domain than this share of the smaller domain has collapsed.</summary>
+    public const double CollapsedShare = 0.1;
+
+    internal static AlignmentVerdict Judge(GromovResult result, GromovOptions options, MatchedCells matched, double meanPartners, LabelTransferResult? labels, FosctTm? foscttm,
         IReadOnlyList<StartOutcome> starts, double? selectedScreeningLoss, NullDistribution? decoys,
         DistinctOptima? optima, AlignmentCertificates certificates, CellStability? stability, SmoothnessNulls? nulls)
     {
         List<string> against = [], supporting = [];
         bool evidence = false;
-        JudgeSolve(result, meanPartners, columns, against);
+        JudgeSolve(result, meanPartners, matched.Cells.Second, against);
+        JudgeMarginals(result, options, matched, against);
         JudgeCertificates(result, certificates, against, supporting);
         if (labels is not null)
         {
@@ -90,6 +97,29 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
         if (result.Loss < 0) against.Add(Text($"The loss is negative ({result.Loss:g3}), which no coupling of the given masses has."));
         if (meanPartners > DiffuseShare * columns)
             against.Add(Text($"The coupling is diffuse: a cell has {meanPartners:F0} partners of {columns} on average; epsilon is too large for these costs."));
+    }
+
+    /// <summary>
+    /// What a problem leaves free is not held against its coupling: <see cref="GromovResult.RowError"/> and <see cref="GromovResult.ColumnError"/> count violations of what was asked
+    /// alone. What the freedom may be misused for is looked at instead: mass that was not carried, mass that was lost, mass on a few cells.
+    /// </summary>
+    private static void JudgeMarginals(GromovResult result, GromovOptions options, MatchedCells matched, List<string> against)
+    {
+        switch (options.Marginals)
+        {
+            case MarginalConstraint.Partial when Math.Abs(result.Mass - options.Mass) > MarginalLimit * options.Mass:
+                against.Add(Text($"The coupling carries {result.Mass:F3} of the mass where {options.Mass:F3} was asked for."));
+                break;
+            case MarginalConstraint.Unbalanced when result.Mass < LittleMass:
+                against.Add(Text($"The coupling keeps {result.Mass:g3} of the mass: losing it is cheaper than matching, and most cells have no partner to speak of."));
+                break;
+            case MarginalConstraint.Unbalanced when matched.First.Length < KeptPartners * matched.Cells.First:
+                against.Add(Text($"{matched.LeftOutFirst} of {matched.Cells.First} cells of the first domain have no partner: losing their mass is cheaper than matching."));
+                break;
+            case MarginalConstraint.SemiRelaxed when matched.ColumnsInUse < CollapsedShare * Math.Min(matched.Cells.First, matched.Cells.Second):
+                against.Add(Text($"The coupling has collapsed: its mass lies on {matched.ColumnsInUse:F1} of {matched.Cells.Second} cells of the second domain."));
+                break;
+        }
     }
 
     private static void JudgeCertificates(GromovResult result, AlignmentCertificates certificates, List<string> against, List<string> supporting)

@@ -40,9 +40,6 @@ internal readonly record struct CouplingSums(double Mass, double Entropy, double
 /// <summary>Sentences about a solve that ended less than well.</summary>
 internal static class ResultWarnings
 {
-    /// <summary>An unbalanced coupling that keeps less than this says little about most cells.</summary>
-    private const double LittleMass = 0.1;
-
     public static IReadOnlyList<string> For(GromovOptions options, bool converged, int iterations, int innerNotConverged, double lastInnerError, double loss, double mass, (double Rows, double Columns) violation)
     {
         List<string> warnings = [];
@@ -55,7 +52,7 @@ internal static class ResultWarnings
         }
         if (violation.Rows + violation.Columns > 1e-3)
             warnings.Add(Text($"The marginals of the coupling are off by {violation.Rows:e2} (rows) and {violation.Columns:e2} (columns) in L1."));
-        if (options.Marginals == MarginalConstraint.Unbalanced && mass < LittleMass)
+        if (options.Marginals == MarginalConstraint.Unbalanced && mass < AlignmentVerdict.LittleMass)
             warnings.Add(Text($"The coupling keeps {mass:g3} of the mass: losing it is cheaper than matching; raise rho or scale the costs."));
         if (loss < 0) warnings.Add(Text($"The Gromov-Wasserstein loss is negative ({loss:e2}): the marginals are not met, so it is not a distance."));
         return warnings;

@@ -15,7 +15,7 @@ internal static class DistanceCorrelation
 {
     /// <param name="c1">Cost within the first domain [n, n].</param>
     /// <param name="c2">Cost within the second domain [m, m].</param>
-    /// <param name="coupling">[n, m], of total mass one.</param>
+    /// <param name="coupling">[n, m], of any mass: pairs of pairs are weighted by their share of it.</param>
     /// <returns>In [-1, 1]; 0 where a domain has no spread of distances.</returns>
     public static double Of(Matrix<double> c1, Matrix<double> c2, Matrix<double> coupling)
     {
@@ -34,6 +34,11 @@ internal static class DistanceCorrelation
                 q[j] += mass[j];
             }
         }
+        double whole = p.Sum();
+        if (!(whole > 0)) return 0;
+        for (int i = 0; i < p.Length; i++) p[i] /= whole;
+        for (int j = 0; j < q.Length; j++) q[j] /= whole;
+        cross /= whole * whole;
         (double mean1, double variance1) = Moments(c1, p);
         (double mean2, double variance2) = Moments(c2, q);
         double spread = Math.Sqrt(variance1 * variance2);

@@ -38,16 +38,21 @@ public static class GromovAlignment
         GromovResult result = EpsilonCheck.Require(search.Run, c1, c2, options.Gromov, fused, initial, cancellation);
         bool points = options.SecondCost.Cost != DomainCost.Precomputed;
         using Matrix<double>? target = points ? Target(second, options.SecondCost) : null;
-        using Matrix<double>? projected = target is null ? null : MatchAccuracy.BarycentricProjection(result.Coupling, target);
-        LabelTransferResult? labels = firstLabels is null || secondLabels is null ? null : LabelTransfer.Evaluate(result.Coupling, firstLabels, secondLabels, options.Seed);
-        FosctTm? foscttm = options.TruthIsIdentity ? Foscttm(result.Coupling, projected, target, c2) : null;
-        double partners = MeanPartners(result.Coupling);
+        // Cells that the marginals allow to stay without a partner have no label, no projection and no place: the others are scored.
+        MatchedCells matched = MatchedCells.Of(result.Coupling);
+        using PlacedRows judged = matched.Rows(result.Coupling);
+        bool scored = matched.First.Length >= 2;
+        using Matrix<double>? projected = target is null || !scored ? null : MatchAccuracy.BarycentricProjection(judged.Matrix, target);
+        IReadOnlyList<string>? judgedLabels = matched.Labels(firstLabels);
+        LabelTransferResult? labels = judgedLabels is null || secondLabels is null || !scored ? null : LabelTransfer.Evaluate(judged.Matrix, judgedLabels, secondLabels, options.Seed);
+        FosctTm? foscttm = options.TruthIsIdentity && scored ? Foscttm(judged.Matrix, matched, projected, target, c2) : null;
+        double partners = MeanPartners(judged.Matrix);
         progress.Report("certifying", 0, 0);
         AlignmentCertificates certificates = AlignmentCertificates.Of(result, c1, c2, options.Gromov, fused, cancellation);
         if (options.Replicates > 0) progress.Report("drawing cells anew", 0, options.Replicates);
         CellStability? stability = options.Replicates == 0 ? null : CellStability.Of(c1.Cost, c2.Cost, result.Coupling, options.Gromov, fused, options.Replicates, options.Seed, cancellation);
         if (options.Decoys > 0) progress.Report("turning the target, holding out cells", 0, 0);
-        SmoothnessNulls? nulls = options.Decoys == 0 ? null : SmoothnessNulls.Of(c1, c2, result, options, fused, firstLabels, secondLabels, cancellation);
+        SmoothnessNulls? nulls = options.Decoys == 0 ? null : SmoothnessNulls.Of(c1, c2, result, matched, options, fused, firstLabels, secondLabels, cancellation);
         return new AlignmentResult
         {
             Gromov = result,
@@ -59,10 +64,11 @@ public static class GromovAlignment
             Stability = stability,
             SmoothNulls = nulls,
             Labels = labels,
-            NeighbourVote = labels is null || projected is null ? null : LabelTransfer.ByNeighbours(projected, firstLabels!, target!, secondLabels!),
+            NeighbourVote = labels is null || projected is null ? null : LabelTransfer.ByNeighbours(projected, judgedLabels!, target!, secondLabels!),
             Foscttm = foscttm,
             MeanPartners = partners,
-            Verdict = AlignmentVerdict.Judge(result, partners, second.Rows, labels, foscttm, search.Outcomes, search.SelectedScreeningLoss, search.Null, search.Optima, certificates, stability, nulls),
+            Matched = matched,
+            Verdict = AlignmentVerdict.Judge(result, options.Gromov, matched, partners, labels, foscttm, search.Outcomes, search.SelectedScreeningLoss, search.Null, search.Optima, certificates, stability, nulls),
             Memory = memory,
             GraphComponents = (c1.Components, c2.Components),
             Choice = choice,
@@ -97,11 +103,15 @@ public static class GromovAlignment
     }
 
     /// <summary>FOSCTTM after projection into the second domain; where that has no coordinates, projections are compared through its cost.</summary>
-    internal static FosctTm Foscttm(Matrix<double> coupling, Matrix<double>? projected, Matrix<double>? target, DomainCostResult cost)
+    /// <param name="coupling">Rows of the cells that have a partner.</param>
+    private static FosctTm Foscttm(Matrix<double> coupling, MatchedCells matched, Matrix<double>? projected, Matrix<double>? target, DomainCostResult cost)
     {
-        if (projected is not null) return MatchAccuracy.Foscttm(projected, target!);
-        using Matrix<double> byCost = MatchAccuracy.BarycentricProjection(coupling, cost.Cost);
-        return MatchAccuracy.Foscttm(byCost, cost.Cost);
+        using Matrix<double>? byCost = projected is null ? MatchAccuracy.BarycentricProjection(coupling, cost.Cost) : null;
+        Matrix<double> first = projected ?? byCost!, second = target ?? cost.Cost;
+        if (matched.LeftOutFirst == 0) return MatchAccuracy.Foscttm(first, second);
+        using PlacedMatrix<double> there = second.OnHost();
+        using PlacedRows partners = matched.Rows(there.Matrix);
+        return MatchAccuracy.Foscttm(first, partners.Matrix);
     }
 
     internal static Matrix<double> Target(Matrix<double> second, DomainCostOptions options) =>

@@ -23,6 +23,8 @@ internal static class ImplicitAlignment
             LabelTransferResult? labels = firstLabels is null || secondLabels is null ? null : LabelTransfer.Evaluate(coupling, firstLabels, secondLabels, options.Seed);
             (ConfusionMatrix? vote, FosctTm? foscttm) = Projected(coupling, second, options, firstLabels, secondLabels);
             double partners = coupling.MeanPartners();
+            // Balanced masses are kept, so every cell has a partner.
+            MatchedCells matched = MatchedCells.All(first.Rows, second.Rows);
             SampledChecks? sampled = options.Decoys == 0 && options.Replicates == 0 ? null
                 : SampledChecks.Of(first, second, options, firstLabels, secondLabels, progress, cancellation);
             AlignmentCertificates certificates = Certificates(result, sampled);
@@ -40,7 +42,8 @@ internal static class ImplicitAlignment
                 NeighbourVote = vote,
                 Foscttm = foscttm,
                 MeanPartners = partners,
-                Verdict = AlignmentVerdict.Judge(result, partners, second.Rows, labels, foscttm, search.Outcomes, search.SelectedLoss, sampled?.Null, search.Optima, certificates, sampled?.Stability, sampled?.Nulls),
+                Matched = matched,
+                Verdict = AlignmentVerdict.Judge(result, options.Gromov, matched, partners, labels, foscttm, search.Outcomes, search.SelectedLoss, sampled?.Null, search.Optima, certificates, sampled?.Stability, sampled?.Nulls),
                 Memory = choice.Plan,
                 GraphComponents = (1, 1),
                 Warnings = result.Warnings,

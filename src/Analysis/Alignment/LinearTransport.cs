@@ -26,7 +26,7 @@ internal static class LinearTransport
     public static TransportBounds Minimise(Matrix<double> cost, CancellationToken cancellation = default)
     {
         using PlacedMatrix<double> readable = cost.OnHost();
-        long size = LeastCommonMultiple(cost.Rows, cost.Columns);
+        long size = ExactSize(cost.Rows, cost.Columns);
         return size <= LargestAssignment ? Assign(readable.Matrix, (int)size, cancellation) : Entropic(readable.Matrix, cancellation);
     }
 
@@ -132,7 +132,8 @@ internal static class LinearTransport
         return value;
     }
 
-    private static long LeastCommonMultiple(int a, int b)
+    /// <summary>Rows of the assignment that solves a transport exactly: the least common multiple of the points.</summary>
+    internal static long ExactSize(int a, int b)
     {
         (int x, int y) = (a, b);
         while (y != 0) (x, y) = (y, x % y);

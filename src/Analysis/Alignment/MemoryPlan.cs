@@ -9,7 +9,37 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
     public long TotalBytes => Items.Sum(item => item.Bytes);
 
     /// <summary>Plan of an alignment of two domains of this many points and coordinates.</summary>
-    public static MemoryPlan For(AlignmentOptions options, (int Rows, int Columns) first, (int Rows, int Columns) second, bool fused)
+    /// <param name="threads">Threads of the host, on which independent small problems are solved at the same time.</param>
+    public static MemoryPlan For(AlignmentOptions options, (int Rows, int Columns) first, (int Rows, int Columns) second, bool fused, int threads = 1)
+    {
+        MemoryPlan solve = ForSolve(options, first, second, fused);
+        List<(string, long)> items = [.. solve.Items];
+        long nm = (long)first.Rows * second.Rows, each = OfScreening(options, first.Rows, second.Rows);
+        if (options.Starts > 1) items.Add(("couplings of the other starts", (options.Starts + 1L) * nm * 8));
+        if (options.Decoys > 0) items.Add(("decoy target", (long)second.Rows * second.Rows * 8));
+        int atOnce = ManyProblems.AtOnce(threads, Math.Max(options.Starts - 1, options.Decoys), each);
+        if (atOnce > 1) items.Add(("problems solved at the same time", (atOnce - 1) * each));
+        long certificates = OfCertificates(options.Gromov, first.Rows, second.Rows) - (solve.TotalBytes - ((long)first.Rows * first.Rows + (long)second.Rows * second.Rows + nm) * 8);
+        if (certificates > 0) items.Add(("certificates, beyond what the solve gives back", certificates));
+        return new MemoryPlan(items);
+    }
+
+    /// <summary>What one further start or decoy holds beside the costs.</summary>
+    internal static long OfScreening(AlignmentOptions options, int n, int m) =>
+        ForDense(n, m, options.Gromov.Precision, fused: false, options.Gromov.ExactProducts, options.Gromov.Marginals != MarginalConstraint.Balanced).TotalBytes - (long)n * n * 8;
+
+    /// <summary>What the stationarity gap and the lower bounds hold beside the costs and the coupling, one after the other; managed memory too.</summary>
+    private static long OfCertificates(GromovOptions options, int n, int m)
+    {
+        if (options.Marginals != MarginalConstraint.Balanced) return 0;
+        long nm = (long)n * m, squares = (long)n * n + (long)m * m, parts = LinearTransport.ExactSize(n, m), largest = Math.Max(n, m);
+        long linear = parts <= LinearTransport.LargestAssignment ? 8 * parts * parts : nm * 17;
+        long gap = largest <= StationarityGap.MostPoints ? squares * 8 + nm * 32 + linear : 0;
+        long bounds = options.Loss == Kernels.GromovLoss.Square && largest <= LowerBounds.MostPoints ? squares * 8 + (n + m) * (n + m - 1L) * 8 + nm * 8 + linear : 0;
+        return Math.Max(gap, bounds);
+    }
+
+    private static MemoryPlan ForSolve(AlignmentOptions options, (int Rows, int Columns) first, (int Rows, int Columns) second, bool fused)
     {
         bool points = options.FirstCost.KeepsPoints && options.SecondCost.KeepsPoints && options.Starts == 1 && options.Decoys == 0
             && EntropicGromovWasserstein.UsesPoints(first, second, options.Gromov);

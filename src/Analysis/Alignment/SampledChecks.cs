@@ -31,7 +31,7 @@ internal sealed record SampledChecks(int[] First, int[] Second, NullDistribution
         try
         {
             using GromovResult result = EpsilonCheck.Require(search.Run, c1, c2, settings.Gromov, null, null, cancellation);
-            SmoothnessNulls? nulls = options.Decoys == 0 ? null : SmoothnessNulls.Of(c1, c2, result, settings, null, labels1, labels2, cancellation);
+            SmoothnessNulls? nulls = options.Decoys == 0 ? null : SmoothnessNulls.Of(c1, c2, result, MatchedCells.Of(result.Coupling), settings, null, labels1, labels2, cancellation);
             CellStability? stability = options.Replicates == 0 ? null : CellStability.Of(c1.Cost, c2.Cost, result.Coupling, settings.Gromov, null, options.Replicates, options.Seed, cancellation);
             return new SampledChecks(x, y, search.Null, nulls, stability, null);
         }

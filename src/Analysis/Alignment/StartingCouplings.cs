@@ -15,6 +15,12 @@ internal static class StartingCouplings
     /// <summary>Epsilon of a start's own transport problem, as a share of its mean cost.</summary>
     internal const double EpsilonShare = 0.1;
 
+    /// <summary>Directions that are flipped one at a time. Two flips together turn the domain by half a circle, which random starts and rotated targets cover.</summary>
+    public const int FlippedDirections = 3;
+
+    /// <summary>Variance along a direction, as a share of that along the widest, from which flipping it makes another alignment.</summary>
+    private const double LeastExtent = 0.05;
+
     /// <summary>
     /// Both domains ordered along their widest direction (first coordinate of classical scaling) and matched in the order opposite to the
     /// one <paramref name="found"/> uses: where a mirrored optimum would be.
@@ -35,6 +41,35 @@ internal static class StartingCouplings
         }
         bool sameDirection = covariance / mass > 0;
         return FromFeatures(c1.Device, x.Length, y.Length, 1, (_, i) => x[i], (_, j) => sameDirection ? 1 - y[j] : y[j]);
+    }
+
+    /// <summary>
+    /// The coupling found, followed by the mirror image of the second domain along one of its leading directions: where an optimum would be that differs by that flip alone.
+    /// Points of the first domain stand where their partners are on average. The widest direction is <see cref="Mirrored"/>'s, which needs no coupling that tells sides apart.
+    /// </summary>
+    /// <param name="found">[n, m].</param>
+    /// <param name="direction">Which direction, from 0 for the widest, below <see cref="FlippedDirections"/>.</param>
+    /// <returns>Null where the domain has no such direction: its extent is below a twentieth of the widest one's.</returns>
+    public static Matrix<double>? MirroredAlong(Matrix<double> c1, Matrix<double> c2, Matrix<double> found, int direction)
+    {
+        (double[][] y, double[] extents) = LeadingDirections(c2, FlippedDirections);
+        if (!(extents[direction] >= LeastExtent * extents[0])) return null;
+        using PlacedMatrix<double> readable = found.OnHost();
+        double[][] x = new double[FlippedDirections][];
+        for (int d = 0; d < FlippedDirections; d++)
+        {
+            double extent = Math.Sqrt(Math.Max(0, extents[d])), side = d == direction ? -1 : 1;
+            for (int j = 0; j < y[d].Length; j++) y[d][j] *= extent;
+            x[d] = new double[found.Rows];
+            for (int i = 0; i < found.Rows; i++)
+            {
+                ReadOnlySpan<double> row = readable.Matrix.Row(i);
+                double mass = 0, sum = 0;
+                for (int j = 0; j < row.Length; j++) (mass, sum) = (mass + row[j], sum + row[j] * y[d][j]);
+                x[d][i] = mass > 0 ? side * sum / mass : 0;
+            }
+        }
+        return FromFeatures(c1.Device, found.Rows, found.Columns, FlippedDirections, (d, i) => x[d][i], (d, j) => y[d][j]);
     }
 
     /// <summary>Points described by their distances to a few random landmarks; landmark l of one domain is paired with landmark l of the other.</summary>
@@ -83,8 +118,12 @@ internal static class StartingCouplings
     }
 
     /// <summary>First coordinates of classical multidimensional scaling, each of length one, by power iteration on the doubly centred squared cost.</summary>
-    internal static double[][] WidestDirections(Matrix<double> cost, int count)
+    internal static double[][] WidestDirections(Matrix<double> cost, int count) => LeadingDirections(cost, count).Directions;
+
+    /// <summary>The same with the eigenvalues that belong to them.</summary>
+    private static (double[][] Directions, double[] Extents) LeadingDirections(Matrix<double> cost, int count)
     {
+        double[] extents = new double[count];
         int n = cost.Rows;
         double[] uniform = EntropicGromovWasserstein.Uniform(n);
         double[] rowMean = DistanceCorrelation.RowMoments(cost, uniform).Squares;
@@ -108,11 +147,16 @@ internal static class StartingCouplings
                 }
                 foreach (double value in next) squares += value * value;
                 double scale = squares > 0 ? 1 / Math.Sqrt(squares) : 0;
-                for (int i = 0; i < n; i++) x[i] = next[i] * scale;
+                extents[d] = 0;
+                for (int i = 0; i < n; i++)
+                {
+                    extents[d] += next[i] * x[i];
+                    x[i] = next[i] * scale;
+                }
             }
             directions[d] = x;
         }
-        return directions;
+        return (directions, extents);
     }
 
     private static double[] Row(Matrix<double> cost, int row)

@@ -56,7 +56,7 @@ internal static class GwAlignCommand
         if (matrix.Rows < 2 || matrix.Columns == 0) throw new DataException(locator, null, $"the matrix is {matrix.Rows} x {matrix.Columns}; an alignment needs at least two rows and one column");
     }
 
-    private static void WriteColumn(CommandContext context, string path, double[] values)
+    internal static void WriteColumn(CommandContext context, string path, double[] values)
     {
         using Matrix<double> column = Matrix<double>.From(context.Host, values.Length, 1, values);
         MatrixWriter.Write(path, column.View);
@@ -77,7 +77,7 @@ internal static class GwAlignCommand
         GromovResult gromov = result.Gromov;
         context.Say(Text($"GW loss          {gromov.Loss:g6} after {gromov.Iterations} iterations ({(gromov.Converged ? "converged" : "not converged")}), {gromov.Timing.Total:F1} s"));
         if (options.Gromov.Marginals != MarginalConstraint.Balanced)
-            context.Say(Text($"mass             {gromov.Mass:g4}, rows {gromov.RowDeviation:g3} and columns {gromov.ColumnDeviation:g3} away from uniform in L1"));
+            context.Say(Text($"mass             {gromov.Mass:g4}, rows {gromov.RowDeviation:g3} and columns {gromov.ColumnDeviation:g3} away from uniform in L1; {result.Matched.LeftOutFirst} and {result.Matched.LeftOutSecond} cells without a partner"));
         foreach (string line in GwTrustJson.Lines(result)) context.Say(line);
         if (result.Labels is { } labels)
             context.Say(Text($"label transfer   one-to-one {labels.OneToOne.Accuracy:F3}, barycentric {labels.Barycentric.Accuracy:F3} (most frequent label {labels.Majority:F3})"));
@@ -101,6 +101,7 @@ internal static class GwAlignCommand
             ["coupling"] = result.Choice is not { } choice ? null : new JsonObject { ["form"] = choice.Word, ["reason"] = choice.Reason },
             ["mass"] = JsonText.Number(gromov.Mass),
             ["mean_partners"] = JsonText.Number(result.MeanPartners),
+            ["cells_without_partner"] = new JsonArray(result.Matched.LeftOutFirst, result.Matched.LeftOutSecond),
             ["marginal_error_rows"] = JsonText.Number(gromov.RowError),
             ["marginal_error_columns"] = JsonText.Number(gromov.ColumnError),
             ["marginal_deviation_rows"] = JsonText.Number(gromov.RowDeviation),

@@ -69,6 +69,7 @@ internal static class GwTrustJson
         ["held_out_cells"] = nulls.HeldOut is not { } held ? null : new JsonObject
         {
             ["cells"] = held.Cells,
+            ["folds"] = held.Folds,
             ["same_neighbourhood"] = JsonText.Number(held.SamePartner),
             ["chance"] = JsonText.Number(held.Chance),
             ["barycentric_accuracy"] = held.Accuracy is { } accuracy ? JsonText.Number(accuracy) : null,

@@ -74,7 +74,8 @@ internal static class InitCommand
             "epsilon": 0.003,
             "labels_y": "rna.h5ad:obs/class",
             "starts": 4,
-            "null": 20
+            "null": 20,
+            "stability": 10
           }
         }
 

@@ -12,6 +12,10 @@ namespace BioSup.Cli.Pipeline;
 internal static class AlignStage
 {
     public static string Coupling(RunFolder folder) => Path.Combine(folder.Align, "coupling.npy");
+
+    /// <summary>Share of bootstrap replicates in which each cell of a domain kept its partner; written where the configuration asks for it.</summary>
+    public static string Stability(RunFolder folder, string domain) => Path.Combine(folder.Align, $"stability_{domain}.npy");
+
     public static string Result(RunFolder folder) => Path.Combine(folder.Align, "result.json");
 
     public static void Run(AlignSection section, Func<string, string> locate, RunFolder folder, CommandContext context)
@@ -21,11 +25,16 @@ internal static class AlignStage
         using Matrix<double> y = Preparation.Read(context.Device, locate(section.Y!), section.PrepareY, section.Pca, section.Whiten);
         (string[]? labelsX, string[]? labelsY) = Labels(section, locate);
         AlignmentOptions options = Options(section, context.Seed, x.Rows, y.Rows);
-        context.Say($"align: {MemoryPlan.ForDense(x.Rows, y.Rows, options.Gromov.Precision)}");
+        context.Say($"align: {MemoryPlan.For(options, (x.Rows, x.Columns), (y.Rows, y.Columns), fused: false, context.Host.Pool.Threads)}");
         using AlignmentResult result = GromovAlignment.Align(x, y, options, labelsX, labelsY, progress: context.Progress, cancellation: context.Cancellation);
-        foreach (string warning in result.Gromov.Warnings) context.Warn(warning);
+        foreach (string warning in result.Warnings) context.Warn(warning);
         Directory.CreateDirectory(folder.Align);
         MatrixWriter.Write(Coupling(folder), result.Coupling.View);
+        if (result.Stability is { } stability)
+        {
+            GwAlignCommand.WriteColumn(context, Stability(folder, "x"), stability.First);
+            GwAlignCommand.WriteColumn(context, Stability(folder, "y"), stability.Second);
+        }
         AtomicFile.WriteAllText(Result(folder), GwAlignCommand.Describe(result, options).ToJsonString(JsonText.Readable) + "\n");
     }
 
@@ -43,6 +52,7 @@ internal static class AlignStage
         if (section.Knn < 1) throw new UsageException($"align.knn is {section.Knn}; the graph needs at least one neighbour.");
         if (section.Starts < 1) throw new UsageException($"align.starts is {section.Starts}; at least one start is needed.");
         if (section.NullRuns < 0) throw new UsageException($"align.null is {section.NullRuns}; the number of decoys must not be negative.");
+        if (section.Stability < 0) throw new UsageException($"align.stability is {section.Stability}; the number of bootstrap replicates must not be negative.");
         if (!(section.Tol >= 0)) throw new UsageException(string.Create(CultureInfo.InvariantCulture, $"align.tol is {section.Tol}; it must not be negative."));
         if (section.MaxIter < 1) throw new UsageException($"align.max_iter is {section.MaxIter}; at least one iteration is needed.");
         try
@@ -89,6 +99,9 @@ internal static class AlignStage
         Add("--knn", section.Knn);
         Add("--starts", section.Starts);
         Add("--null", section.NullRuns);
+        Add("--stability", section.Stability);
+        // The report draws the coupling.
+        arguments.AddRange(["--coupling", "stored"]);
         Add("--tol", section.Tol);
         Add("--max-iter", section.MaxIter);
         if (section.Truth is { } truth) arguments.AddRange(["--truth", truth]);

@@ -133,6 +133,9 @@ internal sealed record AlignSection
     [JsonPropertyName("null")]
     public int NullRuns { get; set; } = 20;
 
+    /// <summary>Bootstrap replicates for the stability of every cell's partner; 0 for none.</summary>
+    public int Stability { get; set; }
+
     public double Tol { get; set; } = 1e-9;
     public int MaxIter { get; set; } = 1000;
     public string Dtype { get; set; } = "float64";

@@ -59,7 +59,6 @@ public sealed class GwMarginalsTests : IDisposable
     [InlineData("closed form", "--marginals", "semi-relaxed", "--solver", "pgd")]
     [InlineData("solved by pgd", "--marginals", "unbalanced", "--solver", "ppa")]
     [InlineData("inner iterates", "--marginals", "unbalanced", "--inner", "pot")]
-    [InlineData("cannot be fused", "--marginals", "unbalanced", "--fused", "m.npy")]
     [InlineData("stopping rule", "--marginals", "partial", "--mass", "0.5", "--stop", "ott")]
     [InlineData("expected balanced, semi-relaxed, unbalanced, partial", "--marginals", "free")]
     public void Combinations_without_a_meaning_are_refused_in_one_sentence(string reason, params string[] options)

@@ -47,7 +47,8 @@ public sealed class AlignRunTests : IDisposable
         Assert.InRange((double)certificates["lower_bounds"]!["tlb"]!, 0, 1e-12);
         Assert.Equal(2, (int)result["verdict"]!["optima"]!["displacement"]!.AsArray().Count);
         Assert.Equal(2, nulls["rotated_targets"]!["barycentric_accuracies"]!.AsArray().Count);
-        Assert.Equal(9, (int)nulls["held_out_cells"]!["cells"]!);
+        Assert.Equal((45, 5), ((int)nulls["held_out_cells"]!["cells"]!, (int)nulls["held_out_cells"]!["folds"]!));
+        Assert.Equal((0, 0), ((int)result["cells_without_partner"]![0]!, (int)result["cells_without_partner"]![1]!));
         Assert.Contains("no evidence", (string)nulls["permuted_soft_targets"]!["kind"]!, StringComparison.Ordinal);
         JsonNode manifest = JsonNode.Parse(File.ReadAllText(Path.Combine(outFolder, "manifest.json")))!;
         Assert.Equal(64, ((string)manifest["inputs"]!.AsObject().First(i => i.Key.EndsWith("x.npy", StringComparison.Ordinal)).Value!["sha256"]!).Length);

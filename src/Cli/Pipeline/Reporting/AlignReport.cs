@@ -24,7 +24,8 @@ internal static class AlignReport
         section.Callout(ToneOf(trust), $"Verdict: {trust}", Reasons(verdict));
         AddCoupling(section, folder, context, labelsX, labelsY);
         if (verdict["label_transfer"] is JsonObject labels) AddLabels(section, labels);
-        AddTrust(section, result, verdict);
+        TrustReport.Add(section, folder, context, result, verdict);
+        AddSolve(section, result, verdict);
     }
 
     private static string Reasons(JsonObject verdict)
@@ -62,7 +63,7 @@ internal static class AlignReport
         return new FigureItem(figure, $"{name} matching: accuracy {Numbers.Percent((double)matrix["accuracy"]!)}, balanced {Numbers.Percent((double)matrix["balanced_accuracy"]!)}.", file);
     }
 
-    private static void AddTrust(ReportSection section, JsonObject result, JsonObject verdict)
+    private static void AddSolve(ReportSection section, JsonObject result, JsonObject verdict)
     {
         section.Heading("How the solve went");
         double[] trace = [.. result["error_trace"]!.AsArray().Select(v => (double?)v ?? double.NaN)];
@@ -72,28 +73,29 @@ internal static class AlignReport
             XLabel = "iteration", YLabel = "change of the coupling (Frobenius)", LogY = true, Width = 472, Height = 320,
         };
         FigureItem convergence = new(errors, $"Convergence over {result["iterations"]} iterations ({((bool)result["converged"]! ? "converged" : "stopped before the tolerance")}).", "gw_trace");
-        if (verdict["null"] is JsonObject decoys && decoys["decoys"] is JsonArray { Count: > 1 } correlations)
+        section.Figures(convergence);
+        TableBlock starts = new("Starts", "start", "optimum", "loss", "converged", "displacement", "barycentric accuracy");
+        JsonArray tried = verdict["starts"]!.AsArray();
+        for (int s = 0; s < tried.Count; s++)
         {
-            Histogram histogram = new()
-            {
-                Values = [.. correlations.Select(v => (double)v!)],
-                Marks = [new ReferenceLine((double)decoys["observed"]!, "observed")],
-                XLabel = "correlation of matched distances", YLabel = "decoys", Width = 472, Height = 320,
-            };
-            section.Figures(convergence, new FigureItem(histogram,
-                $"Correlation of matched distances against {correlations.Count} decoys ({decoys["kind"]}): smooth targets whose shape is wrong. p = {Numbers.Significant((double)decoys["p"]!, 2)}.", "gw_null"));
-        }
-        else section.Figures(convergence);
-        TableBlock starts = new("Starts", "start", "loss", "converged", "displacement", "barycentric accuracy");
-        foreach (JsonNode? start in verdict["starts"]!.AsArray())
-            starts.Row((string)start!["kind"]!, TableCell.Number((double)start["loss"]!, 5), (bool)start["converged"]! ? "yes" : "no", TableCell.Fixed((double?)start["displacement"] ?? double.NaN, 2),
+            JsonNode start = tried[s]!;
+            starts.Row((string)start["kind"]!, Optimum(verdict, s), TableCell.Number((double)start["loss"]!, 5), (bool)start["converged"]! ? "yes" : "no", TableCell.Fixed((double?)start["displacement"] ?? double.NaN, 2),
                 start["barycentric_accuracy"] is { } accuracy ? TableCell.Percent((double)accuracy) : "");
+        }
         if (starts.Rows.Count > 0)
         {
             section.Table(starts);
-            section.Paragraph("*Displacement* compares where a start sends the cells with where the returned coupling sends them: 0 is the same place, 1 unrelated.");
+            section.Paragraph("*Displacement* compares where a start sends the cells with where the returned coupling sends them: 0 is the same place, 1 unrelated. "
+                + "Starts that end at the same place share an *optimum*; they are numbered by loss, and a star marks those as good as the best.");
         }
         section.KeyValues("The solve", Facts(result, verdict));
+    }
+
+    private static string Optimum(JsonObject verdict, int start)
+    {
+        if (verdict["optima"]?["optima"] is not JsonArray optima) return "";
+        int index = optima.ToList().FindIndex(o => o!["starts"]!.AsArray().Any(s => (int)s! == start));
+        return index < 0 ? "" : $"{index + 1}{((bool)optima[index]!["equally_good"]! ? "*" : "")}";
     }
 
     private static List<KeyValuePair<string, string>> Facts(JsonObject result, JsonObject verdict)
