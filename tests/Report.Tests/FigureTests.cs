@@ -60,6 +60,7 @@ public sealed class FigureTests
     [InlineData("confusion", "true class", "assigned class", "1,504", "97 %", "GBA")]
     [InlineData("coupling", "imaged cells", "scRNA-seq cells", "LRRK2", "mass / independent coupling")]
     [InlineData("pareto", "d_sae 600", "d_sae 8192", "FVU", "L0, active latents per token", "dead share", "mean |cos| of decoder rows", "effective rank of the decoder", "50")]
+    [InlineData("heatmap-groups", "calcium transport 0", "unnamed", "image cluster", "z-score")]
     [InlineData("patches", "latent 17", "mitochondrial puncta, AUROC 0.97", "nucleus", "9.1")]
     public void Svg_holds_its_labels_as_editable_text(string name, params string[] labels)
     {
@@ -141,6 +142,8 @@ public sealed class FigureTests
             new Heatmap { Title = text, XLabel = text, YLabel = text, Values = new double[2, 2], RowNames = [text, text], ColumnNames = [text, text], ValueLabel = text },
             new ConfusionMatrix { Title = text, Counts = new long[2, 2], RowNames = [text, text], ColumnNames = [text, text] },
             CouplingHeatmap.Of(new double[2, 2], [text, text], ["b", text], title: text, xLabel: text, yLabel: text),
+            new SankeyDiagram { Title = text, Levels = [new SankeyLevel(text, [text, text]), new SankeyLevel(text, [text])], Flows = [new double[,] { { 1 }, { 2 } }] },
+            new Heatmap { Values = new double[2, 2], RowGroups = [new RowGroup(text, 1), new RowGroup(text, 1)] },
             new ImageGrid { Title = text, Rows = [new ImageRow(text, text, [new ImagePatch([1, 2], 1, 1, 2, text)])], ChannelNames = [text] },
         ];
         Assert.All(figures, figure =>

@@ -27,7 +27,56 @@ internal static class Samples
         ["coupling"] = Coupling(),
         ["patches"] = Patches(),
         ["pareto"] = Pareto(),
+        ["sankey"] = Sankey(),
+        ["heatmap-groups"] = GroupedHeat(),
     };
+
+    /// <summary>Modules at four resolutions, written in an order that crosses.</summary>
+    public static SankeyDiagram Sankey()
+    {
+        int[] counts = [3, 7, 10, 17];
+        CounterRandom random = new(12);
+        int[][] parent = [[], .. counts.Skip(1).Select((count, l) => Enumerable.Range(0, count).Select(j => j < counts[l] ? j : random.NextInt32(counts[l])).ToArray())];
+        foreach (int[] level in parent) random.Shuffle<int>(level);
+        double[][] size = [.. counts.Select(count => new double[count])];
+        for (int j = 0; j < 17; j++) size[3][j] = 4 + random.NextInt32(14);
+        List<double[,]> between = [];
+        for (int l = 2; l >= 0; l--)
+        {
+            double[,] flow = new double[counts[l], counts[l + 1]];
+            for (int j = 0; j < counts[l + 1]; j++)
+            {
+                double stray = l > 0 && size[l + 1][j] > 8 && j % 4 == 0 ? 2 : 0;
+                flow[parent[l + 1][j], j] += size[l + 1][j] - stray;
+                flow[(parent[l + 1][j] + 1) % counts[l], j] += stray;
+                for (int i = 0; i < counts[l]; i++) size[l][i] += flow[i, j];
+            }
+            between.Insert(0, flow);
+        }
+        string[] words = ["synaptic vesicle cycle", "calcium ion transport", "axon guidance", "unnamed", "voltage-gated potassium channel complex", "neuron projection guidance", "mitochondrion organisation"];
+        return new SankeyDiagram
+        {
+            Levels = [.. counts.Select((count, l) => new SankeyLevel($"resolution {new[] { "0.08", "0.25", "0.4", "1" }[l]} ({count} modules)", [.. Enumerable.Range(0, count).Select(j => $"{l}.{j} {words[(j + l) % words.Length]}")]))],
+            Flows = between,
+        };
+    }
+
+    public static Heatmap GroupedHeat()
+    {
+        int[] rows = [30, 18, 9, 4, 1, 1];
+        CounterRandom random = new(21);
+        double[,] values = new double[rows.Sum(), 12];
+        for (int i = 0, g = 0, end = rows[0]; i < values.GetLength(0); i++)
+        {
+            if (i == end) end += rows[++g];
+            for (int j = 0; j < 12; j++) values[i, j] = Math.Sin(1.3 * g + j) + 0.4 * random.NextNormal();
+        }
+        return new Heatmap
+        {
+            Values = values, Scale = ColorScale.BlueOrange, Min = -2, Max = 2, ValueLabel = "z-score", XLabel = "image cluster",
+            RowGroups = [.. rows.Select((count, g) => new RowGroup(g == 5 ? "unnamed" : $"calcium transport {g}", count))],
+        };
+    }
 
     public static LineChart Lines()
     {

@@ -29,7 +29,7 @@ internal sealed class MatrixFrame
     /// <summary>Where the cells go.</summary>
     public SKRect Area { get; }
 
-    public static MatrixFrame Layout(Brush brush, Figure figure, int rows, int columns, IReadOnlyList<string>? rowNames, IReadOnlyList<string>? columnNames, string xLabel, string yLabel, float rightRoom)
+    public static MatrixFrame Layout(Brush brush, Figure figure, int rows, int columns, IReadOnlyList<string>? rowNames, IReadOnlyList<string>? columnNames, string xLabel, string yLabel, float rightRoom, float leftExtra = 0)
     {
         (int width, int height) = figure.Size;
         if (rowNames is not null && rowNames.Count > 0 && rowNames.Count != rows) throw new ArgumentException($"There are {rowNames.Count} row names for {rows} rows.");
@@ -41,7 +41,7 @@ internal sealed class MatrixFrame
             top = 34;
         }
         string[] left = [.. (rowNames ?? []).Select(n => Brush.Fit(n, width * 0.3f, Ink.TickSize))];
-        float leftRoom = Brush.MeasureWidest(left, Ink.TickSize) + (left.Length > 0 ? Gap : 0) + (yLabel.Length > 0 ? 22 : 2);
+        float leftRoom = Brush.MeasureWidest(left, Ink.TickSize) + (left.Length > 0 ? Gap : 0) + (yLabel.Length > 0 ? 22 : 2) + leftExtra;
         float cell = (width - leftRoom - rightRoom) / Math.Max(1, columns);
         float widest = Brush.MeasureWidest(columnNames ?? [], Ink.TickSize);
         bool slanted = widest > cell - 4;

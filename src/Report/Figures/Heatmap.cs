@@ -4,7 +4,7 @@ using SkiaSharp;
 namespace BioSup.Report.Figures;
 
 /// <summary>A matrix as colours, with a colour bar. Row 0 is on top. NaN is grey.</summary>
-public sealed class Heatmap : Figure
+public sealed partial class Heatmap : Figure
 {
     private const int CellsAsRectangles = 4096;
 
@@ -42,9 +42,10 @@ public sealed class Heatmap : Figure
         Brush brush = new(canvas);
         int rows = Values.GetLength(0), columns = Values.GetLength(1);
         (double low, double high) = Limits();
-        MatrixFrame frame = MatrixFrame.Layout(brush, this, rows, columns, RowNames, ColumnNames, XLabel, YLabel, rightRoom: ValueLabel.Length > 0 ? 92 : 74);
+        MatrixFrame frame = MatrixFrame.Layout(brush, this, rows, columns, IsGrouped ? null : RowNames, ColumnNames, XLabel, YLabel, rightRoom: ValueLabel.Length > 0 ? 92 : 74, leftExtra: GroupRoom(rows));
         if (rows > 0 && columns > 0) DrawCells(brush, frame.Area, rows, columns, low, high);
         brush.Outline(frame.Area, Ink.Axis, 0.75f);
+        DrawGroups(brush, frame.Area, rows);
         frame.DrawNames(brush);
         ColorBar.Draw(brush, SKRect.Create(frame.Area.Right + 14, frame.Area.Top, 12, Math.Min(frame.Area.Height, 220)), Scale, low, high, ValueLabel);
     }
