@@ -14,12 +14,15 @@ public sealed class GwMarginalsTests : IDisposable
     {
         using CpuDevice device = new(1);
         CounterRandom random = new(5);
-        using Matrix<double> x = device.AllocateMatrix<double>(24, 2), skewed = device.AllocateMatrix<double>(12, 12);
+        using Matrix<double> x = device.AllocateMatrix<double>(24, 2), skewed = device.AllocateMatrix<double>(12, 12), between = device.AllocateMatrix<double>(24, 24);
         for (int i = 0; i < x.Rows; i++)
             for (int j = 0; j < 2; j++) x.Row(i)[j] = (j == 0 ? i / 8 * (i / 8 + 1) : 0) + 0.2 * random.NextNormal();
         for (int i = 0; i < 12; i++)
             for (int j = 0; j < 12; j++) skewed.Row(i)[j] = i == j ? 0 : 0.5 + random.NextDouble();
+        for (int i = 0; i < 24; i++)
+            for (int j = 0; j < 24; j++) between.Row(i)[j] = 0.1 * random.NextDouble();
         MatrixWriter.Write(Path.Combine(_folder, "x.npy"), x.View);
+        MatrixWriter.Write(Path.Combine(_folder, "between.npy"), between.View);
         MatrixWriter.Write(Path.Combine(_folder, "skewed.npy"), skewed.View);
     }
 
@@ -29,6 +32,7 @@ public sealed class GwMarginalsTests : IDisposable
     [InlineData("semi-relaxed", 1.0, "--marginals", "semi-relaxed", "--tol", "1e-4")]
     [InlineData("partial", 0.5, "--marginals", "partial", "--mass", "0.5")]
     [InlineData("unbalanced", null, "--marginals", "unbalanced", "--rho", "0.5")]
+    [InlineData("unbalanced", null, "--marginals", "unbalanced", "--rho", "0.5", "--fused", "between.npy", "--alpha", "0.7")]
     [InlineData("balanced", 1.0, "--stop", "ott", "--convention", "ott")]
     public void A_result_states_its_marginals_and_its_mass(string name, double? mass, params string[] options)
     {
@@ -79,6 +83,7 @@ public sealed class GwMarginalsTests : IDisposable
     {
         string path = Path.Combine(_folder, file);
         string[] epsilon = options.Contains("--epsilon") ? [] : ["--epsilon", "0.02"];
-        return CommandFrameTests.Invoke(["gw", "align", "--x", path, "--y", path, "--cost", cost, "--out", Path.Combine(_folder, "out"), "--json", "--threads", "1", "--device", "cpu", .. epsilon, .. options]);
+        return CommandFrameTests.Invoke(["gw", "align", "--x", path, "--y", path, "--cost", cost, "--out", Path.Combine(_folder, "out"), "--json", "--threads", "1", "--device", "cpu", .. epsilon,
+            .. options.Select(option => option == "between.npy" ? Path.Combine(_folder, option) : option)]);
     }
 }
