@@ -161,7 +161,7 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
         else supporting.Add(Text($"Labels are transferred better than through all {accuracies.Count} rotated targets (highest {highest:F3})."));
     }
 
-    private static void JudgeLabels(LabelTransferResult labels, List<string> against, List<string> supporting)
+    internal static void JudgeLabels(LabelTransferResult labels, List<string> against, List<string> supporting)
     {
         double accuracy = labels.Barycentric.Accuracy, baseline = Math.Max(labels.Majority, labels.Chance);
         double error = Math.Sqrt(baseline * (1 - baseline) / Math.Max(1, labels.Barycentric.Total));

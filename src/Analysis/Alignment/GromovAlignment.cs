@@ -76,7 +76,7 @@ public static class GromovAlignment
         };
     }
 
-    private static IEnumerable<string> Warnings(string domain, DomainCostResult cost)
+    internal static IEnumerable<string> Warnings(string domain, DomainCostResult cost)
     {
         if (cost.Components > 1)
             yield return string.Create(CultureInfo.InvariantCulture, $"The neighbour graph of the {domain} domain has {cost.Components} components; {cost.UnreachablePairs} pairs without a path got the largest finite distance.");
@@ -117,7 +117,7 @@ public static class GromovAlignment
     internal static Matrix<double> Target(Matrix<double> second, DomainCostOptions options) =>
         options.RowNormalisation == RowNormalisation.L2 ? DomainCosts.NormalisedRows(second) : DomainCosts.Copy(second);
 
-    private static void Check(Matrix<double> first, Matrix<double> second, AlignmentOptions options, IReadOnlyList<string>? firstLabels, IReadOnlyList<string>? secondLabels)
+    internal static void Check(Matrix<double> first, Matrix<double> second, AlignmentOptions options, IReadOnlyList<string>? firstLabels, IReadOnlyList<string>? secondLabels)
     {
         if (options.Starts < 1) throw new UsageException($"starts is {options.Starts}; at least one start is needed.");
         if (options.Decoys < 0) throw new UsageException($"null is {options.Decoys}; the number of decoys must not be negative.");

@@ -26,6 +26,7 @@ internal static class GwAlignCommand
         RequireCells(y, yLocator);
         AlignmentOptions options = GwAlignOptions.Read(parsed, context.Seed, x.Rows, y.Rows);
         (string[]? labelsX, string[]? labelsY) = GwCommand.ReadLabels(parsed.GetValue(GwAlignOptions.LabelsX), parsed.GetValue(GwAlignOptions.LabelsY));
+        if (GwLowRank.Wanted(parsed)) return GwLowRank.Run(parsed, context, folder, x, y, options, labelsX, labelsY);
         using Matrix<double>? fused = parsed.GetValue(GwAlignOptions.Fused) is { } m ? MatrixReader.ReadDouble(context.Device, m) : null;
         using Matrix<double>? initial = parsed.GetValue(GwAlignOptions.Init) is { } g ? MatrixReader.ReadDouble(context.Device, g) : null;
         CouplingChoice choice = CouplingChoice.Decide(options, (x.Rows, x.Columns), (y.Rows, y.Columns), fused is not null, initial is not null, context.Device);
@@ -165,7 +166,7 @@ internal static class GwAlignCommand
         ["barycentric_accuracy"] = start.BarycentricAccuracy is { } accuracy ? JsonText.Number(accuracy) : null,
     };
 
-    private static JsonObject Configuration(AlignmentOptions options, string x, string y) => new()
+    internal static JsonObject Configuration(AlignmentOptions options, string x, string y) => new()
     {
         ["x"] = x,
         ["y"] = y,

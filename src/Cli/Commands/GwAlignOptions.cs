@@ -22,7 +22,7 @@ internal static class GwAlignOptions
     public static readonly Option<string?> RowNorm = new("--row-norm") { Description = "none or l2" };
     public static readonly Option<string?> ScaleCost = new("--scale-cost") { Description = "none, max, mean or median" };
     public static readonly Option<string> Components = new("--components") { Description = "where the graph falls apart: max (the largest finite distance) or error", DefaultValueFactory = _ => "max" };
-    public static readonly Option<string> Solver = new("--solver") { Description = "pgd, ppa or auto", DefaultValueFactory = _ => "auto" };
+    public static readonly Option<string> Solver = new("--solver") { Description = "pgd, ppa, lowrank (factors of rank --rank, memory linear in the cells with --cost sqeuclidean) or auto", DefaultValueFactory = _ => "auto" };
     public static readonly Option<string> Loss = new("--loss") { Description = "square or kl", DefaultValueFactory = _ => "square" };
     public static readonly Option<string?> LabelsX = GwCommand.LabelsX();
     public static readonly Option<string?> LabelsY = GwCommand.LabelsY();
@@ -32,7 +32,7 @@ internal static class GwAlignOptions
     public static readonly Option<string?> Init = new("--init") { Description = "starting coupling [n, m]" };
     public static readonly Option<int> Starts = new("--starts") { Description = "starting couplings: the product, a mirrored one, random ones", DefaultValueFactory = _ => 1 };
     public static readonly Option<string?> Coupling = new("--coupling") { Description = "stored (a matrix), implicit (squared Euclidean costs: factors and potentials, memory linear in the cells) or auto (default: implicit where the matrix does not fit)" };
-    public static readonly Option<int?> Rank = new("--rank") { Description = "rank of a low-rank coupling" };
+    public static readonly Option<int?> Rank = new("--rank") { Description = "rank of a low-rank coupling; default 20" };
     public static readonly Option<int> Null = new("--null") { Description = "decoy targets with rearranged clusters for the null distribution", DefaultValueFactory = _ => 0 };
     public static readonly Option<int> Stability = new("--stability") { Description = "bootstrap replicates for the stability of every cell's partner", DefaultValueFactory = _ => 0 };
     public static readonly Option<string?> Marginals = new("--marginals") { Description = "balanced (default), semi-relaxed (columns free), unbalanced (departures cost --rho) or partial (carries --mass)" };
@@ -54,11 +54,9 @@ internal static class GwAlignOptions
     public static AlignmentOptions Read(ParseResult parsed, ulong seed, int n, int m)
     {
         bool gwMap = Choose(parsed.GetValue(Preset) ?? "scot", "--preset", ("scot", false), ("gw-map", true));
-        if (parsed.GetValue(Rank) is not null) throw new UsageException("--rank belongs to the low-rank solver, which is not available; the dense solvers pgd and ppa are.");
+        if (parsed.GetValue(Rank) is not null && !GwLowRank.Wanted(parsed)) throw new UsageException("--rank is the rank of a low-rank coupling; add --solver lowrank.");
         AlignmentOptions preset = gwMap ? AlignmentOptions.GwMap() : AlignmentOptions.Scot(1, 1e-3);
-        GromovSolverKind solver = parsed.GetValue(Solver) == "lowrank"
-            ? throw new UsageException("--solver lowrank is not available; use pgd (the default) or ppa, which keep the coupling dense.")
-            : Choose(parsed.GetValue(Solver)!, "--solver", ("auto", GromovSolverKind.Pgd), ("pgd", GromovSolverKind.Pgd), ("ppa", GromovSolverKind.Ppa));
+        GromovSolverKind solver = Choose(parsed.GetValue(Solver)!, "--solver", ("auto", GromovSolverKind.Pgd), ("pgd", GromovSolverKind.Pgd), ("ppa", GromovSolverKind.Ppa), ("lowrank", GromovSolverKind.Pgd));
         bool fused = parsed.GetValue(Fused) is not null;
         if (!fused && parsed.GetValue(Alpha) is not null) throw new UsageException("--alpha weighs the cost given with --fused, which is missing.");
         MarginalConstraint marginals = ReadMarginals(parsed);

@@ -1,0 +1,138 @@
+using System.Numerics.Tensors;
+using BioSup.Kernels;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.Alignment;
+
+/// <summary>
+/// A coupling T = Q diag(1 / g) Rᵀ [n, m] known by its factors. Nothing of the size n m is stored; questions that look at every entry are answered by blocks of rows. In host memory. Owns the factors.
+/// </summary>
+public sealed class LowRankCoupling : IDisposable
+{
+    private const int BlockElements = 1 << 22;
+    private readonly Matrix<double> _scaled;
+
+    internal LowRankCoupling(Matrix<double> first, Matrix<double> second, double[] weights)
+    {
+        (First, Second, Weights) = (first, second, weights);
+        _scaled = second.CopyOnHost();
+        for (int j = 0; j < second.Rows; j++) TensorPrimitives.Divide(_scaled.Row(j), weights, _scaled.Row(j));
+        RowMasses = MultiplyOnes(first, TensorSums(_scaled));
+        ColumnMasses = MultiplyOnes(_scaled, TensorSums(first));
+    }
+
+    public int Rows => First.Rows;
+    public int Columns => Second.Rows;
+    public int Rank => Weights.Length;
+
+    /// <summary>Q [n, r], row sums 1 / n.</summary>
+    public Matrix<double> First { get; }
+
+    /// <summary>R [m, r], row sums 1 / m.</summary>
+    public Matrix<double> Second { get; }
+
+    /// <summary>g [r], positive, the column sums of both factors.</summary>
+    public double[] Weights { get; }
+
+    /// <summary>Row sums of T [n].</summary>
+    public double[] RowMasses { get; }
+
+    /// <summary>Column sums of T [m].</summary>
+    public double[] ColumnMasses { get; }
+
+    /// <summary>Rows <paramref name="first"/> to <paramref name="first"/> + <paramref name="count"/> of T.</summary>
+    public Matrix<double> Block(int first, int count)
+    {
+        Matrix<double> block = First.Device.AllocateMatrix<double>(count, Columns);
+        Gemm.Multiply(Transpose.No, Transpose.Yes, 1, First.View.RowBlock(first, count), _scaled.View, 0, block.View);
+        return block;
+    }
+
+    /// <summary>T V [n, k] for features V [m, k] in host memory.</summary>
+    public Matrix<double> Multiply(MatrixView<double> features) => Through(_scaled, features, First);
+
+    /// <summary>Tᵀ V [m, k] for features V [n, k] in host memory.</summary>
+    public Matrix<double> MultiplyTransposed(MatrixView<double> features) => Through(First, features, _scaled);
+
+    /// <summary>The first domain in the second one's features: row i is sum_j T_ij V_j / sum_j T_ij.</summary>
+    public Matrix<double> Project(MatrixView<double> features)
+    {
+        Matrix<double> result = Multiply(features);
+        for (int i = 0; i < Rows; i++) TensorPrimitives.Divide(result.Row(i), RowMasses[i], result.Row(i));
+        return result;
+    }
+
+    /// <summary>Mass that every row gives each class of the second domain [n, classes].</summary>
+    public Matrix<double> LabelSums(ReadOnlySpan<int> classes, int count)
+    {
+        if (classes.Length != Columns) throw new ArgumentException($"There are {classes.Length} labels for {Columns} columns.", nameof(classes));
+        using Matrix<double> members = First.Device.AllocateMatrix<double>(Columns, count);
+        members.Buffer.Clear();
+        for (int j = 0; j < Columns; j++) members.Row(j)[classes[j]] = 1;
+        return Multiply(members.View);
+    }
+
+    /// <summary>Of rows 0, every, 2 every, ..., the column with the largest entry (the first of equals) and the entropy of its weights in nats. Takes n m r / every operations.</summary>
+    public unsafe (int[] Best, double[] Entropies) Scan(int every = 1, CancellationToken cancellation = default)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(every, 1);
+        int total = (Rows + every - 1) / every, rows = Math.Clamp(BlockElements / Columns, 1, total);
+        int[] best = new int[total];
+        double[] entropies = new double[total];
+        for (int start = 0; start < total; start += rows)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            int first = start, count = Math.Min(rows, total - start);
+            using Matrix<double> block = First.Device.AllocateMatrix<double>(count, Columns);
+            MatrixView<double> all = First.View, chosen = new(all.Pointer + (long)first * every * all.Stride, count, Rank, every * all.Stride, all.Device);
+            Gemm.Multiply(Transpose.No, Transpose.Yes, 1, chosen, _scaled.View, 0, block.View);
+            BlockLoop.Run(block.Device, count, i =>
+            {
+                ReadOnlySpan<double> row = block.Row(i);
+                double mass = RowMasses[(first + i) * every], logs = 0;
+                int largest = 0;
+                for (int j = 0; j < row.Length; j++)
+                {
+                    if (row[j] > 0) logs += row[j] * Math.Log(row[j]);
+                    if (row[j] > row[largest]) largest = j;
+                }
+                best[first + i] = largest;
+                entropies[first + i] = Math.Max(0, Math.Log(mass) - logs / mass);
+            });
+        }
+        return (best, entropies);
+    }
+
+    /// <summary>All of T [n, m]: for couplings that fit.</summary>
+    public Matrix<double> ToMatrix() => Block(0, Rows);
+
+    public void Dispose()
+    {
+        First.Dispose();
+        Second.Dispose();
+        _scaled.Dispose();
+    }
+
+    private Matrix<double> Through(Matrix<double> inner, MatrixView<double> features, Matrix<double> outer)
+    {
+        using Matrix<double> between = First.Device.AllocateMatrix<double>(Rank, features.Columns);
+        Gemm.Multiply(Transpose.Yes, Transpose.No, 1, inner.View, features, 0, between.View);
+        Matrix<double> result = First.Device.AllocateMatrix<double>(outer.Rows, features.Columns);
+        Gemm.Multiply(Transpose.No, Transpose.No, 1, outer.View, between.View, 0, result.View);
+        return result;
+    }
+
+    private static double[] TensorSums(Matrix<double> factor)
+    {
+        double[] sums = new double[factor.Columns];
+        for (int i = 0; i < factor.Rows; i++) TensorPrimitives.Add(sums, factor.Row(i), sums);
+        return sums;
+    }
+
+    private static double[] MultiplyOnes(Matrix<double> factor, double[] sums)
+    {
+        double[] result = new double[factor.Rows];
+        for (int i = 0; i < result.Length; i++) result[i] = TensorPrimitives.Dot<double>(factor.Row(i), sums);
+        return result;
+    }
+}
