@@ -57,7 +57,7 @@ public sealed class GwLowRankTests : IDisposable
     [Theory]
     [InlineData("--epsilon has no meaning", "--epsilon", "0.1")]
     [InlineData("--starts has no meaning", "--starts", "3")]
-    [InlineData("--marginals has no meaning", "--marginals", "semi-relaxed")]
+    [InlineData("--loss has no meaning", "--loss", "kl")]
     [InlineData("rank is 0", "--rank", "0")]
     public void Options_of_other_solvers_are_refused_in_one_sentence(string reason, params string[] options)
     {
