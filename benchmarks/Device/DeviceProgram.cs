@@ -33,6 +33,7 @@ internal static class DeviceProgram
         new("memory", "Passes over memory", MemorySuite.Run),
         new("sae", "Training step of the gated autoencoder", SaeSuite.Run),
         new("gw", "Entropic Gromov-Wasserstein", GwSuite.Run),
+        new("online", "Gromov-Wasserstein without a stored coupling", OnlineSuite.Run),
         new("jit", "Run-time compilation", JitSuite.Run),
     ];
 

@@ -58,6 +58,14 @@ internal static class Fingerprints
             return Hash(values) + Hash(indices);
         });
         yield return One("sinkhorn", owned => Sinkhorn(gpu, n, tiny ? 3 : 50, owned));
+        yield return One("online-sinkhorn", owned =>
+        {
+            FactoredPlan<float> plan = OnlineSuite.Plan<float>(gpu, n, owned);
+            DeviceBuffer<double> mass = OnlineSuite.Vector(gpu.Host, n, 1.0 / n, owned), u = OnlineSuite.Vector(gpu.Host, n, 0, owned), v = OnlineSuite.Vector(gpu.Host, n, 0, owned);
+            DeviceBuffer<double> sums = OnlineSuite.Vector(gpu.Host, n, 0, owned);
+            FactoredTransport.Solve(plan, mass.View, mass.View, u.View, v.View, sums.View, SinkhornOptions.Pot with { MaxIterations = tiny ? 4 : 50, Tolerance = 0, Accelerate = true });
+            return Hash(u) + Hash(v) + Hash(sums);
+        });
         yield return One("adam-w", owned =>
         {
             DeviceBuffer<float> p = gpu.Random(n, d, 1, owned).Buffer, g = gpu.Random(n, d, 2, owned).Buffer, m = gpu.Array<float>(p.Length, owned), v = gpu.Array<float>(p.Length, owned);

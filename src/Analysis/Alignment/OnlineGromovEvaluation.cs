@@ -45,7 +45,7 @@ internal readonly struct OnlineGromovEvaluation(SquaredDistanceDomain x, Squared
     public OnlineGromovResult Finish(DeviceSpan<double> v, OnlineGromovRun run)
     {
         ComputeDevice device = x.Points.Device;
-        FactoredPlan<double> plan = new(device, x.Count, y.Count, right.Columns);
+        FactoredPlan<double> plan = new(x.Device, x.Count, y.Count, right.Columns);
         DeviceBuffer<double> u = device.Allocate<double>(x.Count), vKept = device.Allocate<double>(y.Count);
         v.Host.CopyTo(vKept.View.Host);
         plan.SetRight(right.View);

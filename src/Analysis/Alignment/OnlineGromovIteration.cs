@@ -28,7 +28,7 @@ internal sealed class OnlineGromovIteration<T> : IDisposable where T : unmanaged
     {
         (_x, _y, _options, _device) = (x, y, options, x.Points.Device);
         (_n, _m, _rank) = (x.Count, y.Count, y.Dimensions + 1);
-        _plan = Own(new FactoredPlan<T>(_device, _n, _m, _rank));
+        _plan = Own(new FactoredPlan<T>(x.Device, _n, _m, _rank));
         _right = Own(OnlineGromovEvaluation.RightFactors(y));
         _plan.SetRight(_right.View);
         _before = Own(new FactoredPlan<T>(_plan));

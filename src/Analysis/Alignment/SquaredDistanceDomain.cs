@@ -19,6 +19,7 @@ internal sealed class SquaredDistanceDomain : IDisposable
     public SquaredDistanceDomain(Matrix<double> points, double divisor, string name)
     {
         InputChecks.RequireFinite(points, name);
+        Device = points.Device;
         if (!(divisor > 0) || !double.IsFinite(divisor)) throw new UsageException(string.Create(CultureInfo.InvariantCulture, $"The costs of the {name} are divided by {divisor}; a positive number is needed."));
         _scale = 1 / Math.Sqrt(divisor);
         _mean = new double[points.Columns];
@@ -37,6 +38,9 @@ internal sealed class SquaredDistanceDomain : IDisposable
         TensorPrimitives.Subtract(Norms, MeanNorm, Norms);
         if (!(TensorPrimitives.SumOfSquares<double>(Norms) < 1e300)) throw new DataException(name, null, "the coordinates are so large that products of squared distances overflow; divide them by a common number.");
     }
+
+    /// <summary>Where the points came from: passes over them run there.</summary>
+    public ComputeDevice Device { get; }
 
     /// <summary>Centred and scaled [n, d].</summary>
     public Matrix<double> Points { get; }

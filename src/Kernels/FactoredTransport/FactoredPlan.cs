@@ -5,7 +5,8 @@ namespace BioSup.Kernels;
 
 /// <summary>
 /// A transport plan known by factors: T_ij = exp(u_i + v_j + a_i · b_j), with row factors a [n, r], column factors b [m, r] and potentials u, v in units of epsilon.
-/// Holds the factors and the scratch memory of the passes over it, O((n + m) r); the plan itself is never stored. In host memory.
+/// Holds the factors and the scratch memory of the passes over it, O((n + m) r); the plan itself is never stored. Factors, potentials, masses and results are in host
+/// memory on every device; a GPU gets them once per call and keeps what an iteration needs.
 /// </summary>
 /// <typeparam name="T">float or double: the type in which scores and exponentials are computed. Potentials and sums are double in both.</typeparam>
 public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IFloatingPointIeee754<T>
@@ -19,16 +20,14 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
     /// <summary>Panels of a block of columns: the column factors of a block stay in the second-level cache while the rows pass.</summary>
     internal const int PanelsAtOnce = 16;
     private const int MostBlocks = 64;
-    private readonly CpuDevice _device;
     private readonly List<IDisposable> _owned = [];
-    private readonly DeviceBuffer<T> _panels;
-    private readonly DeviceBuffer<T> _base, _factor;
+    private readonly DeviceBuffer<T> _panels, _base, _factor;
     private DeviceBuffer<T>? _scores;
     private DeviceBuffer<double>? _partials, _next, _work;
     private FactoredPlan<T>? _exchanged;
     private AndersonMixing? _mixing;
 
-    /// <param name="device">A host device; its pool runs the passes.</param>
+    /// <param name="device">The device that runs the passes.</param>
     /// <param name="rows">n.</param>
     /// <param name="columns">m.</param>
     /// <param name="rank">r.</param>
@@ -37,23 +36,28 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
     }
 
     /// <summary>A plan with row factors and potentials of its own and the column factors of another one, which must outlive it.</summary>
-    public FactoredPlan(FactoredPlan<T> sameColumns) : this(sameColumns._device, sameColumns.Rows, sameColumns.Columns, sameColumns.Rank, sameColumns._panels)
+    public FactoredPlan(FactoredPlan<T> sameColumns) : this(sameColumns.Device, sameColumns.Rows, sameColumns.Columns, sameColumns.Rank, sameColumns)
     {
     }
 
-    private FactoredPlan(ComputeDevice device, int rows, int columns, int rank, DeviceBuffer<T>? panels)
+    private FactoredPlan(ComputeDevice device, int rows, int columns, int rank, FactoredPlan<T>? sameColumns)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(rows, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(columns, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(rank, 1);
-        _device = device as CpuDevice ?? throw new DeviceException($"Transport by factors runs on the host; '{device.Name}' has no implementation of it: use --device cpu.");
+        (Device, Host) = (device, device.Host);
         (Rows, Columns, Rank) = (rows, columns, rank);
-        Padded = (columns + PanelWidth - 1) / PanelWidth * PanelWidth;
-        Left = Own(device.AllocateMatrix<T>(rows, rank));
-        _panels = panels ?? Own(device.Allocate<T>((long)Padded * rank));
-        _base = Own(device.Allocate<T>(Padded));
-        _factor = Own(device.Allocate<T>(Padded));
+        Left = Own(Host.AllocateMatrix<T>(rows, rank));
+        // A GPU has its own factors; the host's are empty then.
+        if (device is CudaDevice gpu) Cuda = Own(new FactoredCudaState<T>(gpu, rows, columns, rank, sameColumns?.Cuda));
+        Padded = Cuda is null ? (columns + PanelWidth - 1) / PanelWidth * PanelWidth : 0;
+        _panels = sameColumns?._panels ?? Own(Host.Allocate<T>((long)Padded * rank));
+        _base = Own(Host.Allocate<T>(Padded));
+        _factor = Own(Host.Allocate<T>(Padded));
     }
+
+    /// <summary>What runs the passes.</summary>
+    public ComputeDevice Device { get; }
 
     public int Rows { get; }
     public int Columns { get; }
@@ -62,7 +66,10 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
     /// <summary>Row factors [n, r], divided by epsilon; written by the caller. A pass sees what was written last.</summary>
     public Matrix<T> Left { get; }
 
-    internal CpuDevice Device => _device;
+    internal CpuDevice Host { get; }
+
+    /// <summary>The plan on a GPU, or null.</summary>
+    internal FactoredCudaState<T>? Cuda { get; }
     internal int Padded { get; }
     internal int Blocks => Math.Min(MostBlocks, (Rows + RowsAtOnce - 1) / RowsAtOnce);
     internal bool HasBase { get; set; }
@@ -78,7 +85,8 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
     public void SetRight(MatrixView<double> right)
     {
         if (right.Rows != Columns || right.Columns != Rank) throw new ArgumentException($"The column factors are {right.Rows} x {right.Columns}; expected {Columns} x {Rank}.", nameof(right));
-        Pack(right.Pointer, right.Stride, Columns, Rank, _panels.Pointer);
+        if (Cuda is { } gpu) gpu.SetRight(right);
+        else Pack(right.Pointer, right.Stride, Columns, Rank, _panels.Pointer);
         HasBase = false;
     }
 
@@ -94,16 +102,16 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
         Left = Left.Buffer.Pointer, Panels = _panels.Pointer, Base = _base.Pointer, Factor = _factor.Pointer, Rows = Rows, Columns = Columns, Padded = Padded, Rank = Rank,
     };
 
-    internal AndersonMixing Mixing => _mixing ??= Own(new AndersonMixing(_device, Columns));
-    internal DeviceSpan<double> Next => (_next ??= Own(_device.Allocate<double>(Columns))).View;
-    internal DeviceSpan<double> Work => (_work ??= Own(_device.Allocate<double>(Columns))).View;
-    internal T* Scores => (_scores ??= Own(_device.Allocate<T>((long)_device.Pool.Threads * RowsAtOnce * Padded))).Pointer;
-    internal double* Partials => (_partials ??= Own(_device.Allocate<double>((long)Blocks * Padded))).Pointer;
+    internal AndersonMixing Mixing => _mixing ??= Own(new AndersonMixing(Host, Columns));
+    internal DeviceSpan<double> Next => (_next ??= Own(Host.Allocate<double>(Columns))).View;
+    internal DeviceSpan<double> Work => (_work ??= Own(Host.Allocate<double>(Columns))).View;
+    internal T* Scores => (_scores ??= Own(Host.Allocate<T>((long)Host.Pool.Threads * RowsAtOnce * Padded))).Pointer;
+    internal double* Partials => (_partials ??= Own(Host.Allocate<double>((long)Blocks * Padded))).Pointer;
 
     /// <summary>The same plan with rows and columns exchanged, with the factors of this moment.</summary>
     internal FactoredPlan<T> Exchanged()
     {
-        _exchanged ??= new FactoredPlan<T>(_device, Columns, Rows, Rank);
+        _exchanged ??= new FactoredPlan<T>(Host, Columns, Rows, Rank);
         T* left = Left.Buffer.Pointer;
         Pack(left, Rank, Rows, Rank, _exchanged._panels.Pointer);
         for (int j = 0; j < Columns; j++)

@@ -36,6 +36,7 @@ public static unsafe partial class FactoredTransport
     {
         if (columnMass.Length != plan.Columns || columnSums.Length != plan.Columns) throw new ArgumentException("The column masses do not fit the plan.", nameof(columnMass));
         Check(plan, u, v);
+        if (plan.Cuda is { } gpu) return new FactoredCudaSinkhorn<T>(plan, gpu, rowMass, columnMass, u, v, columnSums).Solve(options, cancellation);
         return new FactoredSinkhorn<T>(plan, rowMass, columnMass, u, v, columnSums).Solve(options, cancellation);
     }
 

@@ -23,6 +23,11 @@ public static unsafe partial class FactoredTransport
     {
         Check(plan, u, v);
         if (rowMass.Length != plan.Rows || (columnSums.Length != 0 && columnSums.Length != plan.Columns)) throw new ArgumentException("The masses and sums do not fit the plan.", nameof(rowMass));
+        if (plan.Cuda is { } gpu)
+        {
+            BalanceCuda(plan, gpu, rowMass, v, u, columnSums);
+            return;
+        }
         switch (KernelDispatch.Select(nameof(FactoredTransport)))
         {
             case KernelVariant.Avx512: Balance<Simd512<T>, Vector512<T>, T>(plan, rowMass.Pointer, v.Pointer, u.Pointer, columnSums); break;
@@ -33,14 +38,30 @@ public static unsafe partial class FactoredTransport
     }
 
     /// <summary>T b [n, r]: the plan times its own column factors.</summary>
-    public static void ApplyRight<T>(FactoredPlan<T> plan, DeviceSpan<double> u, DeviceSpan<double> v, MatrixView<double> result) where T : unmanaged, IFloatingPointIeee754<T> =>
+    public static void ApplyRight<T>(FactoredPlan<T> plan, DeviceSpan<double> u, DeviceSpan<double> v, MatrixView<double> result) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        CheckProduct(plan, u, v, plan.Rank, result);
+        if (plan.Cuda is { } gpu)
+        {
+            PrepareCuda(plan, gpu, u, v);
+            gpu.ApplyRight(result);
+            return;
+        }
         Apply(plan, u, v, plan.Pointers.Panels, plan.Rank, result);
+    }
 
     /// <summary>T V [n, k] for any features V [m, k].</summary>
     public static void Apply<T>(FactoredPlan<T> plan, DeviceSpan<double> u, DeviceSpan<double> v, MatrixView<double> features, MatrixView<double> result) where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (features.Rows != plan.Columns) throw new ArgumentException($"The features have {features.Rows} rows; the plan has {plan.Columns} columns.", nameof(features));
-        using DeviceBuffer<T> panels = plan.Device.Allocate<T>((long)plan.Padded * features.Columns);
+        CheckProduct(plan, u, v, features.Columns, result);
+        if (plan.Cuda is { } gpu)
+        {
+            PrepareCuda(plan, gpu, u, v);
+            gpu.Apply(features, result);
+            return;
+        }
+        using DeviceBuffer<T> panels = plan.Host.Allocate<T>((long)plan.Padded * features.Columns);
         FactoredPlan<T>.Pack(features.Pointer, features.Stride, features.Rows, features.Columns, panels.Pointer);
         Apply(plan, u, v, panels.Pointer, features.Columns, result);
     }
@@ -52,6 +73,12 @@ public static unsafe partial class FactoredTransport
         if (firstRow < 0 || firstColumn < 0 || firstRow > plan.Rows - result.Rows || firstColumn > plan.Columns - result.Columns)
             throw new ArgumentOutOfRangeException(nameof(result), $"A block of {result.Rows} x {result.Columns} from row {firstRow} and column {firstColumn} does not lie in a plan of {plan.Rows} x {plan.Columns}.");
         if (result.Rows == 0 || result.Columns == 0) return;
+        if (plan.Cuda is { } gpu)
+        {
+            PrepareCuda(plan, gpu, u, v);
+            gpu.Entries(firstRow, firstColumn, result);
+            return;
+        }
         switch (KernelDispatch.Select(nameof(FactoredTransport)))
         {
             case KernelVariant.Avx512: Entries<Simd512<T>, Vector512<T>, T>(plan, u.Pointer, v.Pointer, firstRow, firstColumn, result); break;
@@ -65,6 +92,12 @@ public static unsafe partial class FactoredTransport
     public static void BestColumns(FactoredPlan<double> plan, DeviceSpan<double> v, DeviceSpan<int> best)
     {
         if (best.Length != plan.Rows || v.Length != plan.Columns) throw new ArgumentException("The potentials and the result do not fit the plan.", nameof(best));
+        if (plan.Cuda is { } gpu)
+        {
+            PrepareCuda(plan, gpu, default, v);
+            gpu.Best(best);
+            return;
+        }
         switch (KernelDispatch.Select(nameof(FactoredTransport)))
         {
             case KernelVariant.Avx512: Best<Simd512<double>, Vector512<double>>(plan, v.Pointer, best.Pointer); break;
@@ -82,6 +115,7 @@ public static unsafe partial class FactoredTransport
         Check(first, u1, v1);
         Check(second, u2, v2);
         if (first.Rows != second.Rows || first.Columns != second.Columns || rowSums.Length != first.Rows) throw new ArgumentException("The plans differ in shape.", nameof(second));
+        if (first.Cuda is not null) return ChangeCuda(first, u1, v1, second, u2, v2, rowSums);
         switch (KernelDispatch.Select(nameof(FactoredTransport)))
         {
             case KernelVariant.Avx512: Change<Simd512<T>, Vector512<T>, T>(first, u1.Pointer, v1.Pointer, second, u2.Pointer, v2.Pointer, rowSums.Pointer); break;
@@ -96,8 +130,6 @@ public static unsafe partial class FactoredTransport
 
     private static void Apply<T>(FactoredPlan<T> plan, DeviceSpan<double> u, DeviceSpan<double> v, T* panels, int width, MatrixView<double> result) where T : unmanaged, IFloatingPointIeee754<T>
     {
-        Check(plan, u, v);
-        if (result.Rows != plan.Rows || result.Columns != width) throw new ArgumentException($"The result is {result.Rows} x {result.Columns}; expected {plan.Rows} x {width}.", nameof(result));
         switch (KernelDispatch.Select(nameof(FactoredTransport)))
         {
             case KernelVariant.Avx512: Apply<Simd512<T>, Vector512<T>, T>(plan, u.Pointer, v.Pointer, panels, width, result); break;
@@ -115,7 +147,7 @@ public static unsafe partial class FactoredTransport
         {
             Plan = plan.Pointers, Scratch = plan.Scores, Mass = mass, U = u, Partials = columnSums.Length == 0 ? null : plan.Partials, Blocks = plan.Blocks,
         };
-        plan.Device.Pool.Run(plan.Blocks, ref job);
+        plan.Host.Pool.Run(plan.Blocks, ref job);
         if (columnSums.Length == 0) return;
         Span<double> sums = columnSums.Host;
         sums.Clear();
@@ -131,7 +163,7 @@ public static unsafe partial class FactoredTransport
         {
             Plan = plan.Pointers, Scratch = plan.Scores, Features = panels, Width = width, U = u, Result = result.Pointer, Stride = result.Stride,
         };
-        plan.Device.Pool.Run((plan.Rows + RowsAtOnce - 1) / RowsAtOnce, ref job);
+        plan.Host.Pool.Run((plan.Rows + RowsAtOnce - 1) / RowsAtOnce, ref job);
     }
 
     private static void Entries<TLanes, TVector, T>(FactoredPlan<T> plan, double* u, double* v, int firstRow, int firstColumn, MatrixView<double> result)
@@ -143,14 +175,14 @@ public static unsafe partial class FactoredTransport
             Plan = plan.Pointers, Scratch = plan.Scores, First = firstRow, Count = result.Rows, FirstColumn = firstColumn, ColumnCount = result.Columns, U = u,
             Result = result.Pointer, Stride = result.Stride,
         };
-        plan.Device.Pool.Run((result.Rows + RowsAtOnce - 1) / RowsAtOnce, ref job);
+        plan.Host.Pool.Run((result.Rows + RowsAtOnce - 1) / RowsAtOnce, ref job);
     }
 
     private static void Best<TLanes, TVector>(FactoredPlan<double> plan, double* v, int* best) where TLanes : struct, ISimd<TVector, double> where TVector : unmanaged
     {
         plan.SetColumnPotentials(v);
         FactoredPasses<TLanes, TVector, double>.BestJob job = new() { Plan = plan.Pointers, Scratch = plan.Scores, Best = best };
-        plan.Device.Pool.Run((plan.Rows + RowsAtOnce - 1) / RowsAtOnce, ref job);
+        plan.Host.Pool.Run((plan.Rows + RowsAtOnce - 1) / RowsAtOnce, ref job);
     }
 
     private static void Change<TLanes, TVector, T>(FactoredPlan<T> first, double* u1, double* v1, FactoredPlan<T> second, double* u2, double* v2, double* rowSums)
@@ -162,11 +194,17 @@ public static unsafe partial class FactoredTransport
         {
             First = first.Pointers, Second = second.Pointers, FirstScratch = first.Scores, SecondScratch = second.Scores, FirstU = u1, SecondU = u2, RowSums = rowSums,
         };
-        first.Device.Pool.Run((first.Rows + RowsAtOnce - 1) / RowsAtOnce, ref job);
+        first.Host.Pool.Run((first.Rows + RowsAtOnce - 1) / RowsAtOnce, ref job);
     }
 
     private static void Check<T>(FactoredPlan<T> plan, DeviceSpan<double> u, DeviceSpan<double> v) where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (u.Length != plan.Rows || v.Length != plan.Columns) throw new ArgumentException($"The potentials have {u.Length} and {v.Length} elements; the plan is {plan.Rows} x {plan.Columns}.", nameof(u));
+    }
+
+    private static void CheckProduct<T>(FactoredPlan<T> plan, DeviceSpan<double> u, DeviceSpan<double> v, int width, MatrixView<double> result) where T : unmanaged, IFloatingPointIeee754<T>
+    {
+        Check(plan, u, v);
+        if (result.Rows != plan.Rows || result.Columns != width) throw new ArgumentException($"The result is {result.Rows} x {result.Columns}; expected {plan.Rows} x {width}.", nameof(result));
     }
 }
