@@ -19,25 +19,26 @@ internal static class OnlineSuite
         int[] sizes = bench.Tiny ? [96] : [12_000, 45_000, 100_000];
         foreach (int n in sizes)
         {
-            Iteration<float>(bench, n, "single");
-            if (bench.Tiny || n == sizes[0]) Iteration<double>(bench, n, "double");
+            Iteration<float>(bench, n, "single", FactoredScores.Automatic);
+            Iteration<float>(bench, n, "single, scores on the ordinary units", FactoredScores.Ordinary);
+            if (bench.Tiny || n == sizes[0]) Iteration<double>(bench, n, "double", FactoredScores.Automatic);
             Products(bench, n);
         }
         foreach (int n in bench.Tiny ? [48] : sizes) Solve(bench, n);
     }
 
     /// <summary>Both passes. The exponentials are what any form of it needs; scores can be formed on several units.</summary>
-    private static void Iteration<T>(DeviceBench bench, int n, string precision) where T : unmanaged, System.Numerics.IFloatingPointIeee754<T>
+    private static void Iteration<T>(DeviceBench bench, int n, string precision, FactoredScores scores) where T : unmanaged, System.Numerics.IFloatingPointIeee754<T>
     {
         string name = $"iteration {n}x{n} of {Coordinates} coordinates, {precision}";
         int few = bench.Size(4, 1), many = bench.Size(n > 50_000 ? 14 : 34, 3);
         bench.Guard(Suite, name, owned =>
         {
-            Action<int> solve = Prepare<T>(bench.Gpu, n, owned);
+            Action<int> solve = Prepare<T>(bench.Gpu, n, scores, owned);
             Timing small = bench.Time(() => solve(few)), large = bench.Time(() => solve(many));
             int difference = many - few;
             double pairs = 2.0 * n * n;
-            Roofline roofline = Roofline.Of(typeof(T) == typeof(float) ? new(Unit.Exponential, pairs) : new(Unit.Double, pairs * 2 * Rank));
+            Roofline roofline = Roofline.Of(typeof(T) == typeof(float) ? new Load(Unit.Exponential, pairs) : new Load(Unit.Double, pairs * 2 * Rank));
             Timing one = new((large.Median - small.Median) / difference, (large.Low - small.Median) / difference, (large.High - small.Median) / difference, large.Repetitions);
             return bench.Describe(Suite, name, one, roofline) with
             {
@@ -91,9 +92,10 @@ internal static class OnlineSuite
     }
 
     /// <summary>A solve of so many plain iterations from constant potentials.</summary>
-    private static Action<int> Prepare<T>(CudaDevice gpu, int n, List<IDisposable> owned) where T : unmanaged, System.Numerics.IFloatingPointIeee754<T>
+    private static Action<int> Prepare<T>(CudaDevice gpu, int n, FactoredScores scores, List<IDisposable> owned) where T : unmanaged, System.Numerics.IFloatingPointIeee754<T>
     {
         FactoredPlan<T> plan = Plan<T>(gpu, n, owned);
+        plan.Scores = scores;
         CpuDevice host = gpu.Host;
         DeviceBuffer<double> mass = Vector(host, n, 1.0 / n, owned), u = Vector(host, n, 0, owned), v = Vector(host, n, 0, owned), sums = Vector(host, n, 0, owned);
         return iterations =>
@@ -141,6 +143,6 @@ internal static class OnlineSuite
     {
         public long MostBytes { get; private set; }
 
-        public void Report(string stage, long done, long total, string? message = null) => MostBytes = Math.Max(MostBytes, gpu.Pool.BytesInUse);
+        public void Report(string stage, long done, long total, string? detail = null) => MostBytes = Math.Max(MostBytes, gpu.Pool.BytesInUse);
     }
 }

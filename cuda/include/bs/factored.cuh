@@ -49,6 +49,38 @@ struct FactoredSum {
     }
 };
 
+// Adds the exponentials of a tile to the running sums of a thread's lines, four of them in the plan's type at a time.
+// columns: the scores are those of columns, and an exponential is relative to the largest score of its row (addend).
+template <bool columns, int lines, int others>
+__device__ __forceinline__ void factored_add(Element (&z)[lines][others], const Element (&addend)[others],
+                                             const Element (&factor)[others], Element (&most)[lines],
+                                             double (&sum)[lines]) {
+#pragma unroll
+    for (int r = 0; r < lines; r++) {
+        if constexpr (columns) {
+#pragma unroll
+            for (int c = 0; c < others; c++)
+                z[r][c] += addend[c];
+        }
+        Element top = z[r][0];
+#pragma unroll
+        for (int c = 1; c < others; c++)
+            top = z[r][c] > top ? z[r][c] : top;
+        if (top > most[r]) { // seldom: so the factor is taken in double precision
+            sum[r] *= exp(static_cast<double>(most[r]) - static_cast<double>(top));
+            most[r] = top;
+        }
+#pragma unroll
+        for (int c = 0; c < others; c += 4) {
+            Element part = 0;
+#pragma unroll
+            for (int e = c; e < c + 4; e++)
+                part = fma(factored_exp(z[r][e] - most[r]), factor[e], part);
+            sum[r] += static_cast<double>(part);
+        }
+    }
+}
+
 // Where a thread's lines are: own lines 4 across() + 64 q ..., others 4 along() ...
 __device__ __forceinline__ int factored_across() {
     return 4 * (static_cast<int>(threadIdx.x) / 16);

@@ -87,27 +87,10 @@ __device__ __forceinline__ void factored_pass(const Element* own, long long own_
                     }
                 }
             } else {
-#pragma unroll
-                for (int r = 0; r < factored_lines; r++) {
-                    // Exponents of columns are relative to the largest of their row.
-                    if constexpr (pass == FactoredPass::columns) {
-#pragma unroll
-                        for (int c = 0; c < 4; c++)
-                            z[r][c] += first_vector[c];
-                    }
-                    const Element one = z[r][0] > z[r][1] ? z[r][0] : z[r][1];
-                    const Element two = z[r][2] > z[r][3] ? z[r][2] : z[r][3];
-                    const Element top = one > two ? one : two;
-                    if (top > most[r]) { // seldom: so the factor is taken in double precision
-                        sum[r] *= exp(static_cast<double>(most[r]) - static_cast<double>(top));
-                        most[r] = top;
-                    }
-                    Element part = 0;
-#pragma unroll
-                    for (int c = 0; c < 4; c++)
-                        part = fma(factored_exp(z[r][c] - most[r]), factor[c], part);
-                    sum[r] += static_cast<double>(part);
-                }
+                Element addends[4], factors[4];
+                load_four(addends, first_vector);
+                load_four(factors, factor);
+                factored_add<pass == FactoredPass::columns>(z, addends, factors, most, sum);
             }
         }
         tile = next_tile;

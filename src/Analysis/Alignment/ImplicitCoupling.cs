@@ -133,7 +133,7 @@ public sealed class ImplicitCoupling : IDisposable
         PointPlacement placement = Placement ?? throw new UsageException("This coupling does not know the coordinates of its points, so that none can be added.");
         if (points.Columns != placement.Mean.Length) throw new ArgumentException($"The points have {points.Columns} coordinates; those aligned have {placement.Mean.Length}.", nameof(points));
         ComputeDevice device = _plan.Left.Device;
-        using FactoredPlan<double> plan = new(device, points.Rows, Columns, _plan.Rank);
+        using FactoredPlan<double> plan = new(_plan.Device, points.Rows, Columns, _plan.Rank);
         using DeviceBuffer<double> u = device.Allocate<double>(points.Rows), mass = device.Allocate<double>(points.Rows);
         plan.SetRight(_right.View);
         for (int i = 0; i < points.Rows; i++) placement.Place(points.Row(i), plan.Left.Row(i));
@@ -211,7 +211,7 @@ public sealed class ImplicitCoupling : IDisposable
         get
         {
             if (_exchanged is not null) return _exchanged;
-            FactoredPlan<double> plan = new(_plan.Left.Device, Columns, Rows, _plan.Rank);
+            FactoredPlan<double> plan = new(_plan.Device, Columns, Rows, _plan.Rank);
             _right.Buffer.View.Host.CopyTo(plan.Left.Buffer.View.Host);
             plan.SetRight(_plan.Left.View);
             return _exchanged = plan;

@@ -11,10 +11,18 @@ namespace BioSup.Kernels;
 /// <param name="ColumnTiles">Tiles of 64 rows in a part.</param>
 /// <param name="TileBytes">Shared memory of a pass that forms one tile at a time.</param>
 /// <param name="ApplyBytes">Shared memory of the product with features.</param>
-internal readonly record struct FactoredCudaConfig(long PaddedRows, long PaddedColumns, LaunchShape Rows, int RowTiles, LaunchShape Columns, int ColumnTiles, int TileBytes, int ApplyBytes)
+/// <param name="TensorBytes">Shared memory of the passes on the tensor cores, 0 where they cannot form the scores.</param>
+internal readonly record struct FactoredCudaConfig(long PaddedRows, long PaddedColumns, LaunchShape Rows, int RowTiles, LaunchShape Columns, int ColumnTiles, int TileBytes, int ApplyBytes, int TensorBytes)
 {
     /// <summary>Features that one block multiplies the plan with.</summary>
     public const int FeaturesOfBlock = 32;
+
+    /// <summary>Most factors of scores from the tensor cores: what a block owns stays in shared memory as a whole.</summary>
+    public const int MostTensorLevels = 64;
+
+    /// <summary>Fewest for which they are chosen: with fewer their slabs of 16 are half empty.</summary>
+    public const int LeastTensorLevels = 16;
+    private const int TensorSlab = 16;
     private const int Threads = 256, Other = 64, Alignment = 128, MostParts = 32;
 
     /// <summary>Blocks that run at once: two on each multiprocessor of an H100. A constant, so that the sums are the same on every device.</summary>
@@ -32,11 +40,16 @@ internal readonly record struct FactoredCudaConfig(long PaddedRows, long PaddedC
         int pass = elementBytes * (levels * ((slabs > 1 ? 2 : 1) * own + 2 * Other) + 4 * Other), tile = elementBytes * depth * (own + Other);
         (LaunchShape byRows, int rowTiles) = Cut(n / own, m / Other, pass);
         (LaunchShape byColumns, int columnTiles) = Cut(m / own, n / Other, pass);
-        return new FactoredCudaConfig(n, m, byRows, rowTiles, byColumns, columnTiles, tile, tile + elementBytes * Other * (own + 4 + FeaturesOfBlock));
+        // Lines of a slab lie eight elements further apart than there are lines.
+        int tensor = elementBytes == 4 && rank <= MostTensorLevels ? 4 * (TensorSlab * ((rank + TensorSlab - 1) / TensorSlab * (own + 8) + 2 * (Other + 8)) + 4 * Other) : 0;
+        return new FactoredCudaConfig(n, m, byRows, rowTiles, byColumns, columnTiles, tile, tile + elementBytes * Other * (own + 4 + FeaturesOfBlock), tensor);
     }
 
+    /// <summary>The form that was chosen.</summary>
+    public bool Tensor { get; init; }
+
     public override string ToString() =>
-        $"rows {Rows.Grid} x {Rows.Block} threads in parts of {RowTiles} tiles, columns {Columns.Grid} x {Columns.Block} threads in parts of {ColumnTiles} tiles ({Rows.SharedBytes} bytes of shared memory)";
+        $"{(Tensor ? "scores of three TF32 products" : "ordinary scores")}, rows {Rows.Grid} x {Rows.Block} threads in parts of {RowTiles} tiles, columns {Columns.Grid} x {Columns.Block} threads in parts of {ColumnTiles} tiles ({(Tensor ? TensorBytes : Rows.SharedBytes)} bytes of shared memory)";
 
     /// <summary>As many parts as leave the multiprocessors least idle: the time is that of the waves of blocks, each as long as a part and what every part costs besides.</summary>
     private static (LaunchShape Shape, int Tiles) Cut(long blocks, long tiles, int sharedBytes)
@@ -61,10 +74,10 @@ internal sealed class FactoredCudaKernels(CudaDevice device, int elementBytes)
     private static readonly JitRequest s_pass = new(Folder + "factored_pass_any.cu"), s_passDouble = new(Folder + "factored_pass_any.cu", Double);
     private static readonly JitRequest s_vectors = new(Folder + "factored_vectors_any.cu"), s_vectorsDouble = new(Folder + "factored_vectors_any.cu", Double);
     private static readonly JitRequest s_products = new(Folder + "factored_products_any.cu"), s_productsDouble = new(Folder + "factored_products_any.cu", Double);
-    private static readonly JitRequest s_mixing = new("cuda/kernels/sinkhorn_scaling/sinkhorn_mixing_any.cu");
+    private static readonly JitRequest s_tensor = new(Folder + "factored_tensor_sm80.cu"), s_mixing = new("cuda/kernels/sinkhorn_scaling/sinkhorn_mixing_any.cu");
     private readonly CudaDevice _device = device;
     private readonly bool _wide = elementBytes == sizeof(double);
-    private CudaKernel? _best, _bestColumns, _apply, _change, _entries, _record, _mix, _rowShifts;
+    private CudaKernel? _best, _bestColumns, _apply, _change, _entries, _record, _mix, _rowShifts, _rowsTensor, _columnsTensor;
 
     public CudaKernel Rows { get; } = DeviceKernels.Get(device, elementBytes == sizeof(double) ? s_passDouble : s_pass, "bs_factored_rows");
     public CudaKernel Columns { get; } = DeviceKernels.Get(device, elementBytes == sizeof(double) ? s_passDouble : s_pass, "bs_factored_columns");
@@ -72,6 +85,8 @@ internal sealed class FactoredCudaKernels(CudaDevice device, int elementBytes)
     public CudaKernel Base { get; } = DeviceKernels.Get(device, elementBytes == sizeof(double) ? s_vectorsDouble : s_vectors, "bs_factored_base");
     public CudaKernel RowPotentials { get; } = DeviceKernels.Get(device, elementBytes == sizeof(double) ? s_vectorsDouble : s_vectors, "bs_factored_row_potentials");
     public CudaKernel ColumnPotentials { get; } = DeviceKernels.Get(device, elementBytes == sizeof(double) ? s_vectorsDouble : s_vectors, "bs_factored_column_potentials");
+    public CudaKernel RowsTensor => _rowsTensor ??= DeviceKernels.Get(_device, s_tensor, "bs_factored_rows_tensor");
+    public CudaKernel ColumnsTensor => _columnsTensor ??= DeviceKernels.Get(_device, s_tensor, "bs_factored_columns_tensor");
     public CudaKernel RowShifts => _rowShifts ??= DeviceKernels.Get(_device, _wide ? s_vectorsDouble : s_vectors, "bs_factored_row_shifts");
     public CudaKernel Record => _record ??= DeviceKernels.Get(_device, _wide ? s_vectorsDouble : s_vectors, "bs_factored_record");
     public CudaKernel Mix => _mix ??= DeviceKernels.Get(_device, s_mixing, "bs_sinkhorn_mix");

@@ -30,7 +30,7 @@ internal sealed unsafe class FactoredCudaState<T> : IDisposable where T : unmana
     private PinnedBuffer<double>? _host;
     private CudaMixingMemory? _mixing;
     private int _current;
-    private bool _hasBase;
+    private bool _hasBase, _tensor;
 
     /// <param name="right">Column factors of a plan that shares them, or null for its own.</param>
     public FactoredCudaState(CudaDevice device, int rows, int columns, int rank, FactoredCudaState<T>? right)
@@ -65,6 +65,16 @@ internal sealed unsafe class FactoredCudaState<T> : IDisposable where T : unmana
         (long n, long m) = (config.PaddedRows, config.PaddedColumns);
         long factors = sizeof(T) * ((n + m) * rank + Math.Max((long)rows, columns) * rank + 2 * m + 2 * n);
         return factors + (sizeof(T) + 8) * Math.Max(config.RowParts * n, config.ColumnParts * m) + 8 * (3 * n + (4 + 3L * (AndersonMixing.Depth + 1)) * m);
+    }
+
+    /// <summary>How the next passes form their scores.</summary>
+    /// <exception cref="ArgumentException">The tensor cores were asked for, and the plan is in double precision or has too many factors.</exception>
+    public void Choose(FactoredScores wanted)
+    {
+        if (wanted == FactoredScores.TensorFloat3 && _config.TensorBytes == 0)
+            throw new ArgumentException($"The tensor cores form scores in single precision of at most {FactoredCudaConfig.MostTensorLevels} factors; this plan has {_rank} factors of {8 * sizeof(T)} bits.", nameof(wanted));
+        _tensor = wanted == FactoredScores.Automatic ? _config.TensorBytes > 0 && _rank >= FactoredCudaConfig.LeastTensorLevels : wanted == FactoredScores.TensorFloat3;
+        DeviceKernels.Report(Device, nameof(FactoredTransport), _config with { Tensor = _tensor });
     }
 
     /// <summary>Column factors [m, r] from host memory.</summary>
@@ -104,8 +114,8 @@ internal sealed unsafe class FactoredCudaState<T> : IDisposable where T : unmana
     public void Rows()
     {
         CudaStream stream = Device.Stream;
-        _kernels.Rows.Launch(stream, _config.Rows, _left.View.Address, _paddedRows, _right.View.Address, _paddedColumns, _rank, _base.View.Address, _factor.View.Address, _config.RowTiles,
-            _largest.View.Address, _parts.View.Address);
+        (_tensor ? _kernels.RowsTensor : _kernels.Rows).Launch(stream, _tensor ? _config.Rows with { SharedBytes = _config.TensorBytes } : _config.Rows, _left.View.Address,
+            _paddedRows, _right.View.Address, _paddedColumns, _rank, _base.View.Address, _factor.View.Address, _config.RowTiles, _largest.View.Address, _parts.View.Address);
         _kernels.RowPotentials.Launch(stream, _overRows, _largest.View.Address, _parts.View.Address, _config.RowParts, _a.View.Address, _rows, _paddedRows, _u.View.Address, _shift.View.Address,
             _rowFactor.View.Address);
     }
@@ -114,8 +124,8 @@ internal sealed unsafe class FactoredCudaState<T> : IDisposable where T : unmana
     public void Columns()
     {
         CudaStream stream = Device.Stream;
-        _kernels.Columns.Launch(stream, _config.Columns, _left.View.Address, _paddedRows, _right.View.Address, _paddedColumns, _rank, _base.View.Address, _shift.View.Address, _rowFactor.View.Address,
-            _config.ColumnTiles, _largest.View.Address, _parts.View.Address);
+        (_tensor ? _kernels.ColumnsTensor : _kernels.Columns).Launch(stream, _tensor ? _config.Columns with { SharedBytes = _config.TensorBytes } : _config.Columns, _left.View.Address,
+            _paddedRows, _right.View.Address, _paddedColumns, _rank, _base.View.Address, _shift.View.Address, _rowFactor.View.Address, _config.ColumnTiles, _largest.View.Address, _parts.View.Address);
         _kernels.ColumnPotentials.Launch(stream, _overColumns, _largest.View.Address, _parts.View.Address, _config.ColumnParts, _b.View.Address, Potential(_current).Address, _factor.View.Address, _columns,
             _paddedColumns, _sums.View.Address, Next.Address, _violations.View.Address, Magnitudes);
     }
@@ -200,8 +210,6 @@ internal sealed unsafe class FactoredCudaState<T> : IDisposable where T : unmana
             _u.View.Address);
         Device.Download(_u.View, rowSums.Host);
     }
-
-    public void Report() => DeviceKernels.Report(Device, nameof(FactoredTransport), _config);
 
     public void Dispose()
     {

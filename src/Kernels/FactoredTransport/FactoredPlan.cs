@@ -3,6 +3,19 @@ using BioSup.Runtime;
 
 namespace BioSup.Kernels;
 
+/// <summary>Which units of a GPU form the scores in a Sinkhorn iteration over a plan known by factors. The iterates are the same up to rounding.</summary>
+public enum FactoredScores
+{
+    /// <summary>Chosen by the type and the number of factors.</summary>
+    Automatic,
+
+    /// <summary>Multiply-adds on the ordinary units.</summary>
+    Ordinary,
+
+    /// <summary>Three products of tf32 numbers on the tensor cores: single precision, at most 64 factors.</summary>
+    TensorFloat3,
+}
+
 /// <summary>
 /// A transport plan known by factors: T_ij = exp(u_i + v_j + a_i · b_j), with row factors a [n, r], column factors b [m, r] and potentials u, v in units of epsilon.
 /// Holds the factors and the scratch memory of the passes over it, O((n + m) r); the plan itself is never stored. Factors, potentials, masses and results are in host
@@ -56,6 +69,9 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
         _factor = Own(Host.Allocate<T>(Padded));
     }
 
+    /// <summary>On a GPU only: how the next passes form their scores.</summary>
+    public FactoredScores Scores { get; set; }
+
     /// <summary>What runs the passes.</summary>
     public ComputeDevice Device { get; }
 
@@ -105,7 +121,7 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
     internal AndersonMixing Mixing => _mixing ??= Own(new AndersonMixing(Host, Columns));
     internal DeviceSpan<double> Next => (_next ??= Own(Host.Allocate<double>(Columns))).View;
     internal DeviceSpan<double> Work => (_work ??= Own(Host.Allocate<double>(Columns))).View;
-    internal T* Scores => (_scores ??= Own(Host.Allocate<T>((long)Host.Pool.Threads * RowsAtOnce * Padded))).Pointer;
+    internal T* ScoreRows => (_scores ??= Own(Host.Allocate<T>((long)Host.Pool.Threads * RowsAtOnce * Padded))).Pointer;
     internal double* Partials => (_partials ??= Own(Host.Allocate<double>((long)Blocks * Padded))).Pointer;
 
     /// <summary>The same plan with rows and columns exchanged, with the factors of this moment.</summary>

@@ -9,7 +9,7 @@ public static unsafe partial class FactoredTransport
     private static void BalanceCuda<T>(FactoredPlan<T> plan, FactoredCudaState<T> state, DeviceSpan<double> mass, DeviceSpan<double> v, DeviceSpan<double> u, DeviceSpan<double> columnSums)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        state.Report();
+        state.Choose(plan.Scores);
         state.SetLeft(plan.Left);
         // The column masses are of no use here; what the kernel makes of them is not read.
         state.SetMasses(mass, default);
@@ -55,7 +55,7 @@ public static unsafe partial class FactoredTransport
         public SinkhornResult Solve(in SinkhornOptions options, CancellationToken cancellation)
         {
             double norm = TensorPrimitives.Norm<double>(_b.Host), unit = sizeof(T) == 8 ? double.BitIncrement(1) - 1 : MathF.BitIncrement(1) - 1;
-            _state.Report();
+            _state.Choose(_plan.Scores);
             _state.SetLeft(_plan.Left);
             _state.SetMasses(_a, _b);
             _state.ForgetPairs();

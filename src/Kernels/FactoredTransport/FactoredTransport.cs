@@ -145,7 +145,7 @@ public static unsafe partial class FactoredTransport
         plan.SetColumnPotentials(v);
         FactoredPasses<TLanes, TVector, T>.BalanceJob job = new()
         {
-            Plan = plan.Pointers, Scratch = plan.Scores, Mass = mass, U = u, Partials = columnSums.Length == 0 ? null : plan.Partials, Blocks = plan.Blocks,
+            Plan = plan.Pointers, Scratch = plan.ScoreRows, Mass = mass, U = u, Partials = columnSums.Length == 0 ? null : plan.Partials, Blocks = plan.Blocks,
         };
         plan.Host.Pool.Run(plan.Blocks, ref job);
         if (columnSums.Length == 0) return;
@@ -161,7 +161,7 @@ public static unsafe partial class FactoredTransport
         plan.SetColumnPotentials(v);
         FactoredPasses<TLanes, TVector, T>.ApplyJob job = new()
         {
-            Plan = plan.Pointers, Scratch = plan.Scores, Features = panels, Width = width, U = u, Result = result.Pointer, Stride = result.Stride,
+            Plan = plan.Pointers, Scratch = plan.ScoreRows, Features = panels, Width = width, U = u, Result = result.Pointer, Stride = result.Stride,
         };
         plan.Host.Pool.Run((plan.Rows + RowsAtOnce - 1) / RowsAtOnce, ref job);
     }
@@ -172,7 +172,7 @@ public static unsafe partial class FactoredTransport
         plan.SetColumnPotentials(v);
         FactoredPasses<TLanes, TVector, T>.RowsJob job = new()
         {
-            Plan = plan.Pointers, Scratch = plan.Scores, First = firstRow, Count = result.Rows, FirstColumn = firstColumn, ColumnCount = result.Columns, U = u,
+            Plan = plan.Pointers, Scratch = plan.ScoreRows, First = firstRow, Count = result.Rows, FirstColumn = firstColumn, ColumnCount = result.Columns, U = u,
             Result = result.Pointer, Stride = result.Stride,
         };
         plan.Host.Pool.Run((result.Rows + RowsAtOnce - 1) / RowsAtOnce, ref job);
@@ -181,7 +181,7 @@ public static unsafe partial class FactoredTransport
     private static void Best<TLanes, TVector>(FactoredPlan<double> plan, double* v, int* best) where TLanes : struct, ISimd<TVector, double> where TVector : unmanaged
     {
         plan.SetColumnPotentials(v);
-        FactoredPasses<TLanes, TVector, double>.BestJob job = new() { Plan = plan.Pointers, Scratch = plan.Scores, Best = best };
+        FactoredPasses<TLanes, TVector, double>.BestJob job = new() { Plan = plan.Pointers, Scratch = plan.ScoreRows, Best = best };
         plan.Host.Pool.Run((plan.Rows + RowsAtOnce - 1) / RowsAtOnce, ref job);
     }
 
@@ -192,7 +192,7 @@ public static unsafe partial class FactoredTransport
         second.SetColumnPotentials(v2);
         FactoredPasses<TLanes, TVector, T>.ChangeJob job = new()
         {
-            First = first.Pointers, Second = second.Pointers, FirstScratch = first.Scores, SecondScratch = second.Scores, FirstU = u1, SecondU = u2, RowSums = rowSums,
+            First = first.Pointers, Second = second.Pointers, FirstScratch = first.ScoreRows, SecondScratch = second.ScoreRows, FirstU = u1, SecondU = u2, RowSums = rowSums,
         };
         first.Host.Pool.Run((first.Rows + RowsAtOnce - 1) / RowsAtOnce, ref job);
     }
