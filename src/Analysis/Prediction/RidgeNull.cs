@@ -1,6 +1,5 @@
 using System.Numerics;
 using System.Numerics.Tensors;
-using System.Runtime.InteropServices;
 using BioSup.Kernels;
 using BioSup.Runtime;
 
@@ -23,21 +22,6 @@ internal static class RidgeNull
 
     /// <summary>The engine in single precision, or in double precision where there are about as many features as training rows and little regularisation.</summary>
     public static IRidgeNull For(RidgeDesign design, ulong seed) => design.Condition <= MostCondition ? new RidgeNull<float>(design, seed) : new RidgeNull<double>(design, seed);
-
-    /// <summary>C = alpha op(A) B + beta C in either precision.</summary>
-    internal static unsafe void Multiply<T>(Transpose transpose, T alpha, MatrixView<T> a, MatrixView<T> b, T beta, MatrixView<T> c) where T : unmanaged, IFloatingPointIeee754<T>
-    {
-        if (typeof(T) == typeof(float)) Gemm.Multiply(transpose, Transpose.No, (float)(object)alpha, As<T, float>(a), As<T, float>(b), (float)(object)beta, As<T, float>(c));
-        else Gemm.Multiply(transpose, Transpose.No, (double)(object)alpha, As<T, double>(a), As<T, double>(b), (double)(object)beta, As<T, double>(c));
-    }
-
-    internal static void Convert<T>(ReadOnlySpan<float> from, Span<T> to) where T : unmanaged
-    {
-        if (typeof(T) == typeof(float)) MemoryMarshal.Cast<float, T>(from).CopyTo(to);
-        else TensorPrimitives.ConvertChecked(from, MemoryMarshal.Cast<T, double>(to));
-    }
-
-    private static unsafe MatrixView<TTo> As<T, TTo>(MatrixView<T> view) where T : unmanaged where TTo : unmanaged => new((TTo*)view.Pointer, view.Rows, view.Columns, view.Stride, view.Device);
 }
 
 /// <summary>
@@ -124,10 +108,10 @@ internal sealed class RidgeNull<T> : IRidgeNull where T : unmanaged, IFloatingPo
         for (int i = 0; i < rows.Length; i++)
         {
             Span<T> to = gathered.Row(i);
-            for (int b = 0; b < together; b++) RidgeNull.Convert(targets.Row(scratch.Order(b)[rows[i]]).Slice(first, width), to.Slice(b * width, width));
+            for (int b = 0; b < together; b++) EitherPrecision.Convert(targets.Row(scratch.Order(b)[rows[i]]).Slice(first, width), to.Slice(b * width, width));
         }
         MatrixView<T> sums = scratch.Sums(f, columns);
-        RidgeNull.Multiply(Transpose.Yes, T.One, _folds[f].Features.View, gathered, T.Zero, sums);
+        EitherPrecision.Multiply(Transpose.Yes, Transpose.No, T.One, _folds[f].Features.View, gathered, T.Zero, sums);
         for (int k = 0; k <= _design.Rank; k++)
         {
             Span<T> total = scratch.Total.AsSpan(k * columns, columns);
@@ -141,11 +125,11 @@ internal sealed class RidgeNull<T> : IRidgeNull where T : unmanaged, IFloatingPo
         int rank = _design.Rank;
         MatrixView<T> test = scratch.Sums(f, columns), train = scratch.Train(columns), coefficients = scratch.Coefficients(columns);
         for (int k = 0; k <= rank; k++) TensorPrimitives.Subtract<T>(scratch.Total.AsSpan(k * columns, columns), test.Row(k), train.Row(k));
-        RidgeNull.Multiply(Transpose.No, T.One, fold.Solve.View, train, T.Zero, coefficients.RowBlock(0, rank));
+        EitherPrecision.Multiply(Transpose.No, Transpose.No, T.One, fold.Solve.View, train, T.Zero, coefficients.RowBlock(0, rank));
         ReadOnlySpan<T> testSums = test.Row(rank), trainSums = train.Row(rank);
         testSums.CopyTo(coefficients.Row(rank));
         trainSums.CopyTo(coefficients.Row(rank + 1));
-        RidgeNull.Multiply(Transpose.No, T.One, fold.TestForm.View, coefficients, T.CreateChecked(-2), test.RowBlock(0, rank));
+        EitherPrecision.Multiply(Transpose.No, Transpose.No, T.One, fold.TestForm.View, coefficients, T.CreateChecked(-2), test.RowBlock(0, rank));
         Span<T> form = scratch.Form.AsSpan(0, columns);
         form.Clear();
         for (int k = 0; k < rank; k++) TensorPrimitives.MultiplyAdd(coefficients.Row(k), test.Row(k), form, form);
