@@ -33,6 +33,23 @@ public sealed class TreePredictabilityTests : IDisposable
     }
 
     [Fact]
+    public void FitsAreThoseOfAnotherProgram()
+    {
+        JsonNode golden = JsonNode.Parse(File.ReadAllText(Path.Combine(RepositoryRoot.Path, "tests", "golden", "prediction", "trees.json")))!;
+        int rows = (int)golden["rows"]!, targets = (int)golden["targets"]!;
+        float[] y = Floats(golden["y"]!);
+        int[] all = [.. Enumerable.Range(0, rows)];
+        using Matrix<float> x = Matrix<float>.From(_cpu, rows, (int)golden["columns"]!, Floats(golden["x"]!));
+        foreach (JsonNode? expected in golden["fits"]!.AsArray())
+        {
+            using LightGbmFold fold = new(x, all, all, new TreeOptions { Trees = (int)expected!["trees"]!, Depth = (int)expected["depth"]! });
+            for (int i = 0; i < rows; i++) fold.Labels[i] = y[i * targets + (int)expected["target"]!];
+            fold.Fit();
+            for (int i = 0; i < rows; i++) Assert.Equal((double)expected["values"]![i]!, fold.Predictions[i], 1e-12);
+        }
+    }
+
+    [Fact]
     public void NonlinearSignalIsRecovered()
     {
         const int rows = 200;
