@@ -143,7 +143,10 @@ public sealed class ImplicitAlignmentTests
             DomainCostOptions cost = s_squared with { Scale = scale };
             AlignmentOptions options = s_options with
             {
-                Coupling = CouplingForm.Implicit, FirstCost = cost, SecondCost = cost, Gromov = new GromovOptions { Epsilon = 0.5, MaxIterations = 2, Tolerance = 1, Precision = precision, Inner = SinkhornOptions.Pot with { MaxIterations = 3 } },
+                Coupling = CouplingForm.Implicit,
+                FirstCost = cost,
+                SecondCost = cost,
+                Gromov = new GromovOptions { Epsilon = 0.5, MaxIterations = 2, Tolerance = 1, Precision = precision, Inner = SinkhornOptions.Pot with { MaxIterations = 3 } },
             };
             long before = MemoryAccounting.CurrentBytes;
             MemoryAccounting.ResetPeak();

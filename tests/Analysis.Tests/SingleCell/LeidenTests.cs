@@ -113,6 +113,21 @@ public sealed class LeidenTests
     }
 
     [Fact]
+    public void Further_runs_allocate_nothing_but_their_results()
+    {
+        LeidenGraph graph = LeidenGraphs.RingOfCliques(400, 5).Graph;
+        long Allocated(int runs)
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            Leiden.Run(graph, new LeidenOptions { Runs = runs });
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+        Allocated(1);
+        // A result is one community number per node and some arrays of communities, its modularity one sum per node; sweeps and levels are in memory that is there already.
+        Assert.InRange((Allocated(9) - Allocated(1)) / 8, 12 * graph.Nodes, 24 * graph.Nodes);
+    }
+
+    [Fact]
     public void Symmetric_rows_give_the_graph_of_their_edges()
     {
         LeidenGraph graph = LeidenGraph.FromSymmetric([0, 2, 4, 4, 5], [1, 0, 0, 3, 1], [2, 0.5, 2, 1.5, 1.5]);
