@@ -6,8 +6,50 @@ using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.Alignment;
 
+/// <summary>The Patch-seq neurons, prepared once: components of log counts per million, z-scored electrophysiology, families.</summary>
+public sealed class PatchSeqFixture : IDisposable
+{
+    private const int Cells = 400;
+
+    public PatchSeqFixture()
+    {
+        string? folder = SharedData.Find("patchseq_m1", out string reason);
+        Reason = reason;
+        if (folder is null) return;
+        using Matrix<double> counts = MatrixReader.ReadDouble(Device, Path.Combine(folder, "rna_counts.npy")), ephys = MatrixReader.ReadDouble(Device, Path.Combine(folder, "ephys.npy"));
+        Families = ColumnReader.Read(Path.Combine(folder, "cells.csv:rna_family")).Text;
+        Rna = RealDataTests.Components(Device, RealDataTests.LogCountsPerMillion(counts), 30);
+        Electric = RealDataTests.ZScored(Device, ephys);
+        // Every third cell, the first 400 of them: as many as SOURCE.md measured the effect of a prior on.
+        FewFamilies = [.. Enumerable.Range(0, Cells).Select(i => Families[3 * i])];
+        (FewRna, FewElectric) = (Every(Rna), Every(Electric));
+    }
+
+    public CpuDevice Device { get; } = new();
+    public string Reason { get; }
+    public string[] Families { get; } = [];
+    public string[] FewFamilies { get; } = [];
+    public Matrix<double>? Rna { get; }
+    public Matrix<double>? Electric { get; }
+    public Matrix<double>? FewRna { get; }
+    public Matrix<double>? FewElectric { get; }
+
+    public void Dispose()
+    {
+        foreach (Matrix<double>? matrix in new[] { Rna, Electric, FewRna, FewElectric }) matrix?.Dispose();
+        Device.Dispose();
+    }
+
+    private Matrix<double> Every(Matrix<double> all)
+    {
+        Matrix<double> few = Device.AllocateMatrix<double>(Cells, all.Columns);
+        for (int i = 0; i < Cells; i++) all.Row(3 * i).CopyTo(few.Row(i));
+        return few;
+    }
+}
+
 /// <summary>The two other real data sets: scGEM with its band of tie-breaks, and the Patch-seq neurons on which unsupervised alignment fails.</summary>
-public sealed class RealDataTests
+public sealed class RealDataTests(PatchSeqFixture patchSeq) : IClassFixture<PatchSeqFixture>
 {
     [Fact]
     public void Scgem_lies_in_the_band_of_its_tie_breaks()
@@ -20,20 +62,39 @@ public sealed class RealDataTests
         TestContext.Current.TestOutputHelper?.WriteLine($"FOSCTTM {result.Foscttm!.Average:F5}, loss {result.Gromov.Loss:F6}, {result.Gromov.Timing.Total:F2} s");
         Assert.InRange(result.Foscttm!.Average, 0.187, 0.194);
         Assert.InRange(result.Gromov.Loss, 0.0315, 0.0328);
+        Assert.True(result.Verdict.Trust == Trust.Reliable, string.Join(" ", result.Verdict.Against));
+    }
+
+    /// <summary>
+    /// SOURCE.md, 400 cells: a start that knows the families ends at FOSCTTM 0.28 to 0.33, where none ends at 0.5; supervised ridge regression reaches 0.149. A cost of 1 between families, weighed
+    /// with half a per cent, gives what that start gives or a little better (where ties of hops are broken moves it by 0.04); with one per cent it does better. Families are not shown to the verdict: what was put in is no evidence.
+    /// </summary>
+    [Theory]
+    [InlineData(1.0, 0.5, 0.6, Trust.NotReliable)]
+    [InlineData(0.995, 0.2, 0.33, null)]
+    [InlineData(0.99, 0.149, 0.28, Trust.Reliable)]
+    public void Patch_seq_with_the_families_as_a_fused_cost_comes_into_its_band(double alpha, double lowest, double highest, Trust? trust)
+    {
+        Assert.SkipWhen(patchSeq.FewRna is null, patchSeq.Reason);
+        int n = patchSeq.FewFamilies.Length;
+        using Matrix<double> families = patchSeq.Device.AllocateMatrix<double>(n, n);
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < n; j++) families.Row(i)[j] = patchSeq.FewFamilies[i] == patchSeq.FewFamilies[j] ? 0 : 1;
+        AlignmentOptions options = AlignmentOptions.Scot(20, 5e-3) with { TruthIsIdentity = true };
+        options = options with { Gromov = options.Gromov with { Alpha = alpha, Tolerance = 1e-6, MaxIterations = 300 } };
+        using AlignmentResult result = GromovAlignment.Align(patchSeq.FewRna!, patchSeq.FewElectric!, options, fused: alpha < 1 ? families : null);
+        TestContext.Current.TestOutputHelper?.WriteLine($"alpha {alpha}: FOSCTTM {result.Foscttm!.Average:F4}, loss {result.Gromov.Loss:F5}, {result.Gromov.Iterations} iterations, inner {result.Gromov.InnerIterations}; {string.Join(" ", result.Verdict.Against)}");
+        Assert.InRange(result.Foscttm!.Average, lowest, highest);
+        if (trust is not null) Assert.Equal(trust, result.Verdict.Trust);
     }
 
     [Fact]
     public void Patch_seq_alignment_is_called_not_reliable()
     {
-        string? folder = SharedData.Find("patchseq_m1", out string reason);
-        Assert.SkipWhen(folder is null, reason);
-        using CpuDevice device = new();
-        using Matrix<double> counts = MatrixReader.ReadDouble(device, Path.Combine(folder!, "rna_counts.npy")), ephys = MatrixReader.ReadDouble(device, Path.Combine(folder!, "ephys.npy"));
-        string[] family = ColumnReader.Read(Path.Combine(folder!, "cells.csv:rna_family")).Text;
-        using Matrix<double> rna = Components(device, LogCountsPerMillion(counts), 30), electric = ZScored(device, ephys);
+        Assert.SkipWhen(patchSeq.Rna is null, patchSeq.Reason);
         AlignmentOptions options = AlignmentOptions.Scot(30, 5e-3) with { Starts = 2, TruthIsIdentity = true };
         options = options with { Gromov = options.Screening };
-        using AlignmentResult result = GromovAlignment.Align(rna, electric, options, family, family);
+        using AlignmentResult result = GromovAlignment.Align(patchSeq.Rna!, patchSeq.Electric!, options, patchSeq.Families, patchSeq.Families);
         foreach (string line in result.Verdict.Against.Concat(result.Verdict.For)) TestContext.Current.TestOutputHelper?.WriteLine(line);
         foreach (StartOutcome start in result.Starts) TestContext.Current.TestOutputHelper?.WriteLine(start.ToString());
         TestContext.Current.TestOutputHelper?.WriteLine($"{result.Gromov.Timing}, {result.Gromov.Iterations} iterations, inner {result.Gromov.InnerIterations}");
@@ -44,7 +105,7 @@ public sealed class RealDataTests
         Assert.Contains(result.Verdict.Against, reason => reason.Contains("does not single one out"));
     }
 
-    private static Matrix<double> LogCountsPerMillion(Matrix<double> counts)
+    internal static Matrix<double> LogCountsPerMillion(Matrix<double> counts)
     {
         Matrix<double> result = counts.Device.AllocateMatrix<double>(counts.Rows, counts.Columns);
         for (int i = 0; i < counts.Rows; i++)
@@ -56,7 +117,7 @@ public sealed class RealDataTests
         return result;
     }
 
-    private static Matrix<double> ZScored(CpuDevice device, Matrix<double> x)
+    internal static Matrix<double> ZScored(CpuDevice device, Matrix<double> x)
     {
         Matrix<double> result = device.AllocateMatrix<double>(x.Rows, x.Columns);
         for (int j = 0; j < x.Columns; j++)
@@ -70,7 +131,7 @@ public sealed class RealDataTests
     }
 
     /// <summary>Leading principal components of the z-scored columns, by subspace iteration on the covariance.</summary>
-    private static Matrix<double> Components(CpuDevice device, Matrix<double> x, int count)
+    internal static Matrix<double> Components(CpuDevice device, Matrix<double> x, int count)
     {
         const int extra = 30, rounds = 25, multiplies = 4;
         using Matrix<double> z = ZScored(device, x), gram = device.AllocateMatrix<double>(x.Columns, x.Columns);
