@@ -72,6 +72,69 @@ public sealed class TrustDetailsTests
         Assert.Equal(before, new SoftTargets(line, line, coupling, 8, 2).Predictability(), 1e-12);
     }
 
+    [Fact]
+    public void The_best_bound_is_the_largest_there_is()
+    {
+        Assert.Equal(3, new LowerBounds(1, 2, 3, 0).Best);
+        Assert.Equal(4, new LowerBounds(1, 4, 3, 0).Best);
+        Assert.Equal(1, new LowerBounds(1, null, null, 0).Best);
+    }
+
+    [Fact]
+    public void What_was_only_enclosed_is_given_at_its_safe_end_with_its_slack()
+    {
+        // 37 and 41 points have no common parts that are few enough: transports are enclosed.
+        using CpuDevice device = new(2);
+        using Matrix<double> x = Clouds.Normal(device, 37, 2, 8), y = Clouds.Normal(device, 41, 3, 9), product = device.AllocateMatrix<double>(37, 41), gradient = device.AllocateMatrix<double>(37, 41);
+        using DomainCostResult c1 = DomainCosts.Build(x, s_euclid), c2 = DomainCosts.Build(y, s_euclid);
+        double here = 0;
+        for (int i = 0; i < 37; i++)
+            for (int j = 0; j < 41; j++)
+            {
+                product.Row(i)[j] = 1.0 / (37 * 41);
+                foreach (double a in c1.Cost.Row(i))
+                    foreach (double b in c2.Cost.Row(j)) gradient.Row(i)[j] += 2 * (a - b) * (a - b) / (37 * 41);
+                here += gradient.Row(i)[j] / (37 * 41);
+            }
+        TransportBounds least = LinearTransport.Minimise(gradient);
+        Assert.True(least.Upper > least.Lower);
+        StationarityGap gap = StationarityGap.Of(c1, c2, product, new GromovOptions { Solver = GromovSolverKind.Ppa, Epsilon = 0.1 });
+        Assert.Equal(here - least.Lower, gap.Loss, 1e-9);
+        Assert.Equal(least.Upper - least.Lower, gap.Slack, 1e-9);
+        LowerBounds bounds = LowerBounds.Of(c1.Cost, c2.Cost);
+        Assert.True(bounds.ThirdSlack > 0);
+    }
+
+    [Fact]
+    public void A_coupling_that_misses_its_masses_is_first_moved_onto_them()
+    {
+        using CpuDevice device = new(1);
+        using Matrix<double> x = Clouds.Normal(device, 20, 2, 10), coupling = device.AllocateMatrix<double>(20, 20), rounded = device.AllocateMatrix<double>(20, 20);
+        using DomainCostResult c = DomainCosts.Build(x, s_euclid);
+        CounterRandom random = new(11);
+        for (int i = 0; i < 20; i++)
+            for (int j = 0; j < 20; j++) rounded.Row(i)[j] = coupling.Row(i)[j] = random.NextDouble() / 200;
+        LinearTransport.Round(rounded);
+        GromovOptions options = new() { Solver = GromovSolverKind.Ppa, Epsilon = 0.1 };
+        Assert.Equal(StationarityGap.Of(c, c, rounded, options).Loss, StationarityGap.Of(c, c, coupling, options).Loss, 1e-12);
+    }
+
+    [Fact]
+    public void Chains_of_small_steps_do_not_join_optima()
+    {
+        using CpuDevice device = new(1);
+        using Matrix<double> line = device.AllocateMatrix<double>(26, 26);
+        for (int i = 0; i < 26; i++)
+            for (int j = 0; j < 26; j++) line.Row(i)[j] = Math.Abs(i - j);
+        // Seven of ten cells move on by one: 0.08 of the mean distance a step, 0.16 in two.
+        int[][] partners = [.. Enumerable.Range(0, 3).Select(step => Enumerable.Range(0, 10).Select(i => 2 * i + (i < 7 ? step : 0)).ToArray())];
+        DistinctOptima optima = DistinctOptima.Of([1, 1.1, 1.2], partners, line);
+        Assert.InRange(optima.Displacement[0][1], 0.05, DistinctOptima.SameOptimum);
+        Assert.InRange(optima.Displacement[1][2], 0.05, DistinctOptima.SameOptimum);
+        Assert.Equal([0, 1], optima.Optima[0].Starts);
+        Assert.Equal([2], optima.Optima[1].Starts);
+    }
+
     [Theory]
     [InlineData(EpsilonConvention.Pot)]
     [InlineData(EpsilonConvention.Ott)]
