@@ -97,6 +97,9 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
         return sizeof(T) * ((long)rows * rank + padded * (rank + 2L) + threads * RowsAtOnce * padded) + 8 * (blocks + 2 + 3 * AndersonMixing.Depth + 2) * padded;
     }
 
+    /// <summary>Bytes that a plan of this shape takes in a GPU's memory, with the history of the acceleration.</summary>
+    public static long DeviceBytesFor(int rows, int columns, int rank) => FactoredCudaState<T>.BytesFor(rows, columns, rank);
+
     /// <summary>Sets the column factors [m, r].</summary>
     public void SetRight(MatrixView<double> right)
     {

@@ -170,6 +170,19 @@ public sealed class FactoredTransportCudaTests(CudaDeviceFixture fixture)
         Assert.True(config.Rows.SharedBytes <= 48 << 10 && config.TensorBytes <= 48 << 10 && config.ApplyBytes <= 100 << 10);
     }
 
+    /// <summary>Two plans, and the one in double precision that evaluates the result, are far from two gigabytes at 100,000 points.</summary>
+    [Fact]
+    public void Device_memory_is_as_planned()
+    {
+        CudaDevice device = fixture.Require();
+        long before = device.Pool.BytesInUse;
+        using FactoredPlan<float> plan = new(device, 300, 500, 7);
+        long planned = FactoredPlan<float>.DeviceBytesFor(300, 500, 7), taken = device.Pool.BytesInUse - before;
+        // The history of the acceleration and the room for factors on their way are planned and not taken yet.
+        Assert.InRange(taken, planned / 8, planned);
+        Assert.InRange(2 * FactoredPlan<float>.DeviceBytesFor(100_000, 100_000, 31) + FactoredPlan<double>.DeviceBytesFor(100_000, 100_000, 31), 1, 300_000_000);
+    }
+
     private static void Near(double[] exact, double[] ours, double tolerance, string name)
     {
         double scale = exact.Max(Math.Abs);
