@@ -107,6 +107,9 @@ public sealed class AlignmentResult : IDisposable
     public required MemoryPlan Memory { get; init; }
     public required (int First, int Second) GraphComponents { get; init; }
 
+    /// <summary>How well embedded points stand for the costs; null where they were not embedded.</summary>
+    public (EmbeddingReport? First, EmbeddingReport? Second) Embeddings { get; init; }
+
     /// <summary>Whether the coupling is stored, and why.</summary>
     public CouplingChoice? Choice { get; init; }
 

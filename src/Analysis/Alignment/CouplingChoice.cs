@@ -42,21 +42,24 @@ public sealed record CouplingChoice(CouplingForm Form, string Reason, MemoryPlan
     public static CouplingChoice Decide(AlignmentOptions options, (int Rows, int Columns) first, (int Rows, int Columns) second, bool fused, bool started, ComputeDevice device)
     {
         string? obstacle = Obstacle(options, fused, started);
+        (int n, int m) = (first.Rows, second.Rows);
+        MemoryPlan Embedding(MemoryPlan plan) => EmbeddingPlan(plan, (options.FirstCost, n), (options.SecondCost, m));
+        (first, second) = ((n, options.FirstCost.Coordinates(first.Columns)), (m, options.SecondCost.Coordinates(second.Columns)));
         if (options.Coupling == CouplingForm.Implicit)
-            return obstacle is null ? new(CouplingForm.Implicit, "asked for", Implicit(options, first, second, device)) : throw new UsageException($"The coupling must be stored: {obstacle}.");
+            return obstacle is null ? new(CouplingForm.Implicit, "asked for", Embedding(Implicit(options, first, second, device))) : throw new UsageException($"The coupling must be stored: {obstacle}.");
         MemoryPlan stored = MemoryPlan.For(options, first, second, fused, device.Host.Pool.Threads);
         if (options.Coupling == CouplingForm.Stored) return new(CouplingForm.Stored, "asked for", stored);
         long limit = options.MemoryLimit > 0 ? options.MemoryLimit : (long)(UsableShare * (device is CudaDevice gpu ? gpu.Info.MemoryBytes : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes));
         string sizes = Text($"{Size(stored.TotalBytes)} with the coupling in memory, of {Size(limit)} that may be used");
         if (stored.TotalBytes <= limit) return new(CouplingForm.Stored, $"it takes {sizes}", stored);
         if (obstacle is not null) throw new UsageException($"The solve does not fit: it takes {sizes}, and the coupling must be stored because {obstacle}. Ask for the stored form to try it all the same.");
-        return new(CouplingForm.Implicit, $"it would take {sizes}", Implicit(options, first, second, device));
+        return new(CouplingForm.Implicit, $"it would take {sizes}", Embedding(Implicit(options, first, second, device)));
     }
 
     /// <summary>Why a problem cannot be solved without the coupling; null where it can.</summary>
     private static string? Obstacle(AlignmentOptions options, bool fused, bool started)
     {
-        if (!options.FirstCost.KeepsPoints || !options.SecondCost.KeepsPoints) return "only squared Euclidean costs, not scaled by their median, are known by points alone";
+        if (!options.FirstCost.KeepsPoints || !options.SecondCost.KeepsPoints) return "only squared Euclidean costs, not scaled by their median, and embedded ones are known by points alone";
         if (options.Gromov.Loss != GromovLoss.Square) return "the linear cost has a low rank with the square loss only";
         if (fused) return "a fused cost has no low rank";
         if (started) return "a starting coupling is a matrix";
@@ -77,6 +80,19 @@ public sealed record CouplingChoice(CouplingForm Form, string Reason, MemoryPlan
             items.Add(("nulls on a sample of the cells", 3 * MemoryPlan.ForDense(n, m, options.Gromov.Precision).TotalBytes));
         }
         return new MemoryPlan(items);
+    }
+
+    /// <summary>Adds what embedding holds before the solve: costs to landmarks, their decomposition, and all shortest paths of a geodesic cost.</summary>
+    private static MemoryPlan EmbeddingPlan(MemoryPlan plan, params (DomainCostOptions Cost, int Count)[] domains)
+    {
+        long bytes = 0;
+        foreach ((DomainCostOptions cost, int count) in domains)
+        {
+            if (cost.EmbeddingRank == 0) continue;
+            long landmarks = Math.Min(count, CostEmbedding.MostLandmarks);
+            bytes += 8 * (4 * landmarks * landmarks + MatchAccuracy.BlockRows(count, (int)landmarks) * landmarks + (cost.Cost == DomainCost.Geodesic ? (long)count * count : 0));
+        }
+        return bytes == 0 ? plan : new MemoryPlan([.. plan.Items, ("embedding of the costs", bytes)]);
     }
 
     private static string Size(long bytes) => Text($"{bytes / 1073741824.0:F1} GiB");

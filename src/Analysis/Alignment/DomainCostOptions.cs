@@ -50,6 +50,9 @@ public enum ComponentRule
     /// <summary>Their distance is the largest finite one (SCOT).</summary>
     LargestFinite,
 
+    /// <summary>Every pair of components is joined by an edge between their two nearest points (scikit-learn's Isomap; Pamona's idea).</summary>
+    Bridge,
+
     /// <summary>Refuse the data.</summary>
     Refuse,
 }
@@ -70,8 +73,16 @@ public sealed record DomainCostOptions
     public CostScale Scale { get; init; } = CostScale.Max;
     public ComponentRule Components { get; init; } = ComponentRule.LargestFinite;
 
-    /// <summary>True where the cost is known by its points, so that no matrix of it is needed.</summary>
-    internal bool KeepsPoints => Cost == DomainCost.SquaredEuclidean && Scale != CostScale.Median;
+    /// <summary>
+    /// Coordinates of a kernel-PCA embedding whose squared distances stand for the cost; 0 for the cost itself. Its error is in <see cref="DomainCostResult.Embedding"/>.
+    /// </summary>
+    public int EmbeddingRank { get; init; }
+
+    /// <summary>True where the cost is known by points, so that no matrix of it is needed.</summary>
+    internal bool KeepsPoints => EmbeddingRank > 0 || (Cost == DomainCost.SquaredEuclidean && Scale != CostScale.Median);
+
+    /// <summary>Coordinates of these points, for data of this many columns.</summary>
+    internal int Coordinates(int columns) => EmbeddingRank > 0 ? EmbeddingRank : columns;
 
     /// <summary>SCOT (Demetci et al. 2022, src/scotv1.py): rows to unit length, k nearest by correlation with the point itself, hops, undirected, divided by the maximum.</summary>
     public static DomainCostOptions Scot(int neighbours) => new() { Neighbours = neighbours };
@@ -89,6 +100,9 @@ public sealed record DomainCostOptions
     /// <exception cref="UsageException">The cost needs a graph, and its points have too few neighbours or there are not enough of them.</exception>
     public void RequirePoints(int points, string domain)
     {
+        if (EmbeddingRank < 0) throw new UsageException($"The cost cannot be embedded in {EmbeddingRank} coordinates; at least one is needed.");
+        if (EmbeddingRank > 0 && Cost == DomainCost.Precomputed) throw new UsageException("A precomputed cost is not embedded: its points are not known.");
+        if (EmbeddingRank > 0 && Scale == CostScale.Median) throw new UsageException("An embedded cost is scaled by its maximum, by its mean or not at all; a median needs all pairs.");
         if (Cost != DomainCost.Geodesic) return;
         int others = IncludeSelf ? Neighbours - 1 : Neighbours;
         if (others < 1) throw new UsageException($"knn is {Neighbours}; the graph needs at least one neighbour besides the point itself.");
@@ -134,8 +148,14 @@ public sealed class DomainCostResult : IDisposable
     /// <summary>What the raw cost was divided by.</summary>
     public required double Divisor { get; init; }
 
-    /// <summary>Connected components of the neighbour graph; 1 for costs without a graph.</summary>
+    /// <summary>Connected components of the neighbour graph, before any were bridged; 1 for costs without a graph.</summary>
     public required int Components { get; init; }
+
+    /// <summary>How well embedded points stand for the cost; null where it was not embedded.</summary>
+    public EmbeddingReport? Embedding { get; init; }
+
+    /// <summary>Edges added between components.</summary>
+    public int Bridges { get; init; }
 
     /// <summary>Ordered pairs that no path joins and that received the largest finite distance.</summary>
     public required long UnreachablePairs { get; init; }

@@ -18,23 +18,24 @@ public static class DomainCosts
         InputChecks.RequireFinite(x, name);
         if (options.Cost == DomainCost.Precomputed) InputChecks.RequireSquareFinite(x, name);
         bool precomputed = options.Cost == DomainCost.Precomputed;
+        if (options.EmbeddingRank > 0) return Embedded(x, options, name, cancellation);
         // A median looks at all distances, so nothing is saved there.
         if (options.KeepsPoints) return SquaredDistances(x, options, name);
         using Matrix<double>? points = precomputed ? null : options.RowNormalisation == RowNormalisation.L2 ? NormalisedRows(x) : Copy(x);
         Matrix<double> cost = precomputed ? Copy(x) : x.Device.AllocateMatrix<double>(x.Rows, x.Rows);
         try
         {
-            int components = 1, directionless = 0;
+            int components = 1, directionless = 0, bridges = 0;
             long unreachable = 0;
             if (points is not null)
             {
                 DistanceMetric metric = options.Cost == DomainCost.Geodesic ? options.GraphMetric : Metric(options.Cost);
-                if (options.Cost == DomainCost.Geodesic) (components, unreachable) = Geodesics(points, options, name, cost, cancellation);
+                if (options.Cost == DomainCost.Geodesic) (components, unreachable, bridges) = Geodesics(points, options, name, cost, cancellation);
                 else PairwiseDistance.ComputeSelf(metric, points.View, cost.View, DistanceForm.Direct);
                 directionless = CountDirectionless(points, metric);
             }
             double divisor = Divide(cost, options.Scale, name);
-            return new DomainCostResult(cost) { Divisor = divisor, Components = components, UnreachablePairs = unreachable, DirectionlessRows = directionless };
+            return new DomainCostResult(cost) { Divisor = divisor, Components = components, Bridges = bridges, UnreachablePairs = unreachable, DirectionlessRows = directionless };
         }
         catch
         {
@@ -49,6 +50,43 @@ public static class DomainCosts
         using Matrix<double> copy = x.CopyOnHost();
         NormaliseRows(copy);
         return copy.CopyAt(x.Device);
+    }
+
+    /// <summary>Points whose squared distances stand for the cost. Of metrics only the costs to landmarks are computed; shortest paths are those of all pairs.</summary>
+    private static DomainCostResult Embedded(Matrix<double> x, DomainCostOptions options, string name, CancellationToken cancellation)
+    {
+        options.RequirePoints(x.Rows, name);
+        int[] landmarks = CostEmbedding.Landmarks(x.Rows);
+        bool geodesic = options.Cost == DomainCost.Geodesic;
+        using DomainCostResult? paths = geodesic ? Build(x, options with { EmbeddingRank = 0, Scale = CostScale.None }, name, cancellation) : null;
+        using PlacedMatrix<double> lengths = (paths?.Cost ?? x).OnHost();
+        using Matrix<double> points = (options.RowNormalisation == RowNormalisation.L2 ? NormalisedRows(x) : Copy(x)).MoveToHost(), marks = points.Device.AllocateMatrix<double>(landmarks.Length, x.Columns);
+        for (int l = 0; l < landmarks.Length; l++) points.Row(landmarks[l]).CopyTo(marks.Row(l));
+        DistanceMetric metric = geodesic ? options.GraphMetric : Metric(options.Cost);
+        void Costs(int first, Matrix<double> block)
+        {
+            if (!geodesic) PairwiseDistance.Compute(metric, points.View.RowBlock(first, block.Rows), marks.View, block.View, DistanceForm.Direct);
+            for (int r = 0; r < block.Rows; r++)
+            {
+                for (int l = 0; geodesic && l < landmarks.Length; l++) block.Row(r)[l] = lengths.Matrix.Row(first + r)[landmarks[l]];
+            }
+        }
+        (Matrix<double> embedded, EmbeddingReport report, double largest, double mean) = CostEmbedding.Embed(x.Device, x.Rows, options.EmbeddingRank, landmarks, Costs, name, cancellation);
+        try
+        {
+            double divisor = options.Scale switch { CostScale.None => 1, CostScale.Max => largest, _ => mean };
+            RequirePositive(divisor, options.Scale, name);
+            return new DomainCostResult(embedded, () => ScaledSquaredDistances(embedded, divisor))
+            {
+                Divisor = divisor, Components = paths?.Components ?? 1, Bridges = paths?.Bridges ?? 0, UnreachablePairs = paths?.UnreachablePairs ?? 0,
+                DirectionlessRows = CountDirectionless(points, metric), Embedding = report,
+            };
+        }
+        catch
+        {
+            embedded.Dispose();
+            throw;
+        }
     }
 
     /// <summary>Squared distances are known by their points; the matrix of them is made when something looks at it.</summary>
@@ -113,15 +151,15 @@ public static class DomainCosts
         _ => DistanceMetric.Correlation,
     };
 
-    private static (int Components, long Unreachable) Geodesics(Matrix<double> points, DomainCostOptions options, string name, Matrix<double> cost, CancellationToken cancellation)
+    private static (int Components, long Unreachable, int Bridges) Geodesics(Matrix<double> points, DomainCostOptions options, string name, Matrix<double> cost, CancellationToken cancellation)
     {
-        using CompressedGraph graph = NeighbourGraph.Build(points, options);
-        int components = Kernels.Geodesics.CountComponents(graph);
+        (CompressedGraph built, int components, int bridges) = NeighbourGraph.Build(points, options, name, cancellation);
+        using CompressedGraph graph = built;
         if (components > 1 && options.Components == ComponentRule.Refuse)
-            throw new DataException(name, null, $"the {options.Neighbours}-nearest-neighbour graph has {components} components; raise knn or choose the rule that sets missing paths to the largest distance.");
+            throw new DataException(name, null, $"the {options.Neighbours}-nearest-neighbour graph has {components} components; raise knn, or choose the rule that bridges them or the one that sets missing paths to the largest distance.");
         if (options.GraphWeights == GraphWeights.Hops) Kernels.Geodesics.Hops(graph, cost.View, cancellation);
         else Kernels.Geodesics.Lengths(graph, cost.View, cancellation);
-        return (components, components == 1 ? 0 : ReplaceInfinite(cost));
+        return (components, components == 1 || options.Components == ComponentRule.Bridge ? 0 : ReplaceInfinite(cost), bridges);
     }
 
     private static long ReplaceInfinite(Matrix<double> cost)

@@ -71,6 +71,7 @@ public static class GromovAlignment
             Verdict = AlignmentVerdict.Judge(result, options.Gromov, matched, partners, labels, foscttm, search.Outcomes, search.SelectedScreeningLoss, search.Null, search.Optima, certificates, stability, nulls),
             Memory = memory,
             GraphComponents = (c1.Components, c2.Components),
+            Embeddings = (c1.Embedding, c2.Embedding),
             Choice = choice,
             Warnings = [.. Warnings("first", c1), .. Warnings("second", c2), .. result.Warnings],
         };
@@ -78,7 +79,10 @@ public static class GromovAlignment
 
     internal static IEnumerable<string> Warnings(string domain, DomainCostResult cost)
     {
-        if (cost.Components > 1)
+        if (cost.Embedding is { } embedding) yield return embedding.Sentence(domain);
+        if (cost.Bridges > 0)
+            yield return string.Create(CultureInfo.InvariantCulture, $"The neighbour graph of the {domain} domain has {cost.Components} components, joined by {cost.Bridges} edges between their nearest points.");
+        else if (cost.Components > 1)
             yield return string.Create(CultureInfo.InvariantCulture, $"The neighbour graph of the {domain} domain has {cost.Components} components; {cost.UnreachablePairs} pairs without a path got the largest finite distance.");
         if (cost.DirectionlessRows > 0)
             yield return string.Create(CultureInfo.InvariantCulture, $"{cost.DirectionlessRows} rows of the {domain} domain have no direction (all zero or constant) and count as distance 1 from every other row.");

@@ -100,6 +100,12 @@ public sealed record GromovOptions
     /// <summary>Computes every tensor product in full instead of updating the last one by the (single-precision) product of the change.</summary>
     public bool ExactProducts { get; init; }
 
+    /// <summary>
+    /// Where the coupling is not stored and the solver is pgd: combines the last outer iterations (Anderson acceleration with a safeguard) instead of taking every one as it
+    /// comes. The coupling is the same; it takes fewer iterations, whose plans are no longer POT's one by one.
+    /// </summary>
+    public bool Extrapolate { get; init; } = true;
+
     internal SinkhornOptions EffectiveInner => InnerSolve == InnerSolve.Converged ? Inner with { Accelerate = true, CheckEvery = 1 } : Inner;
 
     internal double LinearScale => Convention == EpsilonConvention.Pot ? 2 : 1;

@@ -45,8 +45,9 @@ internal static class ImplicitAlignment
                 Matched = matched,
                 Verdict = AlignmentVerdict.Judge(result, options.Gromov, matched, partners, labels, foscttm, search.Outcomes, search.SelectedLoss, sampled?.Null, search.Optima, certificates, sampled?.Stability, sampled?.Nulls),
                 Memory = choice.Plan,
-                GraphComponents = (1, 1),
-                Warnings = result.Warnings,
+                GraphComponents = (c1.Components, c2.Components),
+                Embeddings = (c1.Embedding, c2.Embedding),
+                Warnings = [.. GromovAlignment.Warnings("first", c1), .. GromovAlignment.Warnings("second", c2), .. result.Warnings],
                 Choice = choice,
                 SampledCells = sampled is null ? null : (sampled.First, sampled.Second),
             };

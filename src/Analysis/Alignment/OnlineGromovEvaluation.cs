@@ -10,6 +10,9 @@ internal readonly struct OnlineGromovRun
 {
     public required IReadOnlyList<double> ErrorTrace { get; init; }
     public required bool Converged { get; init; }
+
+    /// <summary>Change of the coupling at which single precision settled above the tolerance; null where the tolerance was met or nothing settled.</summary>
+    public required double? Settled { get; init; }
     public required int Iterations { get; init; }
     public required long InnerIterations { get; init; }
     public required int InnerNotConverged { get; init; }
@@ -18,50 +21,34 @@ internal readonly struct OnlineGromovRun
 }
 
 /// <summary>What the final potentials mean, in double precision and without assuming that the column masses are met.</summary>
-internal readonly struct OnlineGromovEvaluation(SquaredDistanceDomain x, SquaredDistanceDomain y, GromovOptions options, Matrix<double> right, Matrix<double> gammaTotal, double normWeight)
+internal readonly struct OnlineGromovEvaluation(SquaredDistanceDomain x, SquaredDistanceDomain y, GromovOptions options, OnlineFactors factors, Matrix<double> point, double normWeight)
 {
-    /// <summary>(2 w s_i, 8 x_i Γ) L / epsilon.</summary>
-    public static void LeftFactors(SquaredDistanceDomain x, GromovOptions options, Matrix<double> gamma, double normWeight, MatrixView<double> left)
-    {
-        double scale = options.LinearScale / options.Epsilon;
-        Gemm.Multiply(Transpose.No, Transpose.No, 8 * scale, x.Points.View, gamma.View, 0, WithoutFirst(left));
-        for (int i = 0; i < left.Rows; i++) left.Row(i)[0] = 2 * scale * normWeight * x.Norms[i];
-    }
-
-    /// <summary>(|y|², y), norms less their mean.</summary>
-    public static Matrix<double> RightFactors(SquaredDistanceDomain y)
-    {
-        Matrix<double> right = y.Points.Device.AllocateMatrix<double>(y.Count, y.Dimensions + 1);
-        for (int j = 0; j < y.Count; j++)
-        {
-            right.Row(j)[0] = y.Norms[j];
-            y.Points.Row(j).CopyTo(right.Row(j)[1..]);
-        }
-        return right;
-    }
-
-    public static unsafe MatrixView<double> WithoutFirst(MatrixView<double> factors) => new(factors.Pointer + 1, factors.Rows, factors.Columns - 1, factors.Stride, factors.Device);
-
+    /// <param name="v">Column potentials [m].</param>
+    /// <param name="run">How the iteration went.</param>
     public OnlineGromovResult Finish(DeviceSpan<double> v, OnlineGromovRun run)
     {
         ComputeDevice device = x.Points.Device;
-        FactoredPlan<double> plan = new(x.Device, x.Count, y.Count, right.Columns);
+        FactoredPlan<double> plan = new(x.Device, x.Count, y.Count, factors.Rank);
         DeviceBuffer<double> u = device.Allocate<double>(x.Count), vKept = device.Allocate<double>(y.Count);
         v.Host.CopyTo(vKept.View.Host);
+        Matrix<double> right = device.AllocateMatrix<double>(y.Count, factors.Rank);
+        factors.Right(point, right);
         plan.SetRight(right.View);
-        LeftFactors(x, options, gammaTotal, normWeight, plan.Left.View);
+        factors.Left(point, normWeight, plan.Left);
         using DeviceBuffer<double> rowMass = device.Allocate<double>(x.Count), columnSums = device.Allocate<double>(y.Count);
         rowMass.View.Host.Fill(1.0 / x.Count);
         FactoredTransport.Balance(plan, rowMass.View, vKept.View, u.View, columnSums.View);
-        using Matrix<double> moments = device.AllocateMatrix<double>(x.Count, right.Columns);
-        FactoredTransport.ApplyRight(plan, u.View, vKept.View, moments.View);
+        using Matrix<double> moments = Moments(plan, u.View, vKept.View);
         Matrix<double> gamma = device.AllocateMatrix<double>(x.Dimensions, y.Dimensions);
         Gemm.Multiply(Transpose.Yes, Transpose.No, 1, x.Points.View, WithoutFirst(moments.View), 0, gamma.View);
 
         ReadOnlySpan<double> c = columnSums.View.Host;
         double loss = Loss(rowMass.View.Host, c, moments, gamma);
-        double entropy = -(TensorPrimitives.Dot<double>(u.View.Host, rowMass.View.Host) + TensorPrimitives.Dot(vKept.View.Host, c)
-            + TensorPrimitives.Dot<double>(plan.Left.Buffer.View.Host, moments.Buffer.View.Host));
+        // log T is u + v + scores, and the scores are those of the moments.
+        double normScore = 0, linear = options.LinearScale / options.Epsilon;
+        for (int i = 0; i < x.Count; i++) normScore += x.Norms[i] * moments.Row(i)[0];
+        double scores = linear * (2 * normWeight * normScore + 8 * TensorPrimitives.Dot<double>(point.Buffer.View.Host, gamma.Buffer.View.Host));
+        double entropy = -(TensorPrimitives.Dot<double>(u.View.Host, rowMass.View.Host) + TensorPrimitives.Dot(vKept.View.Host, c) + scores);
         double mass = TensorPrimitives.Sum(c), columnError = 0, rowError = 0;
         foreach (double sum in c) columnError += Math.Abs(sum - 1.0 / y.Count);
         double potEpsilon = options.Convention == EpsilonConvention.Pot ? options.Epsilon : 2 * options.Epsilon, ticks = Stopwatch.Frequency;
@@ -69,7 +56,7 @@ internal readonly struct OnlineGromovEvaluation(SquaredDistanceDomain x, Squared
         rowError = Math.Abs(mass - 1);
         return new OnlineGromovResult
         {
-            Coupling = new ImplicitCoupling(plan, right.CopyAt(device), u, vKept, columnSums.View.Host.ToArray(), Placement()),
+            Coupling = new ImplicitCoupling(plan, right, u, vKept, columnSums.View.Host.ToArray(), factors.Placement(point, normWeight)),
             Gamma = gamma,
             Loss = loss,
             Entropy = entropy,
@@ -83,21 +70,31 @@ internal readonly struct OnlineGromovEvaluation(SquaredDistanceDomain x, Squared
             InnerNotConverged = run.InnerNotConverged,
             LastInnerError = run.LastInnerError,
             Timing = new GromovTiming(run.Ticks.Moments / ticks, 0, run.Ticks.Sinkhorn / ticks, run.Ticks.Change / ticks),
-            Warnings = ResultWarnings.For(options, run.Converged, run.Iterations, run.InnerNotConverged, run.LastInnerError, loss, mass, (rowError, columnError)),
+            Warnings = [.. ResultWarnings.For(options, run.Converged, run.Iterations, run.InnerNotConverged, run.LastInnerError, loss, mass, (rowError, columnError)), .. Settled(run)],
         };
     }
 
-    private PointPlacement Placement()
+    private IEnumerable<string> Settled(OnlineGromovRun run)
     {
-        double scale = options.LinearScale / options.Epsilon;
-        double[][] weights = new double[x.Dimensions][];
-        for (int c = 0; c < weights.Length; c++)
-        {
-            weights[c] = gammaTotal.Row(c).ToArray();
-            TensorPrimitives.Multiply(weights[c], 8 * scale, weights[c]);
-        }
-        return new PointPlacement([.. x.Mean], x.Scale, x.MeanNorm, 2 * scale * normWeight, weights);
+        if (run.Settled is { } change)
+            yield return string.Create(System.Globalization.CultureInfo.InvariantCulture, $"The change of the coupling settled at {change:e1}, the resolution of single precision, above the tolerance of {options.Tolerance:g3}.");
     }
+
+    /// <summary>Rows of T (t, y) [n, d2 + 1].</summary>
+    private Matrix<double> Moments(FactoredPlan<double> plan, DeviceSpan<double> u, DeviceSpan<double> v)
+    {
+        using Matrix<double> features = plan.Left.Device.AllocateMatrix<double>(y.Count, y.Dimensions + 1);
+        for (int j = 0; j < y.Count; j++)
+        {
+            features.Row(j)[0] = y.Norms[j];
+            y.Points.Row(j).CopyTo(features.Row(j)[1..]);
+        }
+        Matrix<double> moments = plan.Left.Device.AllocateMatrix<double>(x.Count, y.Dimensions + 1);
+        FactoredTransport.Apply(plan, u, v, features.View, moments.View);
+        return moments;
+    }
+
+    private static unsafe MatrixView<double> WithoutFirst(MatrixView<double> factors) => new(factors.Pointer + 1, factors.Rows, factors.Columns - 1, factors.Stride, factors.Device);
 
     /// <summary>sum T_ij (sum_k C1_ik² p_k + sum_l C2_jl² q_l) - 2 sum C1_ik C2_jl T_ij T_kl, everything from moments of the points under T.</summary>
     private double Loss(ReadOnlySpan<double> p, ReadOnlySpan<double> c, Matrix<double> moments, Matrix<double> gamma)

@@ -56,15 +56,18 @@ public static class OnlineGromovWasserstein
     /// <summary>The native memory of a solve.</summary>
     public static MemoryPlan Plan((int Rows, int Columns) x, (int Rows, int Columns) y, GromovPrecision precision, int threads)
     {
-        int rank = y.Columns + 1;
+        int rank = OnlineFactors.RankFor(x.Columns, y.Columns);
+        long element = precision == GromovPrecision.Double ? 8 : 4, n = x.Rows, m = y.Rows;
         long Bytes<T>() where T : unmanaged, System.Numerics.IFloatingPointIeee754<T> => FactoredPlan<T>.BytesFor(x.Rows, y.Rows, rank, threads);
+        long plan = precision == GromovPrecision.Double ? Bytes<double>() : Bytes<float>();
         return new MemoryPlan(
         [
-            ("points", 8 * ((long)x.Rows * x.Columns + (long)y.Rows * y.Columns)),
-            ("products with the coupling", 16L * x.Rows * rank),
-            ("factors and scores of a few rows", precision == GromovPrecision.Double ? Bytes<double>() : Bytes<float>()),
-            ("those of the coupling before", precision == GromovPrecision.Double ? Bytes<double>() : Bytes<float>()),
-            ("those of the coupling returned", 2 * Bytes<double>()),
+            ("points", 8 * (n * x.Columns + m * y.Columns)),
+            ("factors and products with the coupling", 8 * ((n + m) * rank + n * y.Columns) + element * (m + FactoredPlan<double>.MostPadding) * y.Columns),
+            ("factors and scores of a few rows", plan),
+            ("those of the coupling before", plan),
+            ("those of the coupling returned", Bytes<double>() + 8 * (m * rank + (n + 2 * m + FactoredPlan<double>.MostPadding) * (y.Columns + 1L))),
+            ("moments and their history", 8L * x.Columns * y.Columns * (5 + MomentExtrapolation.Vectors)),
         ]);
     }
 

@@ -121,6 +121,7 @@ internal static class GwAlignCommand
             ["dtype"] = options.Gromov.Precision == GromovPrecision.Double ? "float64" : "float32",
             ["seed"] = options.Seed,
             ["graph_components"] = new JsonArray(result.GraphComponents.First, result.GraphComponents.Second),
+            ["embeddings"] = result.Embeddings is { First: { } first, Second: { } second } ? new JsonArray(Describe(first), Describe(second)) : null,
             ["memory_plan_bytes"] = result.Memory.TotalBytes,
             ["seconds"] = new JsonObject
             {
@@ -155,6 +156,14 @@ internal static class GwAlignCommand
             ["rejected_arrangements"] = decoys.Rejected,
             ["p"] = JsonText.Number(decoys.P),
         },
+    };
+
+    private static JsonObject Describe(EmbeddingReport embedding) => new()
+    {
+        ["rank"] = embedding.Rank,
+        ["relative_error"] = JsonText.Number(embedding.RelativeError),
+        ["negative_share"] = JsonText.Number(embedding.NegativeShare),
+        ["landmarks"] = embedding.Landmarks,
     };
 
     private static JsonObject Describe(StartOutcome start) => new()
@@ -202,8 +211,9 @@ internal static class GwAlignCommand
         ["graph_weights"] = cost.GraphWeights.ToString().ToLowerInvariant(),
         ["graph_self"] = cost.IncludeSelf ? "include" : "exclude",
         ["row_norm"] = cost.RowNormalisation.ToString().ToLowerInvariant(),
+        ["embed"] = cost.EmbeddingRank == 0 ? null : cost.EmbeddingRank,
         ["scale"] = cost.Scale.ToString().ToLowerInvariant(),
-        ["components"] = cost.Components == ComponentRule.LargestFinite ? "max" : "error",
+        ["components"] = cost.Components switch { ComponentRule.LargestFinite => "max", ComponentRule.Bridge => "bridge", _ => "error" },
     };
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);

@@ -21,7 +21,8 @@ internal static class GwAlignOptions
     public static readonly Option<string?> GraphSelf = new("--graph-self") { Description = "include or exclude: whether a cell is the first of its own neighbours" };
     public static readonly Option<string?> RowNorm = new("--row-norm") { Description = "none or l2" };
     public static readonly Option<string?> ScaleCost = new("--scale-cost") { Description = "none, max, mean or median" };
-    public static readonly Option<string> Components = new("--components") { Description = "where the graph falls apart: max (the largest finite distance) or error", DefaultValueFactory = _ => "max" };
+    public static readonly Option<string> Components = new("--components") { Description = "where the graph falls apart: max (the largest finite distance), bridge (an edge between the nearest points of every two parts) or error", DefaultValueFactory = _ => "max" };
+    public static readonly Option<int?> Embed = new("--embed") { Description = "coordinates of a kernel-PCA embedding whose squared distances stand for the cost; its error is reported" };
     public static readonly Option<string> Solver = new("--solver") { Description = "pgd, ppa, lowrank (factors of rank --rank, memory linear in the cells with --cost sqeuclidean) or auto", DefaultValueFactory = _ => "auto" };
     public static readonly Option<string> Loss = new("--loss") { Description = "square or kl", DefaultValueFactory = _ => "square" };
     public static readonly Option<string?> LabelsX = GwCommand.LabelsX();
@@ -46,7 +47,7 @@ internal static class GwAlignOptions
 
     public static IEnumerable<Option> All =>
     [
-        X, Y, Out, Preset, Cost, Epsilon, Convention, Knn, GraphMetric, GraphWeights, GraphSelf, RowNorm, ScaleCost, Components, Solver, Loss, LabelsX, LabelsY, Truth,
+        X, Y, Out, Preset, Cost, Epsilon, Convention, Knn, GraphMetric, GraphWeights, GraphSelf, RowNorm, ScaleCost, Components, Embed, Solver, Loss, LabelsX, LabelsY, Truth,
         Fused, Alpha, Init, Starts, Coupling, Rank, Null, Stability, Marginals, Mass, Rho, Stop, Tolerance, MaxIterations, Dtype, Inner,
     ];
 
@@ -115,7 +116,8 @@ internal static class GwAlignOptions
         RowNormalisation = parsed.GetValue(RowNorm) is { } norm ? Choose(norm, "--row-norm", ("none", RowNormalisation.None), ("l2", RowNormalisation.L2)) : preset.RowNormalisation,
         Scale = parsed.GetValue(ScaleCost) is { } scale
             ? Choose(scale, "--scale-cost", ("none", CostScale.None), ("max", CostScale.Max), ("mean", CostScale.Mean), ("median", CostScale.Median)) : preset.Scale,
-        Components = Choose(parsed.GetValue(Components)!, "--components", ("max", ComponentRule.LargestFinite), ("error", ComponentRule.Refuse)),
+        EmbeddingRank = parsed.GetValue(Embed) is { } rank ? (rank > 0 ? rank : throw new UsageException($"--embed {rank}: a cost is embedded in at least one coordinate.")) : 0,
+        Components = Choose(parsed.GetValue(Components)!, "--components", ("max", ComponentRule.LargestFinite), ("bridge", ComponentRule.Bridge), ("error", ComponentRule.Refuse)),
     };
 
     private static T Choose<T>(string text, string option, params (string Name, T Value)[] choices)

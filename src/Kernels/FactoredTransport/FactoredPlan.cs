@@ -33,6 +33,9 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
     /// <summary>Panels of a block of columns: the column factors of a block stay in the second-level cache while the rows pass.</summary>
     internal const int PanelsAtOnce = 16;
     private const int MostBlocks = 64;
+
+    /// <summary>Columns that a panel may be padded with, at most.</summary>
+    public const int MostPadding = 48;
     private readonly List<IDisposable> _owned = [];
     private readonly DeviceBuffer<T> _panels, _base, _factor;
     private DeviceBuffer<T>? _scores;

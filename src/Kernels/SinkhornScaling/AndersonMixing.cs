@@ -7,8 +7,9 @@ namespace BioSup.Kernels;
 /// Anderson acceleration (type II; Walker and Ni 2011) of a fixed-point iteration x → G(x): from the last pairs (x, G(x)) the combination whose residual
 /// G(x) - x is least. A few slow directions, as mass that moves between groups of an almost decoupled kernel, are removed at once.
 /// </summary>
-internal sealed unsafe class AndersonMixing : IDisposable
+public sealed unsafe class AndersonMixing : IDisposable
 {
+    /// <summary>Pairs that are combined, at most.</summary>
     public const int Depth = 10;
 
     /// <summary>A direction whose new part is smaller than this share of it carries only rounding.</summary>
@@ -18,6 +19,8 @@ internal sealed unsafe class AndersonMixing : IDisposable
     private readonly double[] _weights = new double[Depth], _triangle = new double[Depth * Depth];
     private int _count;
 
+    /// <param name="device">A host device.</param>
+    /// <param name="length">Elements of an iterate.</param>
     public AndersonMixing(ComputeDevice device, int length)
     {
         _length = length;
@@ -27,6 +30,7 @@ internal sealed unsafe class AndersonMixing : IDisposable
     /// <summary>Number of pairs kept.</summary>
     public int Count => _count;
 
+    /// <summary>Forgets all pairs.</summary>
     public void Clear() => _count = 0;
 
     /// <summary>Keeps a pair, dropping the oldest when there is no room. Returns the Euclidean norm of the residual.</summary>

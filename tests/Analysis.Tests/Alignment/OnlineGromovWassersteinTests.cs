@@ -170,6 +170,54 @@ public sealed class OnlineGromovWassersteinTests
         for (int j = 0; j < 60; j++) Assert.Equal(Enumerable.Range(0, 45).Max(i => plan.Row(i)[j]), plan.Row(bestRows[j])[j], 1e-14);
     }
 
+    [Theory]
+    [InlineData(150, 120, 4, 3, 0.05)]
+    [InlineData(100, 130, 3, 5, 0.02)]
+    public void Extrapolated_iterations_end_at_the_same_coupling_in_fewer_passes(int n, int m, int d1, int d2, double epsilon)
+    {
+        using CpuDevice device = new(2);
+        using Matrix<double> x = Clouds.Normal(device, n, d1, 31), y = Clouds.Normal(device, m, d2, 32);
+        using DomainCostResult c1 = DomainCosts.Build(x, s_squared), c2 = DomainCosts.Build(y, s_squared);
+        GromovOptions options = s_tight with { Epsilon = epsilon, Tolerance = 1e-10 };
+        using OnlineGromovResult plain = OnlineGromovWasserstein.Solve(c1, c2, options with { Extrapolate = false }), fast = OnlineGromovWasserstein.Solve(c1, c2, options);
+        Assert.True(plain.Converged && fast.Converged);
+        Assert.True(fast.ErrorTrace[^1] <= options.Tolerance);
+        Assert.True(2 * fast.Iterations < plain.Iterations, $"{fast.Iterations} against {plain.Iterations} outer iterations");
+        Assert.True(3 * fast.InnerIterations < 2 * plain.InnerIterations, $"{fast.InnerIterations} against {plain.InnerIterations} passes");
+        Assert.Equal(plain.RegularisedObjective, fast.RegularisedObjective, 1e-9);
+        using Matrix<double> one = plain.Coupling.ToMatrix(), other = fast.Coupling.ToMatrix();
+        double largest = one.ToArray().Max();
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < m; j++) Assert.Equal(one.Row(i)[j], other.Row(i)[j], 1e-5 * largest);
+    }
+
+    [Fact]
+    public void The_rank_is_that_of_the_domain_with_fewer_coordinates()
+    {
+        using CpuDevice device = new(1);
+        using Matrix<double> x = Clouds.Normal(device, 30, 2, 31), y = Clouds.Normal(device, 25, 6, 32);
+        GromovOptions options = new() { Epsilon = 1, MaxIterations = 30 };
+        using OnlineGromovResult narrow = OnlineGromovWasserstein.Solve(x, y, options, 5, 50), wide = OnlineGromovWasserstein.Solve(y, x, options, 50, 5);
+        Assert.Equal(3, narrow.Coupling.RowFactors.Columns);
+        Assert.Equal(3, wide.Coupling.RowFactors.Columns);
+        Assert.Equal(narrow.Loss, wide.Loss, 1e-6);
+        using Matrix<double> projected = narrow.Coupling.Project(y.View), again = narrow.Coupling.ProjectNew(x.View.RowBlock(4, 3), y.View);
+        for (int i = 0; i < 3; i++)
+            for (int c = 0; c < 6; c++) Assert.Equal(projected.Row(4 + i)[c], again.Row(i)[c], 1e-9);
+    }
+
+    [Fact]
+    public void Single_precision_stops_where_it_has_settled_and_says_so()
+    {
+        using CpuDevice device = new(2);
+        using Matrix<double> x = Clouds.Normal(device, 80, 3, 31), y = Clouds.Normal(device, 70, 3, 32);
+        using DomainCostResult c1 = DomainCosts.Build(x, s_squared), c2 = DomainCosts.Build(y, s_squared);
+        using OnlineGromovResult result = OnlineGromovWasserstein.Solve(c1, c2, new GromovOptions { Epsilon = 0.1, Tolerance = 1e-13, MaxIterations = 1000, Precision = GromovPrecision.Single });
+        Assert.True(result.Converged);
+        Assert.InRange(result.Iterations, 1, 400);
+        Assert.Contains(result.Warnings, warning => warning.Contains("the resolution of single precision", StringComparison.Ordinal));
+    }
+
     [Fact]
     public void A_cancelled_solve_ends()
     {

@@ -78,7 +78,19 @@ public sealed class GwImplicitTests : IDisposable
         foreach (double difference in differences) Assert.InRange(difference, 0, 1e-5);
     }
 
+    [Fact]
+    public void An_embedded_cost_is_solved_without_a_matrix_and_its_error_is_written()
+    {
+        JsonNode result = Align("implicit", "--cost", "euclidean", "--embed", "6");
+        Assert.Equal(2, result["embeddings"]!.AsArray().Count);
+        Assert.Equal(6, (int)result["embeddings"]![0]!["rank"]!);
+        Assert.InRange((double)result["embeddings"]![1]!["relative_error"]!, 1e-6, 0.2);
+        Assert.InRange((double)result["embeddings"]![1]!["negative_share"]!, 0, 1e-6);
+        Assert.Contains(result["warnings"]!.AsArray(), warning => ((string)warning!).Contains("6 embedded coordinates", StringComparison.Ordinal));
+    }
+
     [Theory]
+    [InlineData("a cost is embedded in at least one coordinate", "--embed", "0")]
     [InlineData("expected auto, stored, implicit", "--coupling", "dense")]
     [InlineData("must be stored", "--coupling", "implicit", "--cost", "euclidean")]
     public void What_cannot_be_done_is_refused_in_one_sentence(string reason, params string[] options)
