@@ -27,6 +27,17 @@ internal static class InputChecks
         RequireFinite(matrix, name);
     }
 
+    /// <summary>Square, finite and symmetric to 1e-10 of the largest entry (of 1 where that is less). In host memory.</summary>
+    public static void RequireSymmetric(Matrix<double> cost, string name)
+    {
+        RequireSquareFinite(cost, name);
+        double largest = Math.Max(1, MatrixElements.Summarise(cost.View).LargestMagnitude);
+        for (int i = 0; i < cost.Rows; i++)
+            for (int j = 0; j < i; j++)
+                if (Math.Abs(cost.Row(i)[j] - cost.Row(j)[i]) > 1e-10 * largest)
+                    throw new DataException(name, $"row {i}, column {j}", "the cost is not symmetric, and couplings of this form are computed between symmetric costs.");
+    }
+
     public static void RequireShapeFinite(Matrix<double> matrix, int rows, int columns, string name)
     {
         if (matrix.Rows != rows || matrix.Columns != columns)
