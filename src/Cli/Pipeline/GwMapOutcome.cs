@@ -54,6 +54,16 @@ internal sealed class GwMapOutcome : IDisposable
     public int[] TopGenes { get; set; } = [];
     public ModuleHierarchy? Modules { get; set; }
 
+    /// <summary>Gene sets in modules; null where no sets were given.</summary>
+    public EnrichmentTable? Enrichment { get; set; }
+
+    /// <summary>How planted programmes came back; null for data that were not generated.</summary>
+    public RecoveryTable? Recovery { get; set; }
+
+    /// <summary>What a module is called: its number, from 1, and the gene set that names it.</summary>
+    public string ModuleName(int level, int module) =>
+        Enrichment?.Names[level][module] is { IsNamed: true } name ? $"{module + 1} {name.Label}" : $"module {module + 1}";
+
     /// <summary>Stages and the seconds they took, in order.</summary>
     public List<KeyValuePair<string, double>> Times { get; } = [];
 

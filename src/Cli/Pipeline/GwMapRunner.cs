@@ -126,6 +126,9 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         using Matrix<float> profiles = GeneRanking.Profiles(outcome.Alignment.Coupling, input.Sample, spaces.Expression(ranking.Targets), outcome.TopGenes, config.Modules.Profiles == Within, context.Cancellation);
         ModuleOptions options = new(config.Modules.Resolutions, config.Modules.Neighbours, context.Seed);
         outcome.Modules = GeneModules.Find(profiles.View, names, options, context.Progress, context.Cancellation);
+        // Every gene that was predicted could have entered a module.
+        if (input.GeneSets is { } sets) outcome.Enrichment = GeneSetEnrichment.Test(outcome.Modules, sets, spaces.Used.Genes);
+        if (input.Planted is { } planted) outcome.Recovery = ProgrammeRecovery.Measure(outcome.Modules, planted, seed: context.Seed, cancel: context.Cancellation);
     }
 
     private void Print(GwMapOutcome outcome, ResultFolder folder)
@@ -143,6 +146,7 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         }
         ModuleHierarchy modules = outcome.Modules!;
         context.Say($"modules          {string.Join(", ", modules.Resolutions.Select((r, l) => Text($"{modules.Sizes[l].Length} at {r}")))} of {modules.Genes.Count} genes");
+        if (outcome.Recovery is { } recovery) context.Say(ProgrammeRecovery.Describe(recovery, modules));
         context.Say($"report           {Path.GetFullPath(folder.Locate(GwMapFiles.Report))}");
     }
 

@@ -57,7 +57,14 @@ internal static class GwMapFiles
             ["neighbour_chance"] = JsonText.Number(b.Reading.NeighbourChance),
         })]);
         result["predictability"] = new JsonArray([.. outcome.Runs.Select(r => (JsonNode)Describe(r))]);
-        result["modules"] = Describe(outcome.Modules!, outcome.Ranking!, outcome.Config.Modules);
+        JsonObject modules = Describe(outcome.Modules!, outcome.Ranking!, outcome.Config.Modules);
+        if (outcome.Enrichment is { } enrichment)
+        {
+            modules["names"] = new JsonArray([.. enrichment.Labels.Select(level => (JsonNode)JsonText.Strings(level))]);
+            modules["gene_sets"] = enrichment.Describe();
+        }
+        result["modules"] = modules;
+        if (outcome.Recovery is { } recovery) result["recovery"] = Describe(recovery, outcome.Modules!);
         result["stages_seconds"] = new JsonObject(outcome.Times.Select(t => KeyValuePair.Create(t.Key, JsonText.Number(Math.Round(t.Value, 3)))));
         return result;
     }
@@ -98,12 +105,34 @@ internal static class GwMapFiles
         ["flat_genes"] = JsonText.Strings(modules.FlatGenes),
     };
 
+    private static JsonObject Describe(RecoveryTable recovery, ModuleHierarchy modules) => new()
+    {
+        ["permutations"] = recovery.Permutations,
+        ["levels"] = new JsonArray([.. recovery.Levels.Select(l => (JsonNode)new JsonObject
+        {
+            ["resolution"] = modules.Resolutions[l.Level], ["programmes"] = l.Programmes, ["precision"] = JsonText.Number(l.Precision), ["recall"] = JsonText.Number(l.Recall),
+            ["f1"] = JsonText.Number(l.F1), ["chance_f1"] = JsonText.Number(l.ChanceF1), ["p"] = JsonText.Number(l.PValue),
+        })]),
+        ["programmes"] = new JsonArray([.. recovery.Programmes.Where(p => p.Level == recovery.Best.Level).Select(p => (JsonNode)new JsonObject
+        {
+            ["programme"] = p.Programme, ["planted"] = p.Planted, ["present"] = p.Present, ["module"] = p.Module, ["precision"] = JsonText.Number(p.Precision), ["recall"] = JsonText.Number(p.Recall),
+            ["recall_of_planted"] = JsonText.Number(p.RecallOfPlanted), ["p"] = JsonText.Number(p.PValue),
+        })]),
+    };
+
     /// <summary>A row per grouped gene: its score, and its module at each level.</summary>
     private static void WriteModules(GwMapOutcome outcome, ResultFolder folder)
     {
-        Table table = outcome.Modules!.ToTable();
+        ModuleHierarchy modules = outcome.Modules!;
+        Table table = modules.ToTable(outcome.Enrichment?.Labels);
         Column score = new("score", [.. outcome.TopGenes.Select(g => outcome.Ranking!.Scores[g])]);
         CsvFile.Write(folder.Locate("modules.csv"), new Table([table.Columns[0], score, .. table.Columns.Skip(1)]));
+        if (outcome.Enrichment is { } enrichment)
+        {
+            CsvFile.Write(folder.Locate("enrichment.csv"), enrichment.ToTable(modules));
+            CsvFile.Write(folder.Locate("module_names.csv"), enrichment.NamesTable(modules));
+        }
+        if (outcome.Recovery is { } recovery) CsvFile.Write(folder.Locate("recovery.csv"), recovery.ToTable(modules));
     }
 
     /// <summary>Rows and columns of coupling.npy: which row of the input each is, its label, and where it is sent.</summary>

@@ -78,8 +78,8 @@ internal static class GwMapGeneReport
     {
         PredictabilityRun[] ranked = [.. genes.Where(r => r.Targets == outcome.Ranking!.Targets)];
         int[] top = outcome.TopGenes;
-        string[] modules = [.. outcome.Modules!.Module[^1].Select(m => Module(m))];
-        string[] order = [.. Enumerable.Range(0, outcome.Modules.Sizes[^1].Length).Select(Module)];
+        string[] modules = [.. outcome.Modules!.Module[^1].Select(m => outcome.ModuleName(outcome.Modules.Levels - 1, m))];
+        string[] order = [.. Enumerable.Range(0, outcome.Modules.Sizes[^1].Length).Select(m => outcome.ModuleName(outcome.Modules.Levels - 1, m))];
         List<FigureItem> figures = [];
         for (int a = 0; a < ranked.Length; a++)
         {
@@ -102,9 +102,6 @@ internal static class GwMapGeneReport
         };
         return new FigureItem(map, $"Scaled {measure} of the most predictable {first.Targets} genes: {first.Label} against {otherName}.", $"map_{measure.Replace("²", "2", StringComparison.Ordinal)}_{Results.GwMapFiles.FileName(first.Label!)}_{Results.GwMapFiles.FileName(otherName)}");
     }
-
-    /// <summary>Modules are numbered from 1 for people, from 0 in files.</summary>
-    internal static string Module(int number) => $"module {number + 1}";
 
     private static double[] MeanOf(PredictabilityRun[] runs, string measure) =>
         [.. Enumerable.Range(0, runs[0].Columns.Count).Select(g => runs.Average(r => Measure(r, measure)[g]))];

@@ -28,6 +28,8 @@ internal static class GwMapReport
         report.KeyFigures.Add(new KeyFigure("Alignment", trust, "verdict of the checks", AlignReport.ToneOf(trust)));
         report.KeyFigures.Add(new KeyFigure("One-to-one", Numbers.Percent(labels.OneToOne.Accuracy), $"chance {Numbers.Percent(labels.Chance)}"));
         report.KeyFigures.Add(new KeyFigure("Barycentric", Numbers.Percent(labels.Barycentric.Accuracy), $"chance {Numbers.Percent(labels.Chance)}"));
+        if (outcome.Recovery is { Best: { } best })
+            report.KeyFigures.Add(new KeyFigure("Planted programmes", $"{Numbers.Percent(best.Precision, 0)} / {Numbers.Percent(best.Recall, 0)}", $"precision / recall of their modules at resolution {Numbers.Short(outcome.Modules!.Resolutions[best.Level])}"));
         AlignReport.Add(report, new RunFolder(folder.Path) { Align = folder.Path }, context, outcome.Sample.ImageLabels, outcome.Sample.CellLabels);
         AddInputs(report, outcome);
         AddReading(report, outcome);
