@@ -21,7 +21,7 @@ public sealed class GwMapTests : IDisposable
     {
         JsonNode result = Map("""
             { "title": "Planted <programmes>", "cohort": { "image_cells": 160, "rna_cells": 160 }, "sample": { "labels": ["Control", "SNCA"] },
-              "align": { "knn": 8, "epsilon": 0.006, "null": 2 }, "predictability": { "ridge_permutations": 20 }, "modules": { "genes": 60 } }
+              "align": { "knn": 8, "epsilon": 0.006, "null": 2 }, "predictability": { "ridge_permutations": 20 }, "modules": { "genes": 90, "rank_by": "overall", "neighbours": 8 } }
             """, out string folder);
         Assert.Equal("map", (string)result["command"]!);
         Assert.Equal(["Control", "SNCA"], result["sample"]!["labels"]!.AsArray().Select(l => (string)l!));
@@ -42,6 +42,14 @@ public sealed class GwMapTests : IDisposable
         Assert.All(images["p_Control"].Numbers.Zip(images["p_SNCA"].Numbers), p => Assert.Equal(1, p.First + p.Second, 1e-9));
         Table genes = CsvFile.Read(Path.Combine(folder, "predictability.csv"));
         Assert.All(genes["p"].Numbers, p => Assert.InRange(p, 1.0 / 21, 1));
+        Assert.Equal(90, CsvFile.Read(Path.Combine(folder, "modules.csv")).Rows);
+        Assert.Equal(4, result["modules"]!["names"]!.AsArray().Count);
+        Assert.Contains("Calcium-AIS scaffold", CsvFile.Read(Path.Combine(folder, "enrichment.csv"))["set"].Text);
+        Assert.Equal(80, CsvFile.Read(Path.Combine(folder, "recovery.csv")).Rows);
+        JsonNode finest = result["recovery"]!["levels"]![3]!;
+        Assert.True((double)finest["f1"]! > (double)finest["chance_f1"]! && (double)finest["p"]! < 0.01, finest.ToJsonString());
+        JsonNode calcium = result["recovery"]!["programmes"]!.AsArray().Single(p => (string)p!["programme"]! == "Calcium-AIS scaffold")!;
+        Assert.True((double)calcium["recall"]! >= 0.5, calcium.ToJsonString());
         string report = File.ReadAllText(Path.Combine(folder, "report.html"));
         Assert.Contains("Planted &lt;programmes&gt;", report, StringComparison.Ordinal);
         Assert.Contains("The data of this report are generated", report, StringComparison.Ordinal);
@@ -61,6 +69,7 @@ public sealed class GwMapTests : IDisposable
         Assert.True((double)result["verdict"]!["label_transfer"]!["one_to_one"]!["accuracy"]! > 0.9);
         Assert.InRange((double)result["predictability"]![2]!["mean_r2"]! - (double)result["predictability"]![2]!["null_mean_r2"]!, 0.3, 2);
         Assert.Equal(8, CsvFile.Read(Path.Combine(folder, "modules.csv")).Rows);
+        Assert.False(File.Exists(Path.Combine(folder, "enrichment.csv")));
         using CpuDevice device = new(1);
         using Matrix<float> soft = MatrixReader.ReadSingle(device, Path.Combine(folder, "soft_targets_x_y_denoised.npy"));
         Assert.Equal((PerLabel, Genes), (soft.Rows, soft.Columns));

@@ -20,7 +20,7 @@ internal static class GwMapModuleReport
             section.Figure(Flow(outcome, modules), "How genes move between the modules of successive resolutions; a module is as thick as it has genes.", "map_modules");
         TableBlock levels = new("Levels", "resolution", "modules", "largest", "smallest", "modularity", "nested in the level before");
         for (int l = 0; l < modules.Levels; l++)
-            levels.Row(TableCell.Number(modules.Resolutions[l], 2), modules.Sizes[l].Length, modules.Sizes[l].Max(), modules.Sizes[l].Min(), TableCell.Fixed(modules.Modularity[l], 3), l == 0 ? "" : TableCell.Percent(modules.Nesting[l - 1]));
+            levels.Row(modules.Resolutions[l], modules.Sizes[l].Length, modules.Sizes[l].Max(), modules.Sizes[l].Min(), TableCell.Fixed(modules.Modularity[l], 3), l == 0 ? "" : TableCell.Percent(modules.Nesting[l - 1]));
         section.Table(levels);
         section.Paragraph("*Nested* is the share of genes that lie in the coarse module which holds most of their fine module. Levels are found independently, so nesting is a finding.");
         AddGenes(section, outcome, modules);
@@ -68,7 +68,7 @@ internal static class GwMapModuleReport
         foreach (ModuleName name in enrichment.Names.SelectMany(level => level))
         {
             TableCell[] evidence = name.Best is { } best ? [best.Set, best.Overlap, TableCell.Number(best.Fold, 3), TableCell.Number(best.Q, 2, name.IsNamed ? Tone.Good : Tone.Neutral)] : ["", "", "", ""];
-            table.Row([TableCell.Number(modules.Resolutions[name.Level], 2), name.Module + 1, modules.Sizes[name.Level][name.Module], .. evidence]);
+            table.Row([modules.Resolutions[name.Level], name.Module + 1, modules.Sizes[name.Level][name.Module], .. evidence]);
         }
         section.Table(table);
     }
@@ -77,7 +77,7 @@ internal static class GwMapModuleReport
     {
         ReportSection section = report.AddSection("Do planted programmes come back?", ProgrammeRecovery.Describe(recovery, modules));
         section.Paragraph("Every programme is matched with its best module by Jaccard index. *Precision* is the share of the module's genes that belong to the programme, *recall* the share of the programme's genes, of those that "
-            + "are predictable enough to be grouped, that are in the module. Programmes that rise and fall together along the courses of the classes cannot be told apart by any expression over these cells, so their modules hold more than one.");
+            + "are predictable enough to be grouped, that are in the module. Soft targets are means over many cells: programmes that rise and fall together along the courses of the classes are hard to tell apart there, and their modules hold more than one.");
         RecoveredProgramme[] rows = [.. recovery.Programmes.Where(p => p.Level == recovery.Best.Level && p.Present > 0).OrderByDescending(p => p.F1)];
         section.Figure(new BarChart
         {
@@ -86,7 +86,7 @@ internal static class GwMapModuleReport
         }, $"Planted programmes by the modules at resolution {Numbers.Short(modules.Resolutions[recovery.Best.Level])}.", "map_recovery");
         TableBlock levels = new("Recovery by level", "resolution", "programmes", "precision", "recall", "F1", "F1 by chance", "p");
         foreach (LevelRecovery level in recovery.Levels)
-            levels.Row(TableCell.Number(modules.Resolutions[level.Level], 2), level.Programmes, TableCell.Fixed(level.Precision, 2), TableCell.Fixed(level.Recall, 2), TableCell.Fixed(level.F1, 2), TableCell.Fixed(level.ChanceF1, 2), TableCell.Number(level.PValue, 2));
+            levels.Row(modules.Resolutions[level.Level], level.Programmes, TableCell.Fixed(level.Precision, 2), TableCell.Fixed(level.Recall, 2), TableCell.Fixed(level.F1, 2), TableCell.Fixed(level.ChanceF1, 2), TableCell.Number(level.PValue, 2));
         section.Table(levels);
         TableBlock table = new("Recovery by programme", "programme", "planted", "grouped", "module", "genes", "common", "precision", "recall", "p");
         foreach (RecoveredProgramme p in rows)

@@ -115,6 +115,7 @@ internal static class GwMapReport
         section.Bullets(
             "Images and cells are different cells. Nothing here knows which image belongs to which cell; labels alone can be checked.",
             "Soft targets are smooth functions of the images, whatever the coupling: a mirrored or otherwise wrong coupling has a high R² too. The permutation null destroys that smoothness, so its z and p say that the coupling is smooth, not that it is right.",
+            "Modules are groups of genes that go together among the cells. They come back from a wrong coupling as well, since any mixture of the cells keeps much of what goes together: they say nothing about the coupling.",
             "What speaks for or against the coupling stands in the verdict: starts, decoys, rotated targets, held-out cells, labels that were not used to align.",
             outcome.Alignment.Null is null ? "This run made no decoys (align.null) and so has no null that keeps smoothness." : "The decoys and rotated targets above are nulls that keep smoothness.");
     }
