@@ -14,7 +14,7 @@ public sealed record TargetSet(string Name, IReadOnlyList<string> Columns, Matri
 /// <summary>How well one set of targets is predicted within one label, or over all of them.</summary>
 /// <param name="Label">The label whose images and cells alone took part; null for all together.</param>
 /// <param name="Targets">Name of the target set.</param>
-/// <param name="Model">"ridge".</param>
+/// <param name="Model">"ridge", "trees" or "mlp".</param>
 /// <param name="Columns">Names of the targets.</param>
 /// <param name="Images">Images that took part.</param>
 /// <param name="Result">R² per target, and its null.</param>
@@ -28,6 +28,12 @@ public sealed record PredictabilityStudyOptions
 
     /// <summary>Ridge regression: penalty and permutations.</summary>
     public RidgeOptions Ridge { get; init; } = new();
+
+    /// <summary>Boosted trees, which GW-map predicts the cells' latent space with; null leaves them out.</summary>
+    public TreeOptions? Trees { get; init; }
+
+    /// <summary>The small network that GW-map predicts genes with; null leaves it out.</summary>
+    public MlpOptions? Mlp { get; init; }
 
     public ulong Seed { get; init; }
 }
@@ -65,8 +71,10 @@ public static class PredictabilityStudy
                     using Matrix<float> values = Gather.Rows(set.Cells, cells), features = Gather.Rows(set.Images, images);
                     using Matrix<float> soft = GeneSoftTargets.Project(block ?? coupling, values, 0, progress, cancellation);
                     visit?.Invoke(label, set.Name, soft);
-                    PredictabilityResult ridge = RidgePredictability.Run(features.View, soft.View, folds, options.Ridge, progress, cancellation);
-                    runs.Add(new PredictabilityRun(label, set.Name, GwMapTargets.Ridge, set.Columns, images.Length, ridge));
+                    Add(GwMapTargets.Ridge, RidgePredictability.Run(features.View, soft.View, folds, options.Ridge, progress, cancellation));
+                    if (options.Trees is { } trees && set.Name == GwMapTargets.Latent) Add(GwMapTargets.Trees, TreePredictability.Run(features.View, soft.View, folds, trees, progress, cancellation));
+                    if (options.Mlp is { } mlp && set.Name != GwMapTargets.Latent) Add(GwMapTargets.Mlp, MlpPredictability.Run(features.View, soft.View, folds, mlp, progress, cancellation));
+                    void Add(string model, PredictabilityResult result) => runs.Add(new PredictabilityRun(label, set.Name, model, set.Columns, images.Length, result));
                 }
             }
             finally

@@ -55,6 +55,8 @@ internal static class GwMapTemplate
             "folds": 5,
             "ridge_alpha": 1,
             "ridge_permutations": 800
+            // "trees": { "trees": 200, "depth": 5, "permutations": 100 },   // default: none; on the cells' latent space, needs LightGBM
+            // "mlp": { "runs": 5, "epochs": 200, "permutations": 1000 }     // default: none; on genes, the slowest part by far
           },
 
           // The most predictable genes in modules at several resolutions.

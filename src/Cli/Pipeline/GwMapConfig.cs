@@ -113,6 +113,28 @@ internal sealed record GwMapPredictSection
     public double RidgeAlpha { get; set; } = 1;
 
     public int RidgePermutations { get; set; } = 800;
+
+    /// <summary>Boosted trees on the cells' latent space; absent: left out.</summary>
+    public GwMapTreesSection? Trees { get; set; }
+
+    /// <summary>The small network on genes; absent: left out.</summary>
+    public GwMapMlpSection? Mlp { get; set; }
+}
+
+/// <summary>Boosted trees, one model per dimension and permutation.</summary>
+internal sealed record GwMapTreesSection
+{
+    public int Trees { get; set; } = 200;
+    public int Depth { get; set; } = 5;
+    public int Permutations { get; set; } = 100;
+}
+
+/// <summary>The network of all genes, one model per fold, run and permutation.</summary>
+internal sealed record GwMapMlpSection
+{
+    public int Runs { get; set; } = 5;
+    public int Epochs { get; set; } = 200;
+    public int Permutations { get; set; } = 1000;
 }
 
 /// <summary>How the most predictable genes are grouped.</summary>

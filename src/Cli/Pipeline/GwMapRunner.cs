@@ -48,6 +48,10 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         if (config.Predictability.Folds < 2) throw new UsageException($"predictability.folds is {config.Predictability.Folds}; cross-validation needs at least 2.");
         if (!(config.Predictability.RidgeAlpha > 0)) throw new UsageException(Text($"predictability.ridge_alpha is {config.Predictability.RidgeAlpha}; it must be a positive number."));
         if (config.Predictability.RidgePermutations < 0) throw new UsageException($"predictability.ridge_permutations is {config.Predictability.RidgePermutations}; expected 0 or more.");
+        foreach ((string key, int? value) in new (string, int?)[] { ("trees.permutations", config.Predictability.Trees?.Permutations), ("mlp.permutations", config.Predictability.Mlp?.Permutations) })
+            if (value < 0) throw new UsageException($"predictability.{key} is {value}; expected 0 or more.");
+        foreach ((string key, int? value) in new (string, int?)[] { ("trees.trees", config.Predictability.Trees?.Trees), ("trees.depth", config.Predictability.Trees?.Depth), ("mlp.runs", config.Predictability.Mlp?.Runs), ("mlp.epochs", config.Predictability.Mlp?.Epochs) })
+            if (value < 1) throw new UsageException($"predictability.{key} is {value}; expected 1 or more.");
         if (config.Modules.Genes < 2) throw new UsageException($"modules.genes is {config.Modules.Genes}; at least two genes can be grouped.");
         if (config.Modules.Resolutions.Length == 0 || config.Modules.Resolutions.Any(r => !(r > 0))) throw new UsageException("modules.resolutions: expected one or more positive numbers.");
         for (int l = 1; l < config.Modules.Resolutions.Length; l++)
@@ -110,6 +114,8 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         {
             Folds = config.Predictability.Folds,
             Ridge = new RidgeOptions { Alpha = config.Predictability.RidgeAlpha, Permutations = config.Predictability.RidgePermutations, Seed = context.Seed },
+            Trees = config.Predictability.Trees is { } trees ? new TreeOptions { Trees = trees.Trees, Depth = trees.Depth, Permutations = trees.Permutations, Seed = context.Seed } : null,
+            Mlp = config.Predictability.Mlp is { } mlp ? new MlpOptions { Runs = mlp.Runs, Epochs = mlp.Epochs, Patience = Math.Min(50, mlp.Epochs), Permutations = mlp.Permutations, Seed = context.Seed } : null,
             Seed = context.Seed,
         };
         Action<string?, string, Matrix<float>>? write = config.WriteSoftTargets

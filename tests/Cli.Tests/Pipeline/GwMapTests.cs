@@ -63,11 +63,13 @@ public sealed class GwMapTests : IDisposable
         JsonNode result = Map(Config("\"latent\": \"rna.h5ad:obsm/X_scVI\", \"denoised\": \"rna.h5ad:layers/denoised\","), out string folder);
         Assert.StartsWith("the latent space rna.h5ad:obsm/X_scVI", (string)result["cell_space"]!["source"]!, StringComparison.Ordinal);
         Assert.Equal(3, (int)result["cell_space"]!["dimensions"]!);
-        Assert.Equal(9, result["predictability"]!.AsArray().Count);
-        Assert.Equal(["latent", "raw", "denoised"], result["predictability"]!.AsArray().Take(3).Select(r => (string)r!["targets"]!));
+        // Three scopes: the latent space by ridge and trees, raw and denoised genes by ridge and network.
+        Assert.Equal(18, result["predictability"]!.AsArray().Count);
+        Assert.Equal(["latent ridge", "latent trees", "raw ridge", "raw mlp", "denoised ridge", "denoised mlp"], result["predictability"]!.AsArray().Take(6).Select(r => $"{r!["targets"]} {r["model"]}"));
         // Images are the cells' own places: labels and genes come back.
         Assert.True((double)result["verdict"]!["label_transfer"]!["one_to_one"]!["accuracy"]! > 0.9);
-        Assert.InRange((double)result["predictability"]![2]!["mean_r2"]! - (double)result["predictability"]![2]!["null_mean_r2"]!, 0.3, 2);
+        Assert.InRange((double)result["predictability"]![4]!["mean_r2"]! - (double)result["predictability"]![4]!["null_mean_r2"]!, 0.3, 2);
+        Assert.InRange((double)result["predictability"]![1]!["mean_r2"]! - (double)result["predictability"]![1]!["null_mean_r2"]!, 0.3, 2);
         Assert.Equal(8, CsvFile.Read(Path.Combine(folder, "modules.csv")).Rows);
         Assert.False(File.Exists(Path.Combine(folder, "enrichment.csv")));
         using CpuDevice device = new(1);
@@ -154,7 +156,7 @@ public sealed class GwMapTests : IDisposable
 
     private static string Config(string rna) => $$"""
         { "images": { "latents": "latents.npy", "labels": "cells.csv:label", "differential": false }, "rna": { "expression": "rna.h5ad:X", {{rna}} "labels": "cells.csv:label" },
-          "align": { "cost": "euclidean", "epsilon": 0.002, "starts": 4 }, "predictability": { "ridge_permutations": 5 }, "modules": { "genes": 8, "neighbours": 3 }, "write_soft_targets": true }
+          "align": { "cost": "euclidean", "epsilon": 0.002, "starts": 4 }, "predictability": { "ridge_permutations": 5, "trees": { "trees": 20, "depth": 3, "permutations": 2 }, "mlp": { "runs": 1, "epochs": 5, "permutations": 1 } }, "modules": { "genes": 8, "neighbours": 3 }, "write_soft_targets": true }
         """;
 
     private JsonNode Map(string config, out string folder)
