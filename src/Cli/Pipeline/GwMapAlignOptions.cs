@@ -32,6 +32,7 @@ internal static class GwMapAlignOptions
                 throw new UsageException($"align.{key} is {value.ToJsonString(JsonText.OneLine)}; that is no value of `biosup gw align {option}`.");
         }
         ParseResult parsed = BiosupApplication.CreateRoot().Parse(arguments);
+        if (GwLowRank.Wanted(parsed)) throw new UsageException("align.solver is lowrank; `biosup gw map` reads every entry of the coupling, which that solver keeps as factors only: use pgd or ppa.");
         try
         {
             return GwAlignOptions.Read(parsed, seed, n, m);
