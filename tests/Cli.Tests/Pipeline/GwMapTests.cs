@@ -93,6 +93,7 @@ public sealed class GwMapTests : IDisposable
     [InlineData(3, "latents pass the filters", """ "images": { "latents": "latents.npy", "labels": "cells.csv:label", "min_log2fc": 30 }, """)]
     [InlineData(2, "remove images.latents", """ "cohort": { }, """)]
     [InlineData(2, "knn is 80", """ "align": { "knn": 80 }, """)]
+    [InlineData(2, "align.solver is lowrank", """ "align": { "solver": "lowrank" }, """)]
     [InlineData(2, "predictability.folds is 1", """ "predictability": { "folds": 1 }, """)]
     [InlineData(2, "rise from coarse to fine", """ "modules": { "resolutions": [1.0, 0.1] }, """)]
     public void What_cannot_be_mapped_is_one_sentence_and_leaves_nothing(int exitCode, string named, string section)
