@@ -15,12 +15,13 @@ public sealed record MlpOptions
     /// <summary>Learning rate of the first epoch; it falls to <see cref="FinalLearningRate"/> along a cosine over <see cref="Epochs"/>.</summary>
     public double LearningRate { get; init; } = 5e-4;
 
+    /// <summary>Where the cosine would end after all epochs, 0 up to <see cref="LearningRate"/>.</summary>
     public double FinalLearningRate { get; init; } = 1e-6;
 
     /// <summary>L2 penalty inside Adam (torch.optim.Adam's weight_decay, not AdamW's).</summary>
     public double WeightDecay { get; init; } = 1.2e-3;
 
-    /// <summary>Largest norm of the gradient.</summary>
+    /// <summary>Largest norm of the gradient over all parameters, above 0; longer ones are scaled to it before the penalty joins them.</summary>
     public double GradientClip { get; init; } = 1;
 
     /// <summary>Epochs at most.</summary>
@@ -47,6 +48,7 @@ public sealed record MlpOptions
     /// <summary>Permutations of the rows of the targets, one run each; 0 for none.</summary>
     public int Permutations { get; init; } = 1000;
 
+    /// <summary>Seed of permutations, validation rows, initial values, batches and dropout.</summary>
     public ulong Seed { get; init; } = 42;
 
     internal void Validate()

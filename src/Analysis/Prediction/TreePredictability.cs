@@ -6,11 +6,13 @@ namespace BioSup.Analysis.Prediction;
 /// <summary>Trees and null of <see cref="TreePredictability"/>; the defaults are GW-map's, and XGBoost's where GW-map keeps them.</summary>
 public sealed record TreeOptions
 {
+    /// <summary>Trees of a model, 1 or more.</summary>
     public int Trees { get; init; } = 200;
 
     /// <summary>Levels of a tree, 1 to 16. A tree may fill them.</summary>
     public int Depth { get; init; } = 5;
 
+    /// <summary>Share of a tree's values that is added to the model, above 0.</summary>
     public double LearningRate { get; init; } = 0.1;
 
     /// <summary>L2 penalty of a leaf's value (XGBoost's lambda).</summary>
