@@ -55,7 +55,7 @@ internal static class GwPointsSuite
     }
 
     /// <summary>Ten clusters with shrinking coordinates.</summary>
-    private static Matrix<double> Cloud(CpuDevice device, int n, ulong seed)
+    internal static Matrix<double> Cloud(CpuDevice device, int n, ulong seed)
     {
         CounterRandom centres = new(99), random = new(seed);
         double[] centre = new double[10 * Coordinates];

@@ -25,7 +25,7 @@ internal static class GwSuite
         GromovOptions settings = new() { Epsilon = 1e-3, MaxIterations = iterations };
 
         using GromovResult first = EntropicGromovWasserstein.Solve(c1.Cost, c2.Cost, settings);
-        using JsonDocument peer = Peer(folder, iterations);
+        using JsonDocument peer = PythonPeer.Run("pot_gw.py", folder, "--max-iter", $"{iterations}");
         using GromovResult second = EntropicGromovWasserstein.Solve(c1.Cost, c2.Cost, settings);
 
         using GromovResult iterates = EntropicGromovWasserstein.Solve(c1.Cost, c2.Cost, settings with { InnerSolve = InnerSolve.PotIterates });
@@ -100,19 +100,5 @@ internal static class GwSuite
             }
             GC.KeepAlive(System.Numerics.Vector.Sum(x + y) > 1e30f ? source : null);
         }
-    }
-
-    private static JsonDocument Peer(string folder, int iterations)
-    {
-        ProcessStartInfo start = new(Environment.GetEnvironmentVariable("PYTHON") ?? "python3") { RedirectStandardOutput = true };
-        foreach (string argument in new[] { Path.Combine(RepositoryRoot.Path, "benchmarks", "peers", "pot_gw.py"), folder, "--max-iter", $"{iterations}" }) start.ArgumentList.Add(argument);
-        start.Environment["OPENBLAS_CORETYPE"] = Environment.GetEnvironmentVariable("OPENBLAS_CORETYPE")
-            ?? (CpuFeatures.HasAvx512 ? "SkylakeX" : CpuFeatures.ModelName.Contains("AMD", StringComparison.Ordinal) ? "Zen" : "Haswell");
-        start.Environment["OPENBLAS_NUM_THREADS"] = "2";
-        using Process process = Process.Start(start)!;
-        string text = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        if (process.ExitCode != 0) throw new UsageException("The peer script failed: POT, scikit-learn and scipy are needed by the Python that runs it.");
-        return JsonDocument.Parse(text);
     }
 }
