@@ -91,7 +91,7 @@ internal static class AlignStage
     /// <summary>The section's keys are the command's options: one place decides what they mean and what is wrong with them.</summary>
     private static AlignmentOptions Options(AlignSection section, ulong seed, int n, int m)
     {
-        List<string> arguments = ["gw", "align", "--x", "x", "--y", "y", "--out", "out", "--coupling", "stored"];
+        List<string> arguments = ["gw", "align", "--x", "x", "--y", "y", "--out", "out"];
         void Add(string option, IFormattable value) => arguments.AddRange([option, value.ToString(null, CultureInfo.InvariantCulture)]);
         arguments.AddRange(["--cost", section.Cost, "--convention", section.Convention, "--graph-metric", section.GraphMetric, "--graph-weights", section.GraphWeights]);
         arguments.AddRange(["--graph-self", section.GraphSelf, "--row-norm", section.RowNorm, "--scale-cost", section.ScaleCost, "--solver", section.Solver, "--dtype", section.Dtype]);
@@ -105,6 +105,8 @@ internal static class AlignStage
         Add("--tol", section.Tol);
         Add("--max-iter", section.MaxIter);
         if (section.Truth is { } truth) arguments.AddRange(["--truth", truth]);
-        return GwAlignOptions.Read(BiosupApplication.CreateRoot().Parse(arguments), seed, n, m);
+        ParseResult parsed = BiosupApplication.CreateRoot().Parse(arguments);
+        if (GwLowRank.Wanted(parsed)) throw new UsageException("align.solver is lowrank; the report draws every entry of the coupling, which that solver keeps as factors only: use pgd or ppa.");
+        return GwAlignOptions.Read(parsed, seed, n, m);
     }
 }
