@@ -42,7 +42,7 @@ internal static class RunReport
             AlignReport.Add(report, folder, context, x, y);
         }
         AddKeyFigures(report, config, folder);
-        ProvenanceReport.Add(report, manifest, ledger);
+        ProvenanceReport.Add(report, manifest, ledger.Times);
         AtomicFile.Write(folder.Report, stream => HtmlWriter.Write(report, stream));
         HtmlWriter.SaveFigures(report, folder.Figures);
     }

@@ -36,7 +36,7 @@ internal static class GwMapReport
         GwMapGeneReport.Add(report, outcome);
         GwMapModuleReport.Add(report, outcome);
         AddLimits(report, outcome);
-        AddProvenance(report, outcome, manifest);
+        ProvenanceReport.Add(report, manifest, outcome.Times);
         AtomicFile.Write(folder.Locate(GwMapFiles.Report), stream => HtmlWriter.Write(report, stream));
         HtmlWriter.SaveFigures(report, folder.Locate("figures"));
     }
@@ -118,30 +118,6 @@ internal static class GwMapReport
             "Modules are groups of genes that go together among the cells. They come back from a wrong coupling as well, since any mixture of the cells keeps much of what goes together: they say nothing about the coupling.",
             "What speaks for or against the coupling stands in the verdict: starts, decoys, rotated targets, held-out cells, labels that were not used to align.",
             outcome.Alignment.Null is null ? "This run made no decoys (align.null) and so has no null that keeps smoothness." : "The decoys and rotated targets above are nulls that keep smoothness.");
-    }
-
-    private static void AddProvenance(ReportDocument report, GwMapOutcome outcome, JsonObject manifest)
-    {
-        ReportSection section = report.AddSection("Provenance", "Everything needed to make these results again.");
-        section.KeyValues("The run",
-        [
-            new("program", $"biosup {manifest["version"]}"),
-            new("command line", $"biosup {manifest["command_line"]}"),
-            new("started", $"{manifest["started"]}"),
-            new("processor", $"{manifest["processor"]}, {manifest["threads"]} threads, kernels {manifest["kernel_variant"]}"),
-            new("seed", $"{manifest["seed"]}"),
-            new("peak memory", Numbers.Bytes((long)manifest["peak_memory_bytes"]!)),
-        ]);
-        TableBlock times = new("Time of each stage", "stage", "time");
-        foreach ((string stage, double seconds) in outcome.Times) times.Row(stage, Numbers.Duration(TimeSpan.FromSeconds(seconds)));
-        section.Table(times);
-        if (manifest["inputs"] is JsonObject { Count: > 0 } inputs)
-        {
-            TableBlock table = new("Inputs", "file", "SHA-256");
-            foreach ((string file, JsonNode? hash) in inputs) table.Row(file, (string?)(hash?["sha256"] ?? hash?["sha256_of_listing"]) ?? "");
-            section.Table(table);
-        }
-        section.Details("Complete configuration (JSON)", manifest["configuration"]!.ToJsonString(JsonText.Readable));
     }
 
     private static double[,] Square(double[][] rows)

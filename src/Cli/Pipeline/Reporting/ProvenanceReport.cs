@@ -6,7 +6,7 @@ namespace BioSup.Cli.Pipeline.Reporting;
 /// <summary>Where every number comes from: versions, machine, seeds, times, inputs, configuration.</summary>
 internal static class ProvenanceReport
 {
-    public static void Add(ReportDocument report, JsonObject manifest, StageLedger ledger)
+    public static void Add(ReportDocument report, JsonObject manifest, IEnumerable<KeyValuePair<string, double>> stages)
     {
         ReportSection section = report.AddSection("Provenance", "Everything needed to make these results again.");
         section.KeyValues("The run",
@@ -19,7 +19,7 @@ internal static class ProvenanceReport
             new("peak memory", Numbers.Bytes((long)manifest["peak_memory_bytes"]!)),
         ]);
         TableBlock times = new("Time of each stage", "stage", "time");
-        foreach ((string stage, double seconds) in ledger.Times) times.Row(stage, Numbers.Duration(TimeSpan.FromSeconds(seconds)));
+        foreach ((string stage, double seconds) in stages) times.Row(stage, Numbers.Duration(TimeSpan.FromSeconds(seconds)));
         section.Table(times);
         if (manifest["inputs"] is JsonObject { Count: > 0 } inputs)
         {
