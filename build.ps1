@@ -24,9 +24,9 @@ function Get-Commands([string] $verb) {
     switch ($verb) {
         'Restore' { return , @(, @('restore', $solution, '--locked-mode')) }
         'Format' {
-            $arguments = @('format', $solution, '--no-restore')
-            if (-not $Fix) { $arguments += '--verify-no-changes' }
-            return , @(, $arguments)
+            # Checked as text, in seconds: rules of style are errors of the build, the order of imports is a test. -Fix mends all three.
+            if ($Fix) { return , @(, @('format', $solution, '--no-restore')) }
+            return , @(, @('format', 'whitespace', '.', '--folder', '--exclude', 'artifacts', '--verify-no-changes'))
         }
         'Build' { return , @(, @('build', $solution, '-c', 'Release', '--no-restore', '-warnaserror')) }
         'Test' { return , @(, @('test', $solution, '-c', 'Release')) }

@@ -30,7 +30,7 @@ public sealed partial class BuildScriptTests
         Assert.Equal(
             [
                 "Restore> dotnet restore BioSup.Native.sln --locked-mode",
-                "Format> dotnet format BioSup.Native.sln --no-restore --verify-no-changes",
+                "Format> dotnet format whitespace . --folder --exclude artifacts --verify-no-changes",
                 "Build> dotnet build BioSup.Native.sln -c Release --no-restore -warnaserror",
                 "Test> dotnet test BioSup.Native.sln -c Release",
                 "Demo> dotnet run -c Release --project src/Cli -- demo",
@@ -124,7 +124,7 @@ public sealed partial class BuildScriptTests
     {
         string bash = File.ReadAllText(Path.Combine(RepositoryRoot.Path, ".ci", "run"));
         Assert.Contains("dotnet restore BioSup.Native.sln --locked-mode", bash);
-        Assert.Contains("dotnet format BioSup.Native.sln --verify-no-changes --no-restore", bash);
+        Assert.Contains("dotnet format whitespace . --folder --exclude artifacts --verify-no-changes", bash);
         Assert.Contains("dotnet build BioSup.Native.sln -c Release --no-restore -warnaserror", bash);
         Assert.Contains("dotnet test BioSup.Native.sln -c Release", bash);
         Assert.Contains("--project src/Cli -- demo", bash);
