@@ -58,6 +58,22 @@ __device__ __forceinline__ PotentialSum warp_join(PotentialSum s, double inverse
     return s;
 }
 
+// What the constraint on a marginal makes of a softmin -eps log sum exp((potential - cost) / eps).
+struct MarginalStep {
+    double damping; // 1 where the marginal is given
+    double shift;
+    double bound; // the largest potential
+
+    __device__ __forceinline__ double potential(double softmin, double mass, double epsilon) const {
+        const double x = fma(epsilon, log(mass), damping * (softmin + shift));
+        return x > bound ? bound : x; // NaN stays
+    }
+};
+
+__device__ __forceinline__ double softmin(const PotentialSum& s, double epsilon) {
+    return -epsilon * log(s.sum) - s.largest;
+}
+
 constexpr int sinkhorn_warps = 8;
 
 } // namespace bs

@@ -93,6 +93,29 @@ extern "C" __global__ void __launch_bounds__(256)
     term[j] = 0.5 * (term[j] + sum);
 }
 
+// term_cost_ik = (f(c_ik) + f(c_ki)) / 2, the cost that the terms of a coupling with other marginals are sums of. A
+// block has a tile and reads its mirror image through shared memory; 32 x 8 threads.
+extern "C" __global__ void __launch_bounds__(256)
+    bs_gromov_term_cost(const bs::Element* cost, long long stride, int n, int loss, int first, bs::Element* term_cost,
+                        long long term_stride) {
+    __shared__ bs::Element mirror[bs::gromov_tile][bs::gromov_tile + 1];
+    const int row = static_cast<int>(blockIdx.y) * bs::gromov_tile,
+              column = static_cast<int>(blockIdx.x) * bs::gromov_tile;
+    const int x = static_cast<int>(threadIdx.x);
+    for (int y = static_cast<int>(threadIdx.y); y < bs::gromov_tile; y += static_cast<int>(blockDim.y))
+        if (column + y < n && row + x < n)
+            mirror[y][x] = cost[static_cast<long long>(column + y) * stride + row + x];
+    __syncthreads();
+    for (int y = static_cast<int>(threadIdx.y); y < bs::gromov_tile; y += static_cast<int>(blockDim.y))
+        if (row + y < n && column + x < n) {
+            const double forward = bs::separable(
+                loss, first != 0, static_cast<double>(cost[static_cast<long long>(row + y) * stride + column + x]));
+            const double backward = bs::separable(loss, first != 0, static_cast<double>(mirror[x][y]));
+            term_cost[static_cast<long long>(row + y) * term_stride + column + x] =
+                static_cast<bs::Element>(0.5 * (forward + backward));
+        }
+}
+
 // cost = scale (row_term_i + column_term_j - product_ij) + weight between_ij - epsilon log proximal_ij; between and
 // proximal may be null. Masses below the smallest normal number count as that.
 extern "C" __global__ void __launch_bounds__(256)
@@ -141,7 +164,7 @@ extern "C" __global__ void __launch_bounds__(256)
         row_sums[i] = sum;
 }
 
-// means_i = sum_k weight_k c_ik and squares_i = sum_k weight_k c_ik².
+// means_i = sum_k weight_k c_ik and, unless it is null, squares_i = sum_k weight_k c_ik².
 extern "C" __global__ void __launch_bounds__(256)
     bs_gromov_moments(const bs::Element* cost, long long stride, int columns, const double* weights, double* means,
                       double* squares) {
@@ -158,7 +181,8 @@ extern "C" __global__ void __launch_bounds__(256)
     if (threadIdx.x != 0)
         return;
     means[i] = mean;
-    squares[i] = square;
+    if (squares != nullptr)
+        squares[i] = square;
 }
 
 // The sum of count partial results, by one block; sum may be one of them.

@@ -1,5 +1,6 @@
 // Log-domain Sinkhorn half iterations: g = eps (log b - LSE_i((f_i - C_ij) / eps)), then f = eps (log a - LSE_j((g_j -
-// C_ij) / eps)), each with one reading of the cost; the coupling of two potentials; sums of partial results.
+// C_ij) / eps)), each with one reading of the cost, and what other constraints on a marginal make of them; the coupling
+// of two potentials; sums of partial results.
 // ptx-gate: BS_ELEMENT=double
 #include <bs/sinkhorn.cuh>
 
@@ -9,10 +10,12 @@ constexpr int sinkhorn_chunk = 256; // rows of a column partial
 
 } // namespace bs
 
-// f[i] from g: one block per row.
+// f[i] from g: one block per row. Where they are not null, change receives how far f moved and exponent eps times the
+// logarithm of the plan's row sum.
 extern "C" __global__ void __launch_bounds__(256)
     bs_sinkhorn_rows(const bs::Element* cost, long long stride, int columns, const double* a, const double* g,
-                     double epsilon, double inverse_epsilon, double* f) {
+                     double epsilon, double inverse_epsilon, bs::MarginalStep step, double* f, double* change,
+                     double* exponent) {
     __shared__ bs::PotentialSum warps[bs::sinkhorn_warps];
     const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
     const bs::Element* row = cost + static_cast<long long>(blockIdx.x) * stride;
@@ -34,7 +37,12 @@ extern "C" __global__ void __launch_bounds__(256)
         return;
     for (int w = 1; w < threads / 32; w++)
         s = bs::join(s, warps[w], inverse_epsilon);
-    f[blockIdx.x] = epsilon * (log(a[blockIdx.x]) - log(s.sum)) - s.largest;
+    const double least = bs::softmin(s, epsilon), potential = step.potential(least, a[blockIdx.x], epsilon);
+    if (change != nullptr) {
+        change[blockIdx.x] = fabs(potential - f[blockIdx.x]);
+        exponent[blockIdx.x] = potential - least;
+    }
+    f[blockIdx.x] = potential;
 }
 
 // Column sums over chunks of 256 rows, [chunks, columns]: a lane has a column, so that a warp reads whole lines, and
@@ -69,10 +77,11 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 // Joins the chunks in their order: the next g, and per block the squared violation of the column marginal by the g that
-// led to these sums.
+// led to these sums. change and exponent as for the rows; next_g may be g.
 extern "C" __global__ void __launch_bounds__(256)
     bs_sinkhorn_columns(const double* largest, const double* sums, int chunks, int columns, const double* b,
-                        const double* g, double epsilon, double inverse_epsilon, double* next_g, double* violation) {
+                        const double* g, double epsilon, double inverse_epsilon, bs::MarginalStep step, double* next_g,
+                        double* violation, double* change, double* exponent) {
     __shared__ double warps[bs::sinkhorn_warps];
     const int thread = static_cast<int>(threadIdx.x);
     const int j = static_cast<int>(blockIdx.x) * 256 + thread;
@@ -85,7 +94,12 @@ extern "C" __global__ void __launch_bounds__(256)
         }
         const double difference = exp((g[j] + s.largest) * inverse_epsilon) * s.sum - b[j];
         square = difference * difference;
-        next_g[j] = epsilon * (log(b[j]) - log(s.sum)) - s.largest;
+        const double least = bs::softmin(s, epsilon), potential = step.potential(least, b[j], epsilon);
+        if (change != nullptr) {
+            change[j] = fabs(potential - g[j]);
+            exponent[j] = potential - least;
+        }
+        next_g[j] = potential;
     }
     for (int step = 16; step > 0; step /= 2)
         square += __shfl_xor_sync(bs::full_warp, square, step);
@@ -127,6 +141,22 @@ extern "C" __global__ void __launch_bounds__(256)
     for (int w = 1; w < threads / 32; w++)
         squares += warps[w];
     row_change[i] = squares;
+}
+
+// row_sums_i = sum_j t log t over the positive entries of a coupling: one block per row.
+extern "C" __global__ void __launch_bounds__(256)
+    bs_sinkhorn_logarithms(const bs::Element* coupling, long long stride, int columns, double* row_sums) {
+    __shared__ double warps[bs::warp_size];
+    const long long i = blockIdx.x;
+    double sum = 0.0;
+    for (int j = static_cast<int>(threadIdx.x); j < columns; j += static_cast<int>(blockDim.x)) {
+        const double t = static_cast<double>(coupling[i * stride + j]);
+        if (t > 0.0)
+            sum = fma(t, log(t), sum);
+    }
+    sum = bs::block_sum(sum, warps);
+    if (threadIdx.x == 0)
+        row_sums[i] = sum;
 }
 
 // The sum of count partial results, by one block; sum may be one of them.

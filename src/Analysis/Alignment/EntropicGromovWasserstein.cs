@@ -8,7 +8,7 @@ namespace BioSup.Analysis.Alignment;
 /// <summary>
 /// Entropic Gromov-Wasserstein between two cost matrices (Peyré, Cuturi and Solomon 2016, algorithm 1; POT's entropic_gromov_wasserstein):
 /// linearise the objective at the coupling, solve the entropic transport problem, repeat. Masses are uniform unless given.
-/// What the coupling's marginals must be is <see cref="GromovOptions.Marginals"/>; other than balanced ones run on the host.
+/// What the coupling's marginals must be is <see cref="GromovOptions.Marginals"/>.
 /// </summary>
 public static class EntropicGromovWasserstein
 {

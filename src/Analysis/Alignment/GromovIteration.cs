@@ -87,8 +87,6 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     public GromovIteration(GromovIterationInput<T> input, GromovOptions options, Matrix<T>? fused, Matrix<T>? initial, double[] p, double[] q)
     {
         (_device, _options, _fused, _n, _m) = (input.Device, options, fused, p.Length, q.Length);
-        if (options.Marginals != MarginalConstraint.Balanced && !_device.IsHost)
-            throw new DeviceException("Semi-relaxed, unbalanced and partial alignments run on the host only; choose --device cpu.");
         _masses = (p, q);
         (_hostF, _hostG) = (new double[_n], new double[_m]);
         _p = Own(_device.Allocate<double>(_n));

@@ -82,15 +82,16 @@ internal sealed class BalancedProblem<T>(LinearContext<T> context) : LinearProbl
 /// <summary>Rows sum to their masses and columns are free: every row is a softmax, in closed form.</summary>
 internal sealed class SemiRelaxedProblem<T>(LinearContext<T> context) : LinearProblem<T>(context) where T : unmanaged, IFloatingPointIeee754<T>
 {
+    private readonly MarginalWorkspace _memory = new(context.P.Device, (int)context.P.Length, (int)context.Q.Length);
+
     public override SinkhornResult Solve(Matrix<T> cost, in LinearisationPoint<T> linearisedAt, DeviceBuffer<double> f, DeviceBuffer<double> g, bool cold)
     {
         g.Clear();
-        SinkhornScaling.RowSoftmin(Context.Sinkhorn, cost.View, g.View, Epsilon, f.View);
-        Span<double> potentials = f.View.Host;
-        ReadOnlySpan<double> p = Context.P.View.Host;
-        for (int i = 0; i < potentials.Length; i++) potentials[i] += Epsilon * Math.Log(p[i]);
+        SinkhornScaling.UpdateRows(Context.Sinkhorn, _memory, cost.View, Context.P.View, g.View, Epsilon, MarginalStep.Fixed, f.View);
         return new SinkhornResult(1, 0, true, 0);
     }
 
     public override (double Rows, double Columns) Violation(in CouplingSums sums, double[] p, double[] q) => (CouplingSums.Distance(sums.Rows, p), 0);
+
+    public override void Dispose() => _memory.Dispose();
 }

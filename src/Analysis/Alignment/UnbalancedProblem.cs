@@ -13,19 +13,18 @@ namespace BioSup.Analysis.Alignment;
 /// <remarks>A step along (1, -1) in the potentials, which a large rho / epsilon makes slow, is taken in closed form (Séjourné, Vialard and Peyré 2022).</remarks>
 internal sealed class UnbalancedProblem<T> : LinearProblem<T> where T : unmanaged, IFloatingPointIeee754<T>
 {
-    private readonly DeviceBuffer<double> _rowSoftmin, _columnSoftmin, _rowScratch;
-    private readonly double[] _f, _g, _logP, _logQ;
-    private double _epsilon;
+    private readonly MarginalWorkspace _memory;
+    private readonly DeviceBuffer<double> _rowScratch;
+    private readonly double[] _logP, _logQ, _rows, _columns;
+    private double _epsilon, _rescaling;
 
     public UnbalancedProblem(LinearContext<T> context)
         : base(context)
     {
-        ComputeDevice device = context.P.Device;
         (int n, int m) = ((int)context.P.Length, (int)context.Q.Length);
-        (_rowSoftmin, _columnSoftmin, _rowScratch) = (device.Allocate<double>(n), device.Allocate<double>(m), device.Allocate<double>(n));
-        (_f, _g, _logP, _logQ) = (new double[n], new double[m], new double[n], new double[m]);
-        for (int i = 0; i < n; i++) _logP[i] = Math.Log(context.P.View.Host[i]);
-        for (int j = 0; j < m; j++) _logQ[j] = Math.Log(context.Q.View.Host[j]);
+        _memory = new MarginalWorkspace(context.P.Device, n, m);
+        _rowScratch = context.P.Device.Allocate<double>(n);
+        (_logP, _logQ, _rows, _columns) = (Logarithms(context.P), Logarithms(context.Q), new double[n], new double[m]);
         _epsilon = context.Options.Epsilon;
     }
 
@@ -33,32 +32,26 @@ internal sealed class UnbalancedProblem<T> : LinearProblem<T> where T : unmanage
 
     public override SinkhornResult Solve(Matrix<T> cost, in LinearisationPoint<T> linearisedAt, DeviceBuffer<double> f, DeviceBuffer<double> g, bool cold)
     {
-        if (cold)
-        {
-            Array.Clear(_f);
-            Array.Clear(_g);
-        }
         (double mass, double constant) = Constant(linearisedAt);
-        (_epsilon, double rho) = (mass * Options.Epsilon, mass * Options.Rho);
+        (double epsilon, double rho) = (mass * Options.Epsilon, mass * Options.Rho);
         // Nothing left to move, or no longer a number: the caller sees a coupling that is not finite.
-        if (!(_epsilon > 0)) throw new ConvergenceException("The coupling lost all its mass: rho is too small for these costs; raise rho or scale the costs.");
-        double damping = rho / (rho + _epsilon), change = double.PositiveInfinity;
+        if (!(epsilon > 0)) throw new ConvergenceException("The coupling lost all its mass: rho is too small for these costs; raise rho or scale the costs.");
+        Start(f, g, epsilon, cold);
+        MarginalStep step = MarginalStep.Priced(rho, epsilon, constant);
+        double change = double.PositiveInfinity, logMass = 0;
         int iteration = 0;
         while (iteration < Context.Inner.MaxIterations && !(change <= Context.Inner.Tolerance))
         {
-            WithMasses(_g, _logQ, g.View.Host);
-            SinkhornScaling.RowSoftmin(Context.Sinkhorn, cost.View, g.View, _epsilon, _rowSoftmin.View);
-            change = Damp(_f, _rowSoftmin.View.Host, damping, constant);
-            WithMasses(_f, _logP, f.View.Host);
-            SinkhornScaling.ColumnSoftmin(Context.Sinkhorn, cost.View, f.View, _epsilon, _columnSoftmin.View);
-            change = Math.Max(change, Damp(_g, _columnSoftmin.View.Host, damping, constant));
-            change = Math.Max(change, Translate(rho)) / _epsilon;
+            SinkhornScaling.UpdateRows(Context.Sinkhorn, _memory, cost.View, Context.P.View, g.View, epsilon, step, f.View);
+            SinkhornScaling.UpdateColumns(Context.Sinkhorn, _memory, cost.View, Context.Q.View, f.View, epsilon, step, g.View);
+            MarginalProgress progress = SinkhornScaling.Settle(_memory, Context.P.View, Context.Q.View, epsilon, rho, f.View, g.View);
+            (change, logMass) = (progress.Change / epsilon, progress.LogMass - constant / epsilon);
             iteration++;
             if (double.IsNaN(change)) break;
         }
-        WithMasses(_f, _logP, f.View.Host);
-        WithMasses(_g, _logQ, g.View.Host);
-        Rescale(cost, f, g, mass, constant);
+        // The row potentials get the constant of the cost and the scale that makes the mass sqrt(mass m(γ)).
+        _rescaling = 0.5 * epsilon * (Math.Log(mass) - logMass) - constant;
+        SinkhornScaling.AddMasses(f.View, Context.P.View, 0, _rescaling);
         return new SinkhornResult(iteration, change, change <= Context.Inner.Tolerance, 0);
     }
 
@@ -74,21 +67,44 @@ internal sealed class UnbalancedProblem<T> : LinearProblem<T> where T : unmanage
 
     public override void Dispose()
     {
-        _rowSoftmin.Dispose();
-        _columnSoftmin.Dispose();
+        _memory.Dispose();
         _rowScratch.Dispose();
+    }
+
+    /// <summary>The last potentials without what their rescaling added, beside the masses at the new epsilon.</summary>
+    private void Start(DeviceBuffer<double> f, DeviceBuffer<double> g, double epsilon, bool cold)
+    {
+        if (cold)
+        {
+            f.Clear();
+            g.Clear();
+            (_epsilon, _rescaling) = (0, 0);
+        }
+        SinkhornScaling.AddMasses(f.View, Context.P.View, epsilon - _epsilon, -_rescaling);
+        SinkhornScaling.AddMasses(g.View, Context.Q.View, epsilon - _epsilon, 0);
+        _epsilon = epsilon;
     }
 
     /// <summary>The mass of the coupling, and the terms of the linearised objective that do not depend on the cell.</summary>
     private (double Mass, double Constant) Constant(in LinearisationPoint<T> at)
     {
-        ReadOnlySpan<double> rows = at.RowSums.Host, columns = at.ColumnSums.Host;
+        ComputeDevice device = at.RowSums.Device;
+        device.Download(at.RowSums, _rows);
+        device.Download(at.ColumnSums, _columns);
         double mass = 0;
-        foreach (double r in rows) mass += r;
+        foreach (double r in _rows) mass += r;
         double plan = SinkhornScaling.SumLogarithms(at.Coupling, _rowScratch.View);
-        for (int i = 0; i < rows.Length; i++) plan -= rows[i] * _logP[i];
-        for (int j = 0; j < columns.Length; j++) plan -= columns[j] * _logQ[j];
-        return (mass, Options.Rho * (Relative(rows, _logP) + Relative(columns, _logQ)) + Options.Epsilon * plan);
+        for (int i = 0; i < _rows.Length; i++) plan -= _rows[i] * _logP[i];
+        for (int j = 0; j < _columns.Length; j++) plan -= _columns[j] * _logQ[j];
+        return (mass, Options.Rho * (Relative(_rows, _logP) + Relative(_columns, _logQ)) + Options.Epsilon * plan);
+    }
+
+    private static double[] Logarithms(DeviceBuffer<double> masses)
+    {
+        double[] logarithms = new double[masses.Length];
+        masses.CopyTo(logarithms);
+        for (int i = 0; i < logarithms.Length; i++) logarithms[i] = Math.Log(logarithms[i]);
+        return logarithms;
     }
 
     /// <summary>sum_i s_i log(s_i / mass_i).</summary>
@@ -102,52 +118,4 @@ internal sealed class UnbalancedProblem<T> : LinearProblem<T> where T : unmanage
 
     /// <summary>KL(μ ⊗ μ | ν ⊗ ν) from sum μ log(μ / ν), for ν of mass 1.</summary>
     private static double Quadratic(double relative, double mass) => 2 * mass * (relative - mass + 1) + (mass - 1) * (mass - 1);
-
-    private void WithMasses(double[] potentials, double[] logMasses, Span<double> result)
-    {
-        for (int i = 0; i < potentials.Length; i++) result[i] = potentials[i] + _epsilon * logMasses[i];
-    }
-
-    private static double Damp(double[] potentials, ReadOnlySpan<double> softmin, double damping, double constant)
-    {
-        double change = 0;
-        for (int i = 0; i < potentials.Length; i++)
-        {
-            double damped = damping * (softmin[i] + constant);
-            change = Math.Max(change, Math.Abs(damped - potentials[i]));
-            potentials[i] = damped;
-        }
-        return change;
-    }
-
-    /// <summary>The best shift of f by a number and of g by its opposite; returns its size.</summary>
-    private double Translate(double rho)
-    {
-        double shift = 0.5 * rho * (LogSum(_f, _logP, rho) - LogSum(_g, _logQ, rho));
-        for (int i = 0; i < _f.Length; i++) _f[i] += shift;
-        for (int j = 0; j < _g.Length; j++) _g[j] -= shift;
-        return Math.Abs(shift);
-    }
-
-    /// <summary>log sum_i mass_i exp(-potential_i / rho).</summary>
-    private static double LogSum(double[] potentials, double[] logMasses, double rho)
-    {
-        double most = double.NegativeInfinity, sum = 0;
-        for (int i = 0; i < potentials.Length; i++) most = Math.Max(most, logMasses[i] - potentials[i] / rho);
-        for (int i = 0; i < potentials.Length; i++) sum += Math.Exp(logMasses[i] - potentials[i] / rho - most);
-        return most + Math.Log(sum);
-    }
-
-    /// <summary>Gives the row potentials the constant of the cost and the scale that makes the mass sqrt(mass m(γ)).</summary>
-    private void Rescale(Matrix<T> cost, DeviceBuffer<double> f, DeviceBuffer<double> g, double mass, double constant)
-    {
-        SinkhornScaling.ColumnSoftmin(Context.Sinkhorn, cost.View, f.View, _epsilon, _columnSoftmin.View);
-        ReadOnlySpan<double> columns = g.View.Host, softmin = _columnSoftmin.View.Host;
-        double most = double.NegativeInfinity, sum = 0;
-        for (int j = 0; j < columns.Length; j++) most = Math.Max(most, columns[j] - softmin[j]);
-        for (int j = 0; j < columns.Length; j++) sum += Math.Exp((columns[j] - softmin[j] - most) / _epsilon);
-        double logMass = Math.Log(sum) + (most - constant) / _epsilon, shift = 0.5 * _epsilon * (Math.Log(mass) - logMass) - constant;
-        Span<double> rows = f.View.Host;
-        for (int i = 0; i < rows.Length; i++) rows[i] += shift;
-    }
 }

@@ -40,6 +40,13 @@ public static unsafe partial class GromovProduct
             first ? 1 : 0, term.Address);
     }
 
+    private static void CudaTermCost<T>(CudaDevice gpu, GromovLoss loss, bool first, MatrixView<T> cost, MatrixView<T> termCost) where T : unmanaged
+    {
+        int tiles = (cost.Rows + CudaTile - 1) / CudaTile;
+        CudaEntry<T>(gpu, "bs_gromov_term_cost").Launch(gpu.Stream, new LaunchShape(new Extent(tiles, tiles), new Extent(CudaTile, 8)), cost.Address, cost.Stride, cost.Rows, (int)loss,
+            first ? 1 : 0, termCost.Address, termCost.Stride);
+    }
+
     private static void CudaLinearise<T>(CudaDevice gpu, GromovOperands<T> operands, MatrixView<T> product, double scale, MatrixView<T> between, double weight, MatrixView<T> proximal,
         double epsilon, MatrixView<T> cost) where T : unmanaged, IFloatingPointIeee754<T> =>
         CudaEntry<T>(gpu, "bs_gromov_linearise").Launch(gpu.Stream, CudaRows(cost.Rows, cost.Columns), product.Address, product.Stride, operands.RowTerm.View.Address,

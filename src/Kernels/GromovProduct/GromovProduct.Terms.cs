@@ -18,13 +18,9 @@ public sealed class GromovTermCosts<T>(Matrix<T> first, Matrix<T> second) : IDis
 
 public static unsafe partial class GromovProduct
 {
-    /// <summary>Prepares the costs that <see cref="UpdateTerms{T}"/> reads; on the host.</summary>
-    /// <exception cref="DeviceException">The costs lie on a GPU.</exception>
-    public static GromovTermCosts<T> PrepareTerms<T>(GromovLoss loss, MatrixView<T> c1, MatrixView<T> c2) where T : unmanaged, IFloatingPointIeee754<T>
-    {
-        RequireCpu(c1.Device);
-        return new GromovTermCosts<T>(TermCost(loss, first: true, c1), TermCost(loss, first: false, c2));
-    }
+    /// <summary>Prepares the costs that <see cref="UpdateTerms{T}"/> reads.</summary>
+    public static GromovTermCosts<T> PrepareTerms<T>(GromovLoss loss, MatrixView<T> c1, MatrixView<T> c2) where T : unmanaged, IFloatingPointIeee754<T> =>
+        new(TermCost(loss, first: true, c1), TermCost(loss, first: false, c2));
 
     /// <summary>
     /// Sets the row and column terms of a problem to those of a coupling with these marginals: f1(C1) r and f2(C2) c. With them
@@ -43,6 +39,11 @@ public static unsafe partial class GromovProduct
 
     private static void UpdateTerm<T>(Matrix<T> cost, DeviceSpan<double> mass, DeviceBuffer<double> term) where T : unmanaged, IFloatingPointIeee754<T>
     {
+        if (cost.Device is CudaDevice gpu)
+        {
+            CudaMoments(gpu, cost.View, mass, term.View, default);
+            return;
+        }
         TermJob<T> job = new() { Cost = cost.Buffer.Pointer, Count = cost.Rows, Mass = mass.Pointer, Term = term.Pointer };
         RequireCpu(cost.Device).Pool.Run(cost.Rows, ref job);
     }
@@ -50,6 +51,11 @@ public static unsafe partial class GromovProduct
     private static Matrix<T> TermCost<T>(GromovLoss loss, bool first, MatrixView<T> cost) where T : unmanaged, IFloatingPointIeee754<T>
     {
         Matrix<T> result = cost.Device.AllocateMatrix<T>(cost.Rows, cost.Rows);
+        if (cost.Device is CudaDevice gpu)
+        {
+            CudaTermCost(gpu, loss, first, cost, result.View);
+            return result;
+        }
         for (int i = 0; i < cost.Rows; i++)
         {
             Span<T> row = result.Row(i);

@@ -6,7 +6,7 @@ namespace BioSup.Kernels;
 internal sealed class SinkhornCudaKernels(CudaDevice device, int elementBytes)
 {
     private const string Source = "cuda/kernels/sinkhorn_scaling/sinkhorn_any.cu", PanelSource = "cuda/kernels/sinkhorn_scaling/sinkhorn_panel_any.cu";
-    private static readonly JitRequest s_single = new(Source), s_double = new(Source, "BS_ELEMENT=double"), s_mixing = new("cuda/kernels/sinkhorn_scaling/sinkhorn_mixing_any.cu");
+    private static readonly JitRequest s_single = new(Source), s_double = new(Source, "BS_ELEMENT=double"), s_marginals = new("cuda/kernels/sinkhorn_scaling/sinkhorn_marginals_any.cu"), s_mixing = new("cuda/kernels/sinkhorn_scaling/sinkhorn_mixing_any.cu");
 
     public CudaKernel Rows { get; } = DeviceKernels.Get(device, Module(elementBytes), "bs_sinkhorn_rows");
     public CudaKernel Partials { get; } = DeviceKernels.Get(device, Module(elementBytes), "bs_sinkhorn_column_partials");
@@ -17,6 +17,9 @@ internal sealed class SinkhornCudaKernels(CudaDevice device, int elementBytes)
 
     /// <summary>The kernels that read the cost as elements of this size.</summary>
     public static JitRequest Module(int elementBytes) => elementBytes == sizeof(double) ? s_double : s_single;
+
+    /// <summary>A kernel on potentials alone.</summary>
+    public static CudaKernel Marginals(CudaDevice device, string entry) => DeviceKernels.Get(device, s_marginals, entry);
 
     /// <summary>The kernels that keep this many rows of the cost.</summary>
     public static JitRequest Panel(int elementBytes, int rows) => new(PanelSource, elementBytes == sizeof(double) ? $"BS_ELEMENT=double BS_ROWS={rows}" : rows == 1 ? "" : $"BS_ROWS={rows}");
@@ -82,9 +85,7 @@ internal sealed class SinkhornCudaState : IDisposable
         Device = device;
         (_rows, _columns, _elementBytes) = (rows, columns, elementBytes);
         _config = SinkhornCudaConfig.For(rows, columns, elementBytes, device.Info.SharedBytesPerBlock);
-        int threads = 32;
-        while (threads < 1024 && threads * 8 < Math.Max(rows, columns)) threads *= 2;
-        _oneBlock = new LaunchShape(1, threads);
+        _oneBlock = ShapeOfOneBlock(rows, columns);
         _potentials = device.Allocate<double>(2L * columns);
         _partials = device.Allocate<double>((long)columns * Math.Max(2 * _config.Chunks, _config.PanelRows > 0 ? _config.Panel.Grid.X : 0));
         _violations = device.Allocate<double>(Math.Max(_config.Columns.Grid.X, _config.PanelColumns.Grid.X));
@@ -106,6 +107,14 @@ internal sealed class SinkhornCudaState : IDisposable
         int threads = 32;
         while (threads < 256 && threads * 8 < columns) threads *= 2;
         return new LaunchShape(rows, threads);
+    }
+
+    /// <summary>One block, with threads for eight elements of the longer side each.</summary>
+    public static LaunchShape ShapeOfOneBlock(int rows, int columns)
+    {
+        int threads = 32;
+        while (threads < 1024 && threads * 8 < Math.Max(rows, columns)) threads *= 2;
+        return new LaunchShape(1, threads);
     }
 
     /// <summary>The form that the next solve runs, with its kernels at hand.</summary>
@@ -133,7 +142,23 @@ internal sealed class SinkhornCudaState : IDisposable
         CudaStream stream = Device.Stream;
         _kernels.Partials.Launch(stream, _config.Partials, p.Cost, p.Stride, _rows, _columns, p.F, p.InverseEpsilon, Largest, Sums);
         _kernels.Columns.Launch(stream, _config.Columns, Largest, Sums, _config.Chunks, _columns, p.B, Potential(_current).Address, p.Epsilon, p.InverseEpsilon,
-            Potential(1 - _current).Address, _violations.View.Address);
+            MarginalStep.Fixed, Potential(1 - _current).Address, _violations.View.Address, DevicePointer.Null, DevicePointer.Null);
+    }
+
+    /// <summary>Half an iteration in place, under any constraint: the potentials of one side from those of the other.</summary>
+    public void Update(DevicePointer cost, long stride, bool rows, DevicePointer masses, DevicePointer other, double epsilon, in MarginalStep step, DevicePointer potentials,
+        DevicePointer changes, DevicePointer exponents)
+    {
+        DeviceKernels.Report(Device, nameof(SinkhornScaling), _config with { Passes = SinkhornPasses.Two });
+        CudaStream stream = Device.Stream;
+        if (rows)
+        {
+            _kernels.Rows.Launch(stream, _config.Rows, cost, stride, _columns, masses, other, epsilon, 1 / epsilon, step, potentials, changes, exponents);
+            return;
+        }
+        _kernels.Partials.Launch(stream, _config.Partials, cost, stride, _rows, _columns, other, 1 / epsilon, Largest, Sums);
+        _kernels.Columns.Launch(stream, _config.Columns, Largest, Sums, _config.Chunks, _columns, masses, potentials, epsilon, 1 / epsilon, step, potentials, _violations.View.Address,
+            changes, exponents);
     }
 
     /// <summary>One iteration: the next column potential becomes the present one, then f from it, then its successor.</summary>
@@ -144,7 +169,7 @@ internal sealed class SinkhornCudaState : IDisposable
         DevicePointer present = Potential(_current).Address;
         if (p.Passes == SinkhornPasses.Two)
         {
-            _kernels.Rows.Launch(stream, _config.Rows, p.Cost, p.Stride, _columns, p.A, present, p.Epsilon, p.InverseEpsilon, p.F);
+            _kernels.Rows.Launch(stream, _config.Rows, p.Cost, p.Stride, _columns, p.A, present, p.Epsilon, p.InverseEpsilon, MarginalStep.Fixed, p.F, DevicePointer.Null, DevicePointer.Null);
             Columns(p);
             return;
         }

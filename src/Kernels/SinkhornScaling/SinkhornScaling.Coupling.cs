@@ -32,12 +32,13 @@ public static unsafe partial class SinkhornScaling
         return Math.Sqrt(sum);
     }
 
-    /// <summary>sum T log T over the positive entries of a coupling on the host.</summary>
+    /// <summary>sum T log T over the positive entries of a coupling.</summary>
     /// <param name="coupling">[n, m].</param>
     /// <param name="rowSums">Scratch of n elements.</param>
     public static double SumLogarithms<T>(MatrixView<T> coupling, DeviceSpan<double> rowSums) where T : unmanaged, IFloatingPointIeee754<T>
     {
         if (rowSums.Length != coupling.Rows) throw new ArgumentException("The scratch does not fit the coupling.", nameof(rowSums));
+        if (coupling.Device is CudaDevice gpu) return coupling.Rows == 0 ? 0 : SumLogarithmsCuda(gpu, coupling, rowSums);
         CpuDevice cpu = coupling.Device as CpuDevice ?? throw new DeviceException($"The entropy of a coupling has no implementation for device '{coupling.Device.Name}'.");
         LogarithmJob<T> job = new() { Coupling = coupling.Pointer, Stride = coupling.Stride, Columns = coupling.Columns, RowSums = rowSums.Pointer };
         cpu.Pool.Run(coupling.Rows, ref job);

@@ -34,6 +34,28 @@ public static unsafe partial class SinkhornScaling
         device.Download(rowChange, new Span<double>(ref squares));
         return Math.Sqrt(squares);
     }
+
+    private static void SettleCuda(CudaDevice device, MarginalWorkspace memory, DeviceSpan<double> a, DeviceSpan<double> b, double epsilon, double rho, DeviceSpan<double> f,
+        DeviceSpan<double> g, Span<double> state)
+    {
+        SinkhornCudaKernels.Marginals(device, "bs_sinkhorn_settle").Launch(device.Stream, SinkhornCudaState.ShapeOfOneBlock(memory.Rows, memory.Columns), (long)memory.Rows, (long)memory.Columns,
+            a.Address, b.Address, epsilon, rho, f.Address, g.Address, memory.Changes.View.Address, memory.Part(memory.Exponents, rows: false).Address, memory.State.View.Address);
+        device.Download(memory.State.View, state);
+    }
+
+    private static void AddMassesCuda(CudaDevice device, DeviceSpan<double> potentials, DeviceSpan<double> masses, double scale, double shift) =>
+        SinkhornCudaKernels.Marginals(device, "bs_sinkhorn_add_masses").Launch(device.Stream, LaunchShape.For(potentials.Length, 256), potentials.Address, masses.Address, potentials.Length, scale, shift);
+
+    private static double SumLogarithmsCuda<T>(CudaDevice device, MatrixView<T> coupling, DeviceSpan<double> rowSums) where T : unmanaged
+    {
+        JitRequest module = SinkhornCudaKernels.Module(sizeof(T));
+        DeviceKernels.Get(device, module, "bs_sinkhorn_logarithms").Launch(device.Stream, SinkhornCudaState.ShapeOfRows(coupling.Rows, coupling.Columns), coupling.Address, coupling.Stride,
+            coupling.Columns, rowSums.Address);
+        DeviceKernels.Get(device, module, "bs_sinkhorn_sum").Launch(device.Stream, new LaunchShape(1, 256), rowSums.Address, rowSums.Length, rowSums.Address);
+        double total = 0;
+        device.Download(rowSums, new Span<double>(ref total));
+        return total;
+    }
 }
 
 /// <summary>What an iteration reads and writes. Two problems with the same values can share a recorded graph.</summary>

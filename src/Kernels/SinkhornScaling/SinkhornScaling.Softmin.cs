@@ -6,30 +6,17 @@ namespace BioSup.Kernels;
 
 public static unsafe partial class SinkhornScaling
 {
-    /// <summary>
-    /// softmin_i = -epsilon log sum_j exp((g_j - C_ij) / epsilon): half an iteration in the log domain, for problems that do not fix both marginals. Nothing under- or overflows.
-    /// </summary>
-    /// <param name="workspace">Memory for this shape, on the host.</param>
-    /// <param name="cost">Cost [n, m], finite, on the host.</param>
-    /// <param name="g">Column potentials [m] in units of the cost.</param>
-    /// <param name="epsilon">Regularisation in units of the cost, positive.</param>
-    /// <param name="softmin">Receives n values in units of the cost.</param>
-    public static void RowSoftmin<T>(SinkhornWorkspace<T> workspace, MatrixView<T> cost, DeviceSpan<double> g, double epsilon, DeviceSpan<double> softmin)
+    /// <summary>softmin_i = -epsilon log sum_j exp((g_j - C_ij) / epsilon), [n]: half an iteration in the log domain, on the host. Nothing under- or overflows.</summary>
+    internal static void RowSoftmin<T>(SinkhornWorkspace<T> workspace, MatrixView<T> cost, DeviceSpan<double> g, double epsilon, DeviceSpan<double> softmin)
         where T : unmanaged, IFloatingPointIeee754<T> => Softmin(workspace, cost, rows: true, g, epsilon, softmin);
 
-    /// <summary>softmin_j = -epsilon log sum_i exp((f_i - C_ij) / epsilon), [m], from row potentials f [n].</summary>
-    /// <inheritdoc cref="RowSoftmin{T}"/>
-    public static void ColumnSoftmin<T>(SinkhornWorkspace<T> workspace, MatrixView<T> cost, DeviceSpan<double> f, double epsilon, DeviceSpan<double> softmin)
+    /// <summary>softmin_j = -epsilon log sum_i exp((f_i - C_ij) / epsilon), [m].</summary>
+    internal static void ColumnSoftmin<T>(SinkhornWorkspace<T> workspace, MatrixView<T> cost, DeviceSpan<double> f, double epsilon, DeviceSpan<double> softmin)
         where T : unmanaged, IFloatingPointIeee754<T> => Softmin(workspace, cost, rows: false, f, epsilon, softmin);
 
     private static void Softmin<T>(SinkhornWorkspace<T> workspace, MatrixView<T> cost, bool rows, DeviceSpan<double> potential, double epsilon, DeviceSpan<double> softmin)
         where T : unmanaged, IFloatingPointIeee754<T>
     {
-        if (cost.Device is not CpuDevice) throw new DeviceException($"Transport with marginals that are not both fixed has no implementation for device '{cost.Device.Name}'; choose the CPU.");
-        if (!workspace.IsOn(cost.Device) || cost.Rows != workspace.Rows || cost.Columns != workspace.Columns)
-            throw new ArgumentException($"The workspace is for {workspace.Rows} x {workspace.Columns} on another device or shape than the cost of {cost.Rows} x {cost.Columns}.", nameof(workspace));
-        if (potential.Length != (rows ? cost.Columns : cost.Rows) || softmin.Length != (rows ? cost.Rows : cost.Columns)) throw new ArgumentException("The potentials do not fit the cost.", nameof(potential));
-        if (!(epsilon > 0) || !double.IsFinite(epsilon)) throw new ArgumentOutOfRangeException(nameof(epsilon), "Epsilon must be positive and finite.");
         KernelVariant variant = KernelDispatch.Select(nameof(SinkhornScaling));
         if (variant == KernelVariant.Reference) ReferenceSoftmin(cost, rows, potential, epsilon, softmin);
         else if (typeof(T) == typeof(double)) SoftminDouble((SinkhornWorkspace<double>)(object)workspace, Retyped<T, double>(cost), variant, rows, potential.Pointer, epsilon, softmin.Pointer);

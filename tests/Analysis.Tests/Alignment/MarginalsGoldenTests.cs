@@ -1,24 +1,18 @@
-using System.Text.Json;
 using BioSup.Analysis.Alignment;
 using BioSup.Kernels;
-using BioSup.Runtime;
-using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.Alignment;
 
 /// <summary>Couplings with other marginals, of asymmetric costs and under OTT's stopping rule, against POT and NumPy (tests/golden/gromov/make_marginals.py).</summary>
 public sealed class MarginalsGoldenTests
 {
-    private static readonly JsonElement s_golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(RepositoryRoot.Path, "tests", "golden", "gromov", "marginals.json"))).RootElement;
-
-    public static TheoryData<int> Of(string kind) =>
-        [.. Enumerable.Range(0, s_golden.GetProperty("cases").GetArrayLength()).Where(i => s_golden.GetProperty("cases")[i].GetProperty("kind").GetString() == kind)];
+    public static TheoryData<int> Of(string kind) => MarginalsCase.Of(kind);
 
     [Theory]
     [MemberData(nameof(Of), "semi-relaxed")]
     public void Semi_relaxed_coupling_loss_and_trace_are_those_of_pot_s_algorithm(int index)
     {
-        using Case c = new(index);
+        using MarginalsCase c = new(index);
         using GromovResult result = c.Solve(new GromovOptions { Marginals = MarginalConstraint.SemiRelaxed, Solver = GromovSolverKind.Ppa, MaxIterations = 400 });
         c.AssertCoupling(result, 1e-9);
         AssertTrace(c.Numbers("err"), result.ErrorTrace);
@@ -31,7 +25,7 @@ public sealed class MarginalsGoldenTests
     [MemberData(nameof(Of), "unbalanced")]
     public void Unbalanced_coupling_mass_and_objective_are_those_of_sejourne_s_algorithm(int index)
     {
-        using Case c = new(index);
+        using MarginalsCase c = new(index);
         GromovOptions options = new()
         {
             Marginals = MarginalConstraint.Unbalanced, Convention = EpsilonConvention.Ott, Rho = c.Number("rho"), Tolerance = 1e-12, MaxIterations = 3000,
@@ -52,7 +46,7 @@ public sealed class MarginalsGoldenTests
     [MemberData(nameof(Of), "partial")]
     public void Partial_coupling_and_loss_are_those_of_pot(int index)
     {
-        using Case c = new(index);
+        using MarginalsCase c = new(index);
         // POT 0.8.2 linearises a partial problem with L(T), as OTT does the balanced one, and reports half the loss.
         GromovOptions options = new()
         {
@@ -75,7 +69,7 @@ public sealed class MarginalsGoldenTests
     [MemberData(nameof(Of), "asymmetric")]
     public void Asymmetric_costs_average_the_tensors_of_both_directions(int index)
     {
-        using Case c = new(index);
+        using MarginalsCase c = new(index);
         using GromovResult result = c.Solve(new GromovOptions { Convention = EpsilonConvention.Pot, Tolerance = 1e-12, MaxIterations = 3000, Inner = SinkhornOptions.Pot with { Tolerance = 1e-12, MaxIterations = 20_000 } });
         Assert.False(result.Symmetric);
         Assert.True(result.Converged);
@@ -86,7 +80,7 @@ public sealed class MarginalsGoldenTests
     [MemberData(nameof(Of), "ott")]
     public void Ott_s_rule_stops_after_the_same_costs(int index)
     {
-        using Case c = new(index);
+        using MarginalsCase c = new(index);
         double[] costs = c.Numbers("costs");
         GromovOptions options = new() { Convention = EpsilonConvention.Ott, Stop = StoppingRule.Ott, Tolerance = 1e-3, MaxIterations = 51, ExactProducts = true, Inner = SinkhornOptions.Pot with { Tolerance = 1e-12, MaxIterations = 20_000 } };
         using GromovResult result = c.Solve(options);
@@ -104,64 +98,5 @@ public sealed class MarginalsGoldenTests
     {
         Assert.Equal(expected.Length, actual.Count);
         for (int i = 0; i < expected.Length; i++) Assert.Equal(expected[i], actual[i], 1e-6 * expected[i] + 1e-12);
-    }
-
-    private sealed class Case : IDisposable
-    {
-        private readonly JsonElement _json;
-        private readonly CpuDevice _device = new(2);
-        private readonly Matrix<double> _c1, _c2;
-
-        public Case(int index)
-        {
-            _json = s_golden.GetProperty("cases")[index];
-            (_c1, _c2, Coupling) = (Read("c1"), Read("c2"), Read("coupling"));
-        }
-
-        public Matrix<double> Coupling { get; }
-
-        public double Number(string name) => _json.GetProperty(name).GetDouble();
-
-        public double[] Numbers(string name) => [.. _json.GetProperty(name).EnumerateArray().Select(e => e.GetDouble())];
-
-        public GromovResult Solve(GromovOptions options, double epsilonFactor = 1) => EntropicGromovWasserstein.Solve(_c1, _c2, options with
-        {
-            Epsilon = epsilonFactor * Number("epsilon"),
-            Loss = _json.GetProperty("loss").GetString() == "kl" ? GromovLoss.KullbackLeibler : GromovLoss.Square,
-        });
-
-        public void AssertCoupling(GromovResult result, double tolerance)
-        {
-            double largest = 0;
-            for (int i = 0; i < Coupling.Rows; i++)
-                for (int j = 0; j < Coupling.Columns; j++) largest = Math.Max(largest, Math.Abs(Coupling.Row(i)[j] - result.Coupling.Row(i)[j]));
-            Assert.True(largest < tolerance, $"largest difference of the couplings {largest:e2}");
-            Assert.Equal(Number("gw"), result.Loss, 100 * tolerance);
-        }
-
-        public double ColumnDeviation()
-        {
-            double[] sums = new double[Coupling.Columns];
-            for (int i = 0; i < Coupling.Rows; i++)
-                for (int j = 0; j < sums.Length; j++) sums[j] += Coupling.Row(i)[j];
-            return sums.Sum(s => Math.Abs(s - 1.0 / sums.Length));
-        }
-
-        public void Dispose()
-        {
-            _c1.Dispose();
-            _c2.Dispose();
-            Coupling.Dispose();
-            _device.Dispose();
-        }
-
-        private Matrix<double> Read(string name)
-        {
-            JsonElement rows = _json.GetProperty(name);
-            Matrix<double> matrix = _device.AllocateMatrix<double>(rows.GetArrayLength(), rows[0].GetArrayLength());
-            for (int i = 0; i < matrix.Rows; i++)
-                for (int j = 0; j < matrix.Columns; j++) matrix.Row(i)[j] = rows[i][j].GetDouble();
-            return matrix;
-        }
     }
 }
