@@ -66,37 +66,4 @@ public static unsafe partial class Geodesics
             }
         }
     }
-
-    private readonly struct LengthJob(CompressedGraph graph, MatrixView<double> distances, CancellationToken cancellation) : IBlockJob
-    {
-        private readonly int* _start = graph.Start.Pointer, _neighbour = graph.Neighbour.Pointer;
-        private readonly double* _length = graph.Length.Pointer;
-        private readonly double* _distances = distances.Pointer;
-        private readonly long _stride = distances.Stride;
-        private readonly int _count = graph.Count;
-        private readonly CancellationToken _cancellation = cancellation;
-
-        public void Execute(long block, int worker)
-        {
-            _cancellation.ThrowIfCancellationRequested();
-            int n = _count;
-            Span<double> distance = new(_distances + block * _stride, n);
-            distance.Fill(double.PositiveInfinity);
-            distance[(int)block] = 0;
-            PriorityQueue<int, double> open = new(n);
-            open.Enqueue((int)block, 0);
-            while (open.TryDequeue(out int at, out double reached))
-            {
-                if (reached > distance[at]) continue;
-                for (int e = _start[at]; e < _start[at + 1]; e++)
-                {
-                    double candidate = reached + _length[e];
-                    int to = _neighbour[e];
-                    if (candidate >= distance[to]) continue;
-                    distance[to] = candidate;
-                    open.Enqueue(to, candidate);
-                }
-            }
-        }
-    }
 }

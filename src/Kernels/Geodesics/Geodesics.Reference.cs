@@ -4,20 +4,27 @@ namespace BioSup.Kernels;
 
 public static unsafe partial class Geodesics
 {
-    /// <summary>The oracle: Floyd and Warshall's three loops.</summary>
+    /// <summary>The oracle: Bellman and Ford's iteration, every edge offered to every source until no label falls any more.</summary>
     private static void Reference(CompressedGraph graph, MatrixView<double> distances, bool hops)
     {
         int n = graph.Count;
-        for (int i = 0; i < n; i++)
+        for (int source = 0; source < n; source++)
         {
-            Span<double> row = distances.Row(i);
-            row.Fill(double.PositiveInfinity);
-            row[i] = 0;
-            for (int e = graph.Start.Pointer[i]; e < graph.Start.Pointer[i + 1]; e++)
-                row[graph.Neighbour.Pointer[e]] = Math.Min(row[graph.Neighbour.Pointer[e]], hops ? 1 : graph.Length.Pointer[e]);
+            Span<double> label = distances.Row(source);
+            label.Fill(double.PositiveInfinity);
+            label[source] = 0;
+            for (bool fallen = true; fallen;)
+            {
+                fallen = false;
+                for (int from = 0; from < n; from++)
+                    for (int e = graph.Start.Pointer[from]; e < graph.Start.Pointer[from + 1]; e++)
+                    {
+                        double offer = label[from] + (hops ? 1 : graph.Length.Pointer[e]);
+                        if (offer >= label[graph.Neighbour.Pointer[e]]) continue;
+                        label[graph.Neighbour.Pointer[e]] = offer;
+                        fallen = true;
+                    }
+            }
         }
-        for (int k = 0; k < n; k++)
-            for (int i = 0; i < n; i++)
-                for (int j = 0; j < n; j++) distances.Row(i)[j] = Math.Min(distances.Row(i)[j], distances.Row(i)[k] + distances.Row(k)[j]);
     }
 }

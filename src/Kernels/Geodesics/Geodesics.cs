@@ -6,8 +6,8 @@ namespace BioSup.Kernels;
 /// All-pairs shortest paths on an undirected graph; pairs that no path joins are at +infinity. Any number of threads gives the same bytes.
 /// </summary>
 /// <remarks>
-/// Hops are found by breadth-first search from 64 sources at a time, one bit each. Lengths are found on the host by Dijkstra's algorithm from every source, on a GPU by
-/// Floyd and Warshall's recursion on tiles; both are exact but for the order in which the edges of a path are added.
+/// Hops are found by breadth-first search from 64 sources at a time, one bit each. Lengths are found on the host by Dijkstra's algorithm from several sources side by side, and are
+/// the bits of Dijkstra's algorithm from each; on a GPU by Floyd and Warshall's recursion on tiles, the same but for the order in which the edges of a path are added.
 /// </remarks>
 public static unsafe partial class Geodesics
 {
@@ -35,12 +35,8 @@ public static unsafe partial class Geodesics
     {
         Check(graph, distances);
         if (graph.Device is CudaDevice gpu) CudaLengths(gpu, graph, distances, cancellation);
-        else if (KernelDispatch.Select(nameof(Geodesics)) == KernelVariant.Reference) Reference(graph, distances, hops: false);
-        else
-        {
-            LengthJob job = new(graph, distances, cancellation);
-            Cpu(graph).Pool.Run(graph.Count, ref job);
-        }
+        else if (KernelDispatch.Select(nameof(Geodesics)) is not KernelVariant.Reference and KernelVariant variant) CpuLengths(graph, distances, variant, cancellation);
+        else Reference(graph, distances, hops: false);
     }
 
     /// <summary>Number of connected components.</summary>
