@@ -20,10 +20,15 @@ public sealed class GeneRanking
     /// <summary>Ranks the genes of a study by the ridge regression.</summary>
     /// <param name="runs">The study.</param>
     /// <param name="within">Whether the measures within labels count, where differences between labels cannot make a gene predictable, or that over all labels.</param>
-    public static GeneRanking Of(IReadOnlyList<PredictabilityRun> runs, bool within = true)
+    public static GeneRanking Of(IReadOnlyList<PredictabilityRun> runs, bool within = true) => Of(runs, r => r.Label is not null == within);
+
+    /// <summary>Ranks the genes by the ridge regression within one label.</summary>
+    public static GeneRanking OfLabel(IReadOnlyList<PredictabilityRun> runs, string label) => Of(runs, r => r.Label == label);
+
+    private static GeneRanking Of(IReadOnlyList<PredictabilityRun> runs, Func<PredictabilityRun, bool> counts)
     {
         string targets = runs.Any(r => r.Targets == GwMapTargets.Denoised) ? GwMapTargets.Denoised : GwMapTargets.Raw;
-        PredictabilityRun[] counted = [.. runs.Where(r => r.Label is not null == within && r.Targets == targets && r.Model == GwMapTargets.Ridge)];
+        PredictabilityRun[] counted = [.. runs.Where(r => counts(r) && r.Targets == targets && r.Model == GwMapTargets.Ridge)];
         if (counted.Length == 0) throw new ArgumentException("There is no prediction of genes to rank by.", nameof(runs));
         bool z = counted.All(r => r.Result.ZScore is not null);
         double[] scores = new double[counted[0].Columns.Count];
@@ -44,32 +49,47 @@ public sealed class GeneRanking
     /// <returns>[genes, images]; images in the order of the sample, or label after label.</returns>
     public static Matrix<float> Profiles(Matrix<double> coupling, BalancedSample sample, Matrix<float> expression, int[] genes, bool within, CancellationToken cancellation = default)
     {
-        using Matrix<float> chosen = Gather.Columns(expression, genes);
         Matrix<float> profiles = expression.Device.AllocateMatrix<float>(genes.Length, sample.Images.Length);
         if (!within)
         {
-            using Matrix<float> all = GeneSoftTargets.Project(coupling, chosen, 0, null, cancellation);
-            for (int g = 0; g < genes.Length; g++)
-                for (int i = 0; i < all.Rows; i++) profiles.Row(g)[i] = all.Row(i)[g];
+            using Matrix<float> chosen = Gather.Columns(expression, genes), all = GeneSoftTargets.Project(coupling, chosen, 0, null, cancellation);
+            Transpose(all, profiles);
             return profiles;
         }
         int first = 0;
         foreach (string label in sample.Labels)
         {
-            int[] images = sample.ImagesOf(label), cells = sample.CellsOf(label);
-            using Matrix<double> block = CouplingReading.Block(coupling, images, cells);
-            using Matrix<float> values = Gather.Rows(chosen, cells), soft = GeneSoftTargets.Project(block, values, 0, null, cancellation);
+            using Matrix<float> own = LabelProfiles(coupling, sample, expression, genes, label, cancellation);
             for (int g = 0; g < genes.Length; g++)
             {
                 double mean = 0;
-                for (int i = 0; i < images.Length; i++) mean += soft.Row(i)[g];
-                mean /= images.Length;
-                Span<float> profile = profiles.Row(g).Slice(first, images.Length);
-                for (int i = 0; i < images.Length; i++) profile[i] = (float)(soft.Row(i)[g] - mean);
+                foreach (float value in own.Row(g)) mean += value;
+                mean /= own.Columns;
+                Span<float> profile = profiles.Row(g).Slice(first, own.Columns);
+                for (int i = 0; i < own.Columns; i++) profile[i] = (float)(own.Row(g)[i] - mean);
             }
-            first += images.Length;
+            first += own.Columns;
         }
         return profiles;
+    }
+
+    /// <summary>Soft targets of some genes over the images of one label, through its block of the coupling alone.</summary>
+    /// <returns>[genes, images of the label].</returns>
+    /// <inheritdoc cref="Profiles"/>
+    public static Matrix<float> LabelProfiles(Matrix<double> coupling, BalancedSample sample, Matrix<float> expression, int[] genes, string label, CancellationToken cancellation = default)
+    {
+        int[] images = sample.ImagesOf(label), cells = sample.CellsOf(label);
+        using Matrix<double> block = CouplingReading.Block(coupling, images, cells);
+        using Matrix<float> chosen = Gather.Columns(expression, genes), values = Gather.Rows(chosen, cells), soft = GeneSoftTargets.Project(block, values, 0, null, cancellation);
+        Matrix<float> profiles = expression.Device.AllocateMatrix<float>(genes.Length, images.Length);
+        Transpose(soft, profiles);
+        return profiles;
+    }
+
+    private static void Transpose(Matrix<float> soft, Matrix<float> profiles)
+    {
+        for (int g = 0; g < profiles.Rows; g++)
+            for (int i = 0; i < soft.Rows; i++) profiles.Row(g)[i] = soft.Row(i)[g];
     }
 }
 

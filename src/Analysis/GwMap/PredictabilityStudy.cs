@@ -1,3 +1,4 @@
+using BioSup.Analysis.Modules;
 using BioSup.Analysis.Prediction;
 using BioSup.Kernels;
 using BioSup.Runtime;
@@ -18,7 +19,17 @@ public sealed record TargetSet(string Name, IReadOnlyList<string> Columns, Matri
 /// <param name="Columns">Names of the targets.</param>
 /// <param name="Images">Images that took part.</param>
 /// <param name="Result">R² per target, and its null.</param>
-public sealed record PredictabilityRun(string? Label, string Targets, string Model, IReadOnlyList<string> Columns, int Images, PredictabilityResult Result);
+public sealed record PredictabilityRun(string? Label, string Targets, string Model, IReadOnlyList<string> Columns, int Images, PredictabilityResult Result)
+{
+    /// <summary>Largest q of a target that counts as predictable.</summary>
+    public const double Significance = 0.05;
+
+    /// <summary>p of every target, adjusted over the targets of this run (Benjamini and Hochberg); null without permutations.</summary>
+    public double[]? Q { get; } = Result.PValue is { } p ? BenjaminiHochberg.Adjust(p) : null;
+
+    /// <summary>Targets with a q of at most <see cref="Significance"/>; null without permutations.</summary>
+    public int? Predictable => Q?.Count(q => q <= Significance);
+}
 
 /// <summary>Parameters of a study of predictability.</summary>
 public sealed record PredictabilityStudyOptions
@@ -48,14 +59,16 @@ public static class PredictabilityStudy
     /// <param name="sample">Which label every image and cell has.</param>
     /// <param name="sets">What to predict.</param>
     /// <param name="options">Folds and models.</param>
-    /// <param name="visit">Receives every soft target matrix [images of the label, columns], with its label (null for all) and the name of its set; it is freed afterwards. May be null.</param>
+    /// <param name="visit">Receives every soft target matrix [images of the label, columns] before it is predicted, with its label (null for all) and the name of its set; it is freed afterwards. May be null.</param>
+    /// <param name="store">Keeps finished predictions and parts of the nulls; what it holds must come from the same arguments. Null keeps nothing.</param>
     /// <param name="progress">Receives what is being predicted.</param>
     /// <param name="cancellation">Stops between blocks.</param>
     /// <exception cref="UsageException">There are fewer images of a label than folds.</exception>
     public static IReadOnlyList<PredictabilityRun> Run(Matrix<double> coupling, BalancedSample sample, IReadOnlyList<TargetSet> sets, PredictabilityStudyOptions options,
-        Action<string?, string, Matrix<float>>? visit, IProgressReporter progress, CancellationToken cancellation = default)
+        Action<string?, string, Matrix<float>>? visit, IPartStore? store, IProgressReporter progress, CancellationToken cancellation = default)
     {
         List<PredictabilityRun> runs = [];
+        int scope = 0;
         foreach (string? label in sample.Labels.Prepend<string?>(null))
         {
             int[] images = label is null ? [.. Enumerable.Range(0, sample.Images.Length)] : sample.ImagesOf(label);
@@ -68,20 +81,63 @@ public static class PredictabilityStudy
                 foreach (TargetSet set in sets)
                 {
                     cancellation.ThrowIfCancellationRequested();
-                    using Matrix<float> values = Gather.Rows(set.Cells, cells), features = Gather.Rows(set.Images, images);
-                    using Matrix<float> soft = GeneSoftTargets.Project(block ?? coupling, values, 0, progress, cancellation);
-                    visit?.Invoke(label, set.Name, soft);
-                    Add(GwMapTargets.Ridge, RidgePredictability.Run(features.View, soft.View, folds, options.Ridge, progress, cancellation));
-                    if (options.Trees is { } trees && set.Name == GwMapTargets.Latent) Add(GwMapTargets.Trees, TreePredictability.Run(features.View, soft.View, folds, trees, progress, cancellation));
-                    if (options.Mlp is { } mlp && set.Name != GwMapTargets.Latent) Add(GwMapTargets.Mlp, MlpPredictability.Run(features.View, soft.View, folds, mlp, progress, cancellation));
-                    void Add(string model, PredictabilityResult result) => runs.Add(new PredictabilityRun(label, set.Name, model, set.Columns, images.Length, result));
+                    using Soft soft = new(block ?? coupling, set, images, cells, visit is null ? null : targets => visit(label, set.Name, targets), progress, cancellation);
+                    foreach ((string model, Model run) in Models(set.Name, options))
+                    {
+                        // Numbers of scopes, because labels may hold any letter.
+                        string name = $"{scope}_{set.Name}_{model}";
+                        PredictabilityResult? result = store?.Find(name) is { } kept ? PredictabilityResult.Unpack(kept, set.Columns.Count) : null;
+                        if (result is null)
+                        {
+                            NullParts? parts = store is null ? null : new NullParts(store, name);
+                            result = run(soft.Features.View, soft.Targets.View, folds, progress, cancellation, parts);
+                            store?.Keep(name, result.Pack());
+                            parts?.Drop();
+                        }
+                        runs.Add(new PredictabilityRun(label, set.Name, model, set.Columns, images.Length, result));
+                    }
                 }
             }
             finally
             {
                 block?.Dispose();
             }
+            scope++;
         }
         return runs;
+    }
+
+    private delegate PredictabilityResult Model(MatrixView<float> x, MatrixView<float> y, PredictionFolds folds, IProgressReporter progress, CancellationToken cancellation, NullParts? parts);
+
+    /// <summary>Ridge for everything; trees for the cells' space and the network for genes where they are asked for.</summary>
+    private static IEnumerable<(string Name, Model Run)> Models(string targets, PredictabilityStudyOptions options)
+    {
+        yield return (GwMapTargets.Ridge, (x, y, folds, progress, cancel, parts) => RidgePredictability.Run(x, y, folds, options.Ridge, progress, cancel, parts));
+        if (options.Trees is { } trees && targets == GwMapTargets.Latent) yield return (GwMapTargets.Trees, (x, y, folds, progress, cancel, parts) => TreePredictability.Run(x, y, folds, trees, progress, cancel, parts));
+        if (options.Mlp is { } mlp && targets != GwMapTargets.Latent) yield return (GwMapTargets.Mlp, (x, y, folds, progress, cancel, parts) => MlpPredictability.Run(x, y, folds, mlp, progress, cancel, parts));
+    }
+
+    /// <summary>Features and soft targets of one set, made when a model first asks for them.</summary>
+    private sealed class Soft(Matrix<double> coupling, TargetSet set, int[] images, int[] cells, Action<Matrix<float>>? visit, IProgressReporter progress, CancellationToken cancellation) : IDisposable
+    {
+        private Matrix<float>? _features, _targets;
+
+        public Matrix<float> Features => _features ??= Gather.Rows(set.Images, images);
+
+        public Matrix<float> Targets => _targets ??= Project();
+
+        public void Dispose()
+        {
+            _features?.Dispose();
+            _targets?.Dispose();
+        }
+
+        private Matrix<float> Project()
+        {
+            using Matrix<float> values = Gather.Rows(set.Cells, cells);
+            Matrix<float> targets = GeneSoftTargets.Project(coupling, values, 0, progress, cancellation);
+            visit?.Invoke(targets);
+            return targets;
+        }
     }
 }

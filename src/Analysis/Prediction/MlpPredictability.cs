@@ -22,9 +22,11 @@ public static class MlpPredictability
     /// <param name="options">Protocol.</param>
     /// <param name="progress">Receives "MLP predictability" by model, from one thread at a time.</param>
     /// <param name="cancel">Stops between epochs.</param>
+    /// <param name="parts">Keeps runs and permutations, 32 at a time; null keeps none.</param>
     /// <exception cref="DataException">Shapes that do not fit together, or a value that is not finite.</exception>
     /// <exception cref="UsageException">An option out of range, or a fold that leaves fewer than three rows to train and validate on.</exception>
-    public static PredictabilityResult Run(MatrixView<float> x, MatrixView<float> y, PredictionFolds folds, MlpOptions options, IProgressReporter progress, CancellationToken cancel)
+    public static PredictabilityResult Run(MatrixView<float> x, MatrixView<float> y, PredictionFolds folds, MlpOptions options, IProgressReporter progress, CancellationToken cancel,
+        NullParts? parts = null)
     {
         options.Validate();
         PredictionData.Require(x, y, folds);
@@ -41,7 +43,7 @@ public static class MlpPredictability
         bool[] constant = new bool[y.Columns];
         Standardise(y, targets, squares, constant);
         using MlpTasks tasks = new(features, targets, folds, options, progress, cancel);
-        return Collect(tasks, squares, constant, options);
+        return Collect(tasks, squares, constant, options, parts);
     }
 
     private static void Standardise(MatrixView<float> y, Matrix<float> targets, double[] squares, bool[] constant)
@@ -55,18 +57,24 @@ public static class MlpPredictability
         }
     }
 
-    private static PredictabilityResult Collect(MlpTasks tasks, double[] squares, bool[] constant, MlpOptions options)
+    private static PredictabilityResult Collect(MlpTasks tasks, double[] squares, bool[] constant, MlpOptions options, NullParts? parts)
     {
         int targets = squares.Length, count = options.Runs + options.Permutations;
-        double[] observed = new double[targets], rSquared = new double[targets];
+        double[] observed = new double[targets];
         float[] engine = new float[(1L + options.Permutations) * targets];
         for (int first = 0; first < count; first += TasksTogether)
         {
             int together = Math.Min(TasksTogether, count - first);
-            double[][] errors = tasks.Run(first, together);
+            if (parts?.Find(first / TasksTogether, together * targets) is not { } scores)
+            {
+                scores = new double[together * targets];
+                double[][] errors = tasks.Run(first, together);
+                for (int task = 0; task < together; task++) ToRSquared(errors.AsSpan(task * tasks.Folds, tasks.Folds), squares, constant, options.Floor, scores.AsSpan(task * targets, targets));
+                parts?.Keep(first / TasksTogether, scores);
+            }
             for (int task = 0; task < together; task++)
             {
-                ToRSquared(errors.AsSpan(task * tasks.Folds, tasks.Folds), squares, constant, options.Floor, rSquared);
+                ReadOnlySpan<double> rSquared = scores.AsSpan(task * targets, targets);
                 int permutation = first + task - options.Runs + 1;
                 for (int t = 0; t < targets; t++)
                 {
@@ -85,7 +93,7 @@ public static class MlpPredictability
         return tally.ToResult();
     }
 
-    private static void ToRSquared(ReadOnlySpan<double[]> errorsOfFolds, double[] squares, bool[] constant, double floor, double[] rSquared)
+    private static void ToRSquared(ReadOnlySpan<double[]> errorsOfFolds, double[] squares, bool[] constant, double floor, Span<double> rSquared)
     {
         for (int t = 0; t < rSquared.Length; t++)
         {

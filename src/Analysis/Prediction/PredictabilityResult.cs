@@ -17,4 +17,23 @@ public sealed record PredictabilityResult(
 {
     /// <summary>Targets that do not vary; they take no part in any mean over targets.</summary>
     public int ConstantTargets { get; init; }
+
+    /// <summary>All of it as one row of numbers, for <see cref="IPartStore"/>.</summary>
+    internal double[] Pack() =>
+        [Permutations, ConstantTargets, MeanRSquared, .. RSquared, .. NullMean ?? [], .. NullDeviation ?? [], .. ZScore ?? [], .. PValue ?? [], .. NullMeans ?? []];
+
+    /// <summary>What <see cref="Pack"/> made of a result for a number of targets; null for anything else.</summary>
+    internal static PredictabilityResult? Unpack(double[] packed, int targets)
+    {
+        const int Head = 3;
+        if (packed.Length < Head) return null;
+        int permutations = (int)packed[0];
+        if (packed.Length != Head + targets + (permutations > 0 ? 4 * targets + permutations : 0)) return null;
+        double[] Column(int number, int length) => packed.AsSpan(Head + number * targets, length).ToArray();
+        double[]? OfNull(int number, int length) => permutations > 0 ? Column(number, length) : null;
+        return new PredictabilityResult(Column(0, targets), packed[2], permutations, OfNull(1, targets), OfNull(2, targets), OfNull(3, targets), OfNull(4, targets), OfNull(5, permutations))
+        {
+            ConstantTargets = (int)packed[1],
+        };
+    }
 }

@@ -32,9 +32,11 @@ public static class RidgePredictability
     /// <param name="options">Protocol.</param>
     /// <param name="progress">Receives "ridge predictability" by block of permuted targets.</param>
     /// <param name="cancel">Stops between blocks.</param>
+    /// <param name="parts">Keeps blocks of targets with all their permutations; null keeps none.</param>
     /// <exception cref="DataException">Shapes that do not fit together, or a value that is not finite.</exception>
     /// <exception cref="UsageException">An alpha that is not positive, or a negative number of permutations.</exception>
-    public static PredictabilityResult Run(MatrixView<float> x, MatrixView<float> y, PredictionFolds folds, RidgeOptions options, IProgressReporter progress, CancellationToken cancel)
+    public static PredictabilityResult Run(MatrixView<float> x, MatrixView<float> y, PredictionFolds folds, RidgeOptions options, IProgressReporter progress, CancellationToken cancel,
+        NullParts? parts = null)
     {
         using RidgeDesign design = Prepare(x, y, folds, options);
         using IRidgeNull? engine = options.Permutations > 0 ? RidgeNull.For(design, options.Seed) : null;
@@ -45,12 +47,22 @@ public static class RidgePredictability
             cancel.ThrowIfCancellationRequested();
             int count = Math.Min(TargetsPerBlock, y.Columns - first);
             using TargetBlock block = new(y, first, count, design.Cpu);
-            double[] observed = Observed(design, block, y, default);
-            float[] nulls = engine?.Run(block, options.Permutations, counter) ?? [];
+            int rows = engine is null ? 1 : options.Permutations + 2, part = first / TargetsPerBlock;
+            if (parts?.Find(part, rows * count) is not { } values)
+            {
+                // What is observed comes first, in double precision; the engine's own values follow, the unpermuted rows before the permutations.
+                values = [.. Observed(design, block, y, default), .. engine is null ? [] : Array.ConvertAll(engine.Run(block, options.Permutations, counter), r => (double)r)];
+                parts?.Keep(part, values);
+            }
+            else
+            {
+                counter.Done(count);
+            }
+            float[] nulls = Array.ConvertAll(values[count..], r => (float)r);
             for (int t = 0; t < count; t++)
             {
                 if (block.IsConstant[t]) tally.AddConstant(first + t);
-                else tally.Add(first + t, observed[t], nulls.Length > 0 ? nulls.AsSpan(t) : default, count);
+                else tally.Add(first + t, values[t], nulls.Length > 0 ? nulls.AsSpan(t) : default, count);
             }
         }
         return tally.ToResult();

@@ -61,10 +61,12 @@ public static class TreePredictability
     /// <param name="options">Protocol.</param>
     /// <param name="progress">Receives "tree predictability" by target and permutation, from one thread at a time.</param>
     /// <param name="cancel">Stops between models.</param>
+    /// <param name="parts">Keeps models, 256 at a time; null keeps none.</param>
     /// <exception cref="DataException">Shapes that do not fit together, or a value that is not finite.</exception>
     /// <exception cref="UsageException">An option out of range.</exception>
     /// <exception cref="DeviceException">LightGBM cannot be loaded on this machine, or refuses the data.</exception>
-    public static PredictabilityResult Run(MatrixView<float> x, MatrixView<float> y, PredictionFolds folds, TreeOptions options, IProgressReporter progress, CancellationToken cancel)
+    public static PredictabilityResult Run(MatrixView<float> x, MatrixView<float> y, PredictionFolds folds, TreeOptions options, IProgressReporter progress, CancellationToken cancel,
+        NullParts? parts = null)
     {
         options.Validate();
         PredictionData.Require(x, y, folds);
@@ -73,16 +75,26 @@ public static class TreePredictability
         x.CopyTo(features.Buffer.View.Host);
         using TreeWorkers workers = new(features, folds, options, (long)y.Columns * (1 + options.Permutations), progress, cancel);
         NullTally tally = new(y.Columns, options.Permutations);
+        int part = 0;
         for (int first = 0; first < y.Columns; first += TargetsPerBlock)
         {
             using TargetBlock block = new(y, first, Math.Min(TargetsPerBlock, y.Columns - first), cpu);
-            float[] rSquared = new float[(1L + options.Permutations) * block.Count];
-            double[] observed = new double[block.Count];
-            for (int start = 0; start < rSquared.Length; start += ModelsTogether) workers.Run(block, rSquared, observed, start, Math.Min(ModelsTogether, rSquared.Length - start));
+            double[] rSquared = new double[(1L + options.Permutations) * block.Count];
+            for (int start = 0; start < rSquared.Length; start += ModelsTogether, part++)
+            {
+                int models = Math.Min(ModelsTogether, rSquared.Length - start);
+                if (parts?.Find(part, models) is { } found) workers.Take(found, rSquared, start);
+                else
+                {
+                    workers.Run(block, rSquared, start, models);
+                    parts?.Keep(part, rSquared[start..(start + models)]);
+                }
+            }
+            float[] engine = Array.ConvertAll(rSquared, r => (float)r);
             for (int t = 0; t < block.Count; t++)
             {
                 if (block.IsConstant[t]) tally.AddConstant(first + t);
-                else tally.Add(first + t, observed[t], rSquared.AsSpan(t), block.Count);
+                else tally.Add(first + t, rSquared[t], engine.AsSpan(t), block.Count);
             }
         }
         return tally.ToResult();
@@ -97,10 +109,17 @@ public static class TreePredictability
         private long _done;
 
         /// <summary>Models start … start + count - 1 of a block, numbered by permutation and within it by target.</summary>
-        public void Run(TargetBlock block, float[] rSquared, double[] observed, int start, int count)
+        public void Run(TargetBlock block, double[] rSquared, int start, int count)
         {
-            Job job = new() { Owner = this, Block = block, RSquared = rSquared, Observed = observed, Start = start };
+            Job job = new() { Owner = this, Block = block, RSquared = rSquared, Start = start };
             x.Device.Host.Pool.Run(count, ref job);
+        }
+
+        /// <summary>Models that an earlier process fitted.</summary>
+        public void Take(double[] found, double[] rSquared, int start)
+        {
+            found.CopyTo(rSquared, start);
+            _done += found.Length;
         }
 
         public void Dispose()
@@ -132,16 +151,13 @@ public static class TreePredictability
         {
             public TreeWorkers Owner;
             public TargetBlock Block;
-            public float[] RSquared;
-            public double[] Observed;
+            public double[] RSquared;
             public int Start;
 
             public readonly void Execute(long block, int worker)
             {
                 int model = Start + (int)block, permutation = model / Block.Count, target = model % Block.Count;
-                double value = Block.IsConstant[target] ? 0 : Owner.Evaluate(Block, permutation, target, worker);
-                RSquared[model] = (float)value;
-                if (permutation == 0) Observed[target] = value;
+                RSquared[model] = Block.IsConstant[target] ? 0 : Owner.Evaluate(Block, permutation, target, worker);
                 Owner.Report();
             }
         }

@@ -12,7 +12,8 @@ internal sealed class CommandContext : IDisposable
     private readonly DeviceChoice _choice;
     private ComputeDevice? _device;
 
-    public CommandContext(string command, ParseResult parsed, CancellationToken cancellation, EventLog? log, CreatedFolders created)
+    /// <param name="progress">Receives the progress instead of the terminal; null for the terminal, or nobody with --quiet.</param>
+    public CommandContext(string command, ParseResult parsed, CancellationToken cancellation, EventLog? log, CreatedFolders created, IProgressReporter? progress = null)
     {
         Command = command;
         CommandLine = string.Join(' ', parsed.Tokens.Select(t => t.Value.Contains(' ') ? $"\"{t.Value}\"" : t.Value));
@@ -41,7 +42,7 @@ internal sealed class CommandContext : IDisposable
             throw;
         }
         _console = Quiet ? null : new ConsoleProgress(_error, log);
-        Progress = _console is null ? SilentProgress.Instance : _console;
+        Progress = progress ?? (_console is null ? SilentProgress.Instance : _console);
     }
 
     /// <summary>Name of the running command.</summary>

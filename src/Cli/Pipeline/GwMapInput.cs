@@ -20,8 +20,11 @@ internal sealed class GwMapInput : IDisposable
     /// <summary>[images, latents].</summary>
     public required Matrix<float> Latents { get; init; }
 
-    /// <summary>[cells, genes], every gene there is.</summary>
+    /// <summary>[cells, genes], every gene there is, as logarithms.</summary>
     public required Matrix<float> Expression { get; init; }
+
+    /// <summary>Whether the expression was counts and was normalised here.</summary>
+    public required bool WereCounts { get; init; }
 
     public required string[] Genes { get; init; }
 
@@ -53,8 +56,7 @@ internal sealed class GwMapInput : IDisposable
         if (config.Cohort is { } cohort) return Generate(config, cohort, folder, context);
         GwMapImagesSection images = config.Images!;
         GwMapRnaSection rna = config.Rna!;
-        foreach (string? input in new[] { images.Latents, images.Labels, rna.Expression, rna.Labels, rna.Genes, rna.Latent, rna.Denoised, config.Modules.GeneSets })
-            if (input is not null) folder.AddInput(locate(input));
+        foreach (string input in Files(config).Append(config.Modules.GeneSets).OfType<string>()) folder.AddInput(locate(input));
         int imageRows = MatrixReader.ReadShape(locate(images.Latents!)).Rows;
         (int cellRows, int genes) = MatrixReader.ReadShape(locate(rna.Expression!));
         string[] imageLabels = Labels(images.Labels!, locate, imageRows, "images.labels"), cellLabels = Labels(rna.Labels!, locate, cellRows, "rna.labels");
@@ -66,10 +68,12 @@ internal sealed class GwMapInput : IDisposable
         BalancedSample sample = Draw(config.Sample, imageLabels, cellLabels, context.Seed);
         context.Progress.Report("reading", 0, 0, "latents and expression");
         Matrix<float> latents = Rows(MatrixReader.ReadSingle(context.Host, locate(images.Latents!)), sample.Images);
+        Matrix<float> expression = Rows(MatrixReader.ReadSingle(context.Host, locate(rna.Expression!)), sample.Cells);
         return new GwMapInput(sample)
         {
             Latents = latents,
-            Expression = Rows(MatrixReader.ReadSingle(context.Host, locate(rna.Expression!)), sample.Cells),
+            Expression = expression,
+            WereCounts = GwMapSpaces.LogNormalise(expression),
             Genes = names,
             CellLatent = rna.Latent is { } space ? Rows(MatrixReader.ReadDouble(context.Host, locate(space)), sample.Cells) : null,
             Denoised = rna.Denoised is { } layer ? Rows(MatrixReader.ReadSingle(context.Host, locate(layer)), sample.Cells) : null,
@@ -77,6 +81,10 @@ internal sealed class GwMapInput : IDisposable
             Planted = null,
         };
     }
+
+    /// <summary>Locators of what is compared and predicted; none for a generated cohort.</summary>
+    public static IEnumerable<string> Files(GwMapConfig config) => config.Cohort is not null ? []
+        : new[] { config.Images?.Latents, config.Images?.Labels, config.Rna?.Expression, config.Rna?.Labels, config.Rna?.Genes, config.Rna?.Latent, config.Rna?.Denoised }.OfType<string>();
 
     /// <summary>A cohort whose image side is the planted concepts themselves: what a perfect autoencoder would deliver, so that only GW-map is tested.</summary>
     private static GwMapInput Generate(GwMapConfig config, GwMapCohortSection section, ResultFolder folder, CommandContext context)
@@ -91,11 +99,13 @@ internal sealed class GwMapInput : IDisposable
         Matrix<float> latents = context.Host.AllocateMatrix<float>(concepts.Rows, concepts.Columns);
         for (int i = 0; i < concepts.Rows; i++)
             for (int j = 0; j < concepts.Columns; j++) latents.Row(i)[j] = (float)concepts.Row(i)[j];
+        Matrix<float> expression = Gather.Rows(cohort.Counts, sample.Cells);
         GeneSet[] planted = [.. cohort.Programmes.Select(p => new GeneSet(p.Name, CohortNames.Concepts[(int)p.Concept], p.Genes))];
         return new GwMapInput(sample)
         {
             Latents = latents,
-            Expression = Gather.Rows(cohort.Counts, sample.Cells),
+            Expression = expression,
+            WereCounts = GwMapSpaces.LogNormalise(expression),
             Genes = [.. cohort.Genes],
             CellLatent = null,
             Denoised = null,

@@ -1,4 +1,3 @@
-using BioSup.Analysis.Alignment;
 using BioSup.Analysis.GwMap;
 using BioSup.Analysis.Modules;
 
@@ -43,8 +42,7 @@ internal sealed class GwMapOutcome : IDisposable
     public required GwMapConfig Config { get; init; }
     public required BalancedSample Sample { get; init; }
     public required GwMapSpacesUsed Spaces { get; init; }
-    public required AlignmentOptions AlignmentOptions { get; init; }
-    public required AlignmentResult Alignment { get; init; }
+    public required GwMapCoupling Alignment { get; init; }
     public required CouplingReading Reading { get; init; }
     public required IReadOnlyList<LabelBlock> Blocks { get; init; }
     public IReadOnlyList<PredictabilityRun> Runs { get; set; } = [];
@@ -65,7 +63,7 @@ internal sealed class GwMapOutcome : IDisposable
         Enrichment?.Names[level][module] is { IsNamed: true } name ? $"{module + 1} {name.Label}" : $"module {module + 1}";
 
     /// <summary>Stages and the seconds they took, in order.</summary>
-    public List<KeyValuePair<string, double>> Times { get; } = [];
+    public IReadOnlyList<KeyValuePair<string, double>> Times { get; set; } = [];
 
     public PredictabilityRun? Run(string? label, string targets, string model) => Runs.FirstOrDefault(r => r.Label == label && r.Targets == targets && r.Model == model);
 

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using BioSup.Analysis.Alignment;
@@ -14,33 +13,35 @@ using BioSup.Runtime;
 namespace BioSup.Cli.Pipeline;
 
 /// <summary>Runs GW-map from a configuration: sample, spaces, coupling, label transfer, soft targets, predictability, modules, files, report.</summary>
-internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, string baseFolder, string outFolder)
+internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, string baseFolder, string outFolder, bool resume)
 {
     private const string Within = "within", Overall = "overall";
-    private readonly List<KeyValuePair<string, double>> _times = [];
 
     public JsonObject Run()
     {
         Check();
         ResultFolder folder = ResultFolder.Create(context, outFolder);
-        using GwMapInput input = Timed("reading", () => GwMapInput.Read(config, Locate, folder, context));
+        GwMapSteps steps = new(context, folder, resume);
+        using GwMapInput input = steps.Timed("reading", () => GwMapInput.Read(config, Locate, folder, context));
         BalancedSample sample = input.Sample;
         context.Say(Text($"sample           {sample.PerLabel} images and cells of each of {sample.Labels.Count} labels: {string.Join(", ", sample.Labels)}"));
         AlignmentOptions options = GwMapAlignOptions.Read(config.Align, context.Seed, sample.Images.Length, sample.Cells.Length);
-        using GwMapSpacesBuilt spaces = Timed("spaces", () => GwMapSpacesBuilt.Build(config, input, context));
+        JsonObject configuration = GwMapConfigFile.ToJson(config).AsObject();
+        steps.Run("spaces", Sections(configuration, "cohort", "images", "rna", "sample"), GwMapInput.Files(config).Select(Locate), () => GwMapSpacesBuilt.Find(config, input, steps.Spaces, context));
+        using GwMapSpacesBuilt spaces = GwMapSpacesBuilt.Build(config, input, steps.Spaces, context);
         if (spaces.Used.NotDenoised is { } reason) context.Note(reason);
-        using GwMapOutcome outcome = Align(input, spaces, options);
-        MatrixWriter.Write(folder.Locate("coupling.npy"), outcome.Alignment.Coupling.View);
-        Timed("predictability", () => Predict(outcome, input, spaces, folder));
-        Timed("modules", () => Group(outcome, input, spaces));
-        outcome.Times.AddRange(_times);
+        using GwMapOutcome outcome = Align(input, spaces, options, steps, folder, configuration);
+        Predict(outcome, input, spaces, steps, folder, configuration);
+        steps.Timed("modules", () => Group(outcome, input, spaces));
+        outcome.Times = steps.Times;
         JsonObject result = GwMapFiles.Write(outcome, folder);
-        JsonNode configuration = GwMapConfigFile.ToJson(config);
         GwMapReport.Write(outcome, input, folder, folder.CreateManifest(configuration), context);
         folder.WriteManifest(configuration);
         Print(outcome, folder);
         return result;
     }
+
+    private static JsonObject Sections(JsonObject configuration, params string[] names) => new(names.Select(name => KeyValuePair.Create(name, configuration[name]?.DeepClone())));
 
     /// <summary>Finds out about missing files and impossible numbers before anything is read.</summary>
     private void Check()
@@ -67,25 +68,24 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         GwMapInput.Check(config, Locate);
     }
 
-    private GwMapOutcome Align(GwMapInput input, GwMapSpacesBuilt spaces, AlignmentOptions options)
+    private GwMapOutcome Align(GwMapInput input, GwMapSpacesBuilt spaces, AlignmentOptions options, GwMapSteps steps, ResultFolder folder, JsonObject configuration)
     {
         BalancedSample sample = input.Sample;
         options.FirstCost.RequirePoints(sample.Images.Length, "the drawn images");
         options.SecondCost.RequirePoints(sample.Cells.Length, "the drawn cells");
-        context.Say($"memory           {MemoryPlan.For(options, (sample.Images.Length, spaces.Images.Columns), (sample.Cells.Length, spaces.Cells.Columns), false)}");
-        AlignmentResult alignment = Timed("coupling", () =>
+        steps.Run("coupling", Sections(configuration, "align"), [], () =>
         {
-            using PlacedMatrix<double> x = spaces.Images.At(context.Device), y = spaces.Cells.At(context.Device);
-            return GromovAlignment.Align(x.Matrix, y.Matrix, options, sample.ImageLabels, sample.CellLabels, progress: context.Progress, cancellation: context.Cancellation);
+            context.Say($"memory           {MemoryPlan.For(options, (sample.Images.Length, spaces.Images.Columns), (sample.Cells.Length, spaces.Cells.Columns), false)}");
+            GwMapCoupling.Solve(sample, spaces, options, folder, context);
         });
+        GwMapCoupling alignment = GwMapCoupling.Read(folder, context);
         foreach (string warning in alignment.Warnings) context.Warn(warning);
         Matrix<double> coupling = alignment.Coupling;
-        return Timed("reading the coupling", () => new GwMapOutcome
+        return steps.Timed("reading the coupling", () => new GwMapOutcome
         {
             Config = config,
             Sample = sample,
             Spaces = spaces.Used,
-            AlignmentOptions = options,
             Alignment = alignment,
             Reading = CouplingReading.Of(coupling, sample.ImageLabels, sample.CellLabels, spaces.Images, spaces.Cells, cancellation: context.Cancellation),
             Blocks = [.. sample.Labels.Select(label => Block(coupling, sample, label, spaces))],
@@ -106,7 +106,7 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         return new LabelBlock(label, kept / all, GromovAlignment.MeanPartners(block), reading);
     }
 
-    private void Predict(GwMapOutcome outcome, GwMapInput input, GwMapSpacesBuilt spaces, ResultFolder folder)
+    private void Predict(GwMapOutcome outcome, GwMapInput input, GwMapSpacesBuilt spaces, GwMapSteps steps, ResultFolder folder, JsonObject configuration)
     {
         context.Say($"soft targets     blocks of {GeneSoftTargets.GenesAtOnce(input.Sample.Images.Length, input.Sample.Cells.Length):N0} genes at most in double precision, "
             + $"{Report.Numbers.Bytes(GeneSoftTargets.PlannedBytes(input.Sample.Images.Length, input.Sample.Cells.Length, spaces.Used.Genes.Length))} with the result");
@@ -120,11 +120,12 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         };
         Action<string?, string, Matrix<float>>? write = config.WriteSoftTargets
             ? (label, targets, soft) => MatrixWriter.Write(folder.Locate($"soft_targets_{GwMapFiles.FileName(label ?? "all")}_{targets}.npy"), soft.View) : null;
-        outcome.Runs = PredictabilityStudy.Run(outcome.Alignment.Coupling, input.Sample, spaces.Targets(), options, write, context.Progress, context.Cancellation);
+        outcome.Runs = steps.Parts(Sections(configuration, "predictability", "write_soft_targets"),
+            store => PredictabilityStudy.Run(outcome.Alignment.Coupling, input.Sample, spaces.Targets(), options, write, store, context.Progress, context.Cancellation));
         outcome.Ranking = GeneRanking.Of(outcome.Runs, config.Modules.RankBy == Within);
     }
 
-    private void Group(GwMapOutcome outcome, GwMapInput input, GwMapSpacesBuilt spaces)
+    private bool Group(GwMapOutcome outcome, GwMapInput input, GwMapSpacesBuilt spaces)
     {
         GeneRanking ranking = outcome.Ranking!;
         outcome.TopGenes = ranking.Top(config.Modules.Genes);
@@ -135,16 +136,17 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         // Every gene that was predicted could have entered a module.
         if (input.GeneSets is { } sets) outcome.Enrichment = GeneSetEnrichment.Test(outcome.Modules, sets, spaces.Used.Genes);
         if (input.Planted is { } planted) outcome.Recovery = ProgrammeRecovery.Measure(outcome.Modules, planted, seed: context.Seed, cancel: context.Cancellation);
+        return true;
     }
 
     private void Print(GwMapOutcome outcome, ResultFolder folder)
     {
-        LabelTransferResult labels = outcome.Alignment.Labels!;
-        context.Say($"verdict          {outcome.Alignment.Verdict.Word}");
-        foreach (string reason in outcome.Alignment.Verdict.Against) context.Say($"  against: {reason}");
-        foreach (string reason in outcome.Alignment.Verdict.For) context.Say($"  for:     {reason}");
+        GwMapCoupling alignment = outcome.Alignment;
+        context.Say($"verdict          {alignment.Trust}");
+        foreach (string reason in alignment.Against) context.Say($"  against: {reason}");
+        foreach (string reason in alignment.For) context.Say($"  for:     {reason}");
         string assigned = outcome.Reading.Assignment is { } assignment ? Text($", assignment {assignment.Accuracy:F3}") : "";
-        context.Say(Text($"label transfer   one-to-one {labels.OneToOne.Accuracy:F3}{assigned}, barycentric {labels.Barycentric.Accuracy:F3} (chance {labels.Chance:F3})"));
+        context.Say(Text($"label transfer   one-to-one {alignment.OneToOne.Accuracy:F3}{assigned}, barycentric {alignment.Barycentric.Accuracy:F3} (chance {alignment.Chance:F3})"));
         foreach (PredictabilityRun run in outcome.Runs)
         {
             string nulls = run.Result.NullMeans is { Length: > 0 } means ? Text($" (null {means.Average():F3})") : "";
@@ -157,21 +159,6 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
     }
 
     private string Locate(string locator) => Path.IsPathRooted(locator) ? locator : Path.GetRelativePath(Environment.CurrentDirectory, Path.GetFullPath(locator, baseFolder));
-
-    private void Timed(string stage, Action run) => Timed(stage, () =>
-    {
-        run();
-        return true;
-    });
-
-    private T Timed<T>(string stage, Func<T> run)
-    {
-        context.Cancellation.ThrowIfCancellationRequested();
-        Stopwatch clock = Stopwatch.StartNew();
-        T result = run();
-        _times.Add(new(stage, clock.Elapsed.TotalSeconds));
-        return result;
-    }
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -30,12 +30,44 @@ internal sealed class GwMapSpacesBuilt : IDisposable
         foreach (IDisposable owned in _owned) owned.Dispose();
     }
 
-    public static GwMapSpacesBuilt Build(GwMapConfig config, GwMapInput input, CommandContext context)
+    /// <summary>Filters latents, chooses genes, takes principal components, and leaves what comes out in an npz file.</summary>
+    public static void Find(GwMapConfig config, GwMapInput input, string path, CommandContext context)
+    {
+        GwMapImagesSection images = config.Images ?? new();
+        GwMapRnaSection rna = config.Rna ?? new();
+        context.Progress.Report("filtering latents", 0, 0);
+        LatentFilterOptions filter = new() { DeadThreshold = images.DeadThreshold, MinVariation = images.MinCv, Differential = images.Differential, MinLog2FoldChange = images.MinLog2fc, MaxAdjustedP = images.MaxP };
+        LatentSelection selection = LatentFilter.Select(input.Latents, input.Sample.ImageLabels, filter, context.Cancellation);
+        int[] genes = GwMapSpaces.VariableGenes(input.Expression, rna.MaxGenes);
+        if (genes.Length < 2) throw new DataException(rna.Expression ?? "expression", null, $"{genes.Length} of its {input.Genes.Length} genes vary over the drawn cells; at least two are needed");
+        context.Progress.Report("principal components", 0, 0);
+        context.Cancellation.ThrowIfCancellationRequested();
+        using Matrix<float> kept = Gather.Columns(input.Latents, selection.Kept);
+        using PrincipalScores scores = GwMapSpaces.Images(kept, Math.Max(images.Pca, images.GenePca));
+        context.Cancellation.ThrowIfCancellationRequested();
+        using Matrix<float>? expression = input.CellLatent is null ? Gather.Columns(input.Expression, genes) : null;
+        using PrincipalScores? cells = expression is null ? null : GwMapSpaces.Cells(expression, rna.Pca);
+        NpzFile.Write(path, npz =>
+        {
+            npz.Add("latents", new[] { selection.Total, selection.Alive, selection.Varying });
+            npz.Add("kept", selection.Kept);
+            npz.Add("images", scores.Scores);
+            npz.Add("image_shares", scores.Shares);
+            npz.Add("genes", genes);
+            if (cells is null) return;
+            npz.Add("cells", cells.Scores);
+            npz.Add("cell_shares", cells.Shares);
+        });
+    }
+
+    /// <summary>Reads what <see cref="Find"/> left, and takes the genes it names out of the expression.</summary>
+    public static GwMapSpacesBuilt Build(GwMapConfig config, GwMapInput input, string path, CommandContext context)
     {
         GwMapSpacesBuilt built = new();
         try
         {
-            built.Fill(config, input, context);
+            using NpzFile file = NpzFile.Open(path);
+            built.Fill(config, input, file, context);
             return built;
         }
         catch
@@ -45,49 +77,32 @@ internal sealed class GwMapSpacesBuilt : IDisposable
         }
     }
 
-    private void Fill(GwMapConfig config, GwMapInput input, CommandContext context)
+    private void Fill(GwMapConfig config, GwMapInput input, NpzFile file, CommandContext context)
     {
         GwMapImagesSection images = config.Images ?? new();
-        GwMapRnaSection rna = config.Rna ?? new();
-        context.Progress.Report("filtering latents", 0, 0);
-        LatentFilterOptions filter = new() { DeadThreshold = images.DeadThreshold, MinVariation = images.MinCv, Differential = images.Differential, MinLog2FoldChange = images.MinLog2fc, MaxAdjustedP = images.MaxP };
-        LatentSelection selection = LatentFilter.Select(input.Latents, input.Sample.ImageLabels, filter, context.Cancellation);
-        context.Progress.Report("principal components", 0, 0);
-        Matrix<float> imageFeatures, geneFeatures;
-        double imageExplained;
-        using (Matrix<float> kept = Gather.Columns(input.Latents, selection.Kept))
-        using (PrincipalScores scores = GwMapSpaces.Images(kept, Math.Max(images.Pca, images.GenePca)))
-        {
-            Images = Own(scores.Leading(images.Pca));
-            using Matrix<double> wide = scores.Leading(images.GenePca);
-            imageExplained = scores.ExplainedBy(Images.Columns);
-            (imageFeatures, geneFeatures) = (Own(Narrow(Images)), Own(Narrow(wide)));
-        }
-        context.Cancellation.ThrowIfCancellationRequested();
-
-        bool counts = GwMapSpaces.LogNormalise(input.Expression);
-        int[] chosen = GwMapSpaces.VariableGenes(input.Expression, rna.MaxGenes);
-        if (chosen.Length < 2) throw new DataException(rna.Expression ?? "expression", null, $"{chosen.Length} of its {input.Genes.Length} genes vary over the drawn cells; at least two are needed");
+        int[] counts = Integers(file, "latents"), chosen = Integers(file, "genes");
+        LatentSelection selection = new(Integers(file, "kept"), counts[0], counts[1], counts[2]);
+        using PrincipalScores scores = new(file.ReadDouble(context.Host, "images"), file.Read("image_shares").ToDoubles());
+        Images = Own(scores.Leading(images.Pca));
+        using Matrix<double> wide = scores.Leading(images.GenePca);
+        Matrix<float> imageFeatures = Own(Narrow(Images)), geneFeatures = Own(Narrow(wide)), expression = Own(Gather.Columns(input.Expression, chosen));
+        bool given = input.CellLatent is not null;
+        PrincipalScores? components = given ? null : Own(new PrincipalScores(file.ReadDouble(context.Host, "cells"), file.Read("cell_shares").ToDoubles()));
+        Cells = input.CellLatent ?? components!.Scores;
         string[] genes = [.. chosen.Select(g => input.Genes[g])];
-        Matrix<float> expression = Own(Gather.Columns(input.Expression, chosen));
-        (Cells, double? explained, string space) = CellSpace(input, expression, rna);
-        _targets.Add(new TargetSet(GwMapTargets.Latent, [.. Enumerable.Range(1, Cells.Columns).Select(d => $"{(input.CellLatent is null ? "PC" : "latent ")}{d}")], Own(Narrow(Cells)), imageFeatures));
+        _targets.Add(new TargetSet(GwMapTargets.Latent, [.. Enumerable.Range(1, Cells.Columns).Select(d => $"{(given ? "latent " : "PC")}{d}")], Own(Narrow(Cells)), imageFeatures));
         _targets.Add(new TargetSet(GwMapTargets.Raw, genes, expression, geneFeatures));
         if (input.Denoised is { } denoised) _targets.Add(new TargetSet(GwMapTargets.Denoised, genes, Own(Logarithms(denoised, chosen)), geneFeatures));
         Used = new GwMapSpacesUsed
         {
-            Latents = selection, ImageComponents = Images.Columns, ImageExplained = imageExplained, GeneComponents = geneFeatures.Columns,
-            CellSpace = space, CellDimensions = Cells.Columns, CellExplained = explained, WereCounts = counts, GenesGiven = input.Genes.Length, Genes = genes,
+            Latents = selection, ImageComponents = Images.Columns, ImageExplained = scores.ExplainedBy(Images.Columns), GeneComponents = geneFeatures.Columns,
+            CellSpace = given ? $"the latent space {config.Rna!.Latent}, as it is" : "principal components of the log-normalised expression (no latent space was given)",
+            CellDimensions = Cells.Columns, CellExplained = components?.ExplainedBy(Cells.Columns), WereCounts = input.WereCounts, GenesGiven = input.Genes.Length, Genes = genes,
             NotDenoised = input.Denoised is null ? "no denoised expression was given (rna.denoised): raw genes alone are predicted." : null,
         };
     }
 
-    private (Matrix<double> Cells, double? Explained, string Space) CellSpace(GwMapInput input, Matrix<float> expression, GwMapRnaSection rna)
-    {
-        if (input.CellLatent is { } given) return (given, null, $"the latent space {rna.Latent}, as it is");
-        PrincipalScores scores = Own(GwMapSpaces.Cells(expression, rna.Pca));
-        return (scores.Scores, scores.ExplainedBy(scores.Scores.Columns), "principal components of the log-normalised expression (no latent space was given)");
-    }
+    private static int[] Integers(NpzFile file, string member) => Array.ConvertAll(file.Read(member).ToDoubles(), v => (int)v);
 
     /// <summary>Denoised expression at a total of 10,000 becomes its logarithm; values that are small enough to be logarithms stay.</summary>
     private static Matrix<float> Logarithms(Matrix<float> denoised, int[] genes)

@@ -17,9 +17,8 @@ internal static class GwMapFiles
     public static JsonObject Write(GwMapOutcome outcome, ResultFolder folder)
     {
         WriteCells(outcome, folder);
-        LabelTransferResult labels = outcome.Alignment.Labels!;
-        WriteConfusion(folder, "confusion_one_to_one.csv", labels.OneToOne);
-        WriteConfusion(folder, "confusion_barycentric.csv", labels.Barycentric);
+        WriteConfusion(folder, "confusion_one_to_one.csv", outcome.Alignment.OneToOne);
+        WriteConfusion(folder, "confusion_barycentric.csv", outcome.Alignment.Barycentric);
         if (outcome.Reading.Assignment is { } assignment) WriteConfusion(folder, "confusion_assignment.csv", assignment);
         WriteSquare(folder, "mean_probability.csv", outcome.Reading.Classes, outcome.Reading.MeanProbability);
         WritePredictability(outcome, folder);
@@ -34,7 +33,7 @@ internal static class GwMapFiles
 
     private static JsonObject Describe(GwMapOutcome outcome)
     {
-        JsonObject result = GwAlignCommand.Describe(outcome.Alignment, outcome.AlignmentOptions);
+        JsonObject result = outcome.Alignment.Description.DeepClone().AsObject();
         BalancedSample sample = outcome.Sample;
         GwMapSpacesUsed spaces = outcome.Spaces;
         result["sample"] = new JsonObject { ["labels"] = JsonText.Strings(sample.Labels), ["per_label"] = sample.PerLabel, ["images"] = sample.Images.Length, ["cells"] = sample.Cells.Length };
@@ -147,8 +146,11 @@ internal static class GwMapFiles
         ];
         if (reading.AssignedCell is { } assigned) columns.Add(new Column("assigned_cell", [.. assigned.Select(j => sample.Cells[j])]));
         foreach (string label in reading.Classes) columns.Add(new Column($"p_{label}", Probability(outcome, label)));
+        if (outcome.Alignment.ImageStability is { } images) columns.Add(new Column("stability", images));
         CsvFile.Write(folder.Locate("images.csv"), new Table(columns));
-        CsvFile.Write(folder.Locate("cells.csv"), new Table(new Column("cell", sample.Cells), new Column("label", [.. sample.CellLabels])));
+        List<Column> cells = [new("cell", sample.Cells), new("label", [.. sample.CellLabels])];
+        if (outcome.Alignment.CellStability is { } stability) cells.Add(new Column("stability", stability));
+        CsvFile.Write(folder.Locate("cells.csv"), new Table(cells));
     }
 
     private static double[] Probability(GwMapOutcome outcome, string label)

@@ -88,7 +88,7 @@ public sealed class PredictabilityStudyTests : IDisposable
         using CpuDevice one = new(1);
         using Matrix<double> coupling = _coupling.CopyAt(one);
         using Matrix<float> cells = _expression.CopyAt(one), images = _features.CopyAt(one);
-        IReadOnlyList<PredictabilityRun> single = PredictabilityStudy.Run(coupling, _sample, [new TargetSet("raw", ["g0", "g1", "g2"], cells, images)], Options(10), null, SilentProgress.Instance);
+        IReadOnlyList<PredictabilityRun> single = PredictabilityStudy.Run(coupling, _sample, [new TargetSet("raw", ["g0", "g1", "g2"], cells, images)], Options(10), null, null, SilentProgress.Instance);
         for (int r = 0; r < two.Count; r++)
         {
             Assert.Equal(two[r].Result.RSquared, single[r].Result.RSquared);
@@ -97,7 +97,7 @@ public sealed class PredictabilityStudyTests : IDisposable
     }
 
     private IReadOnlyList<PredictabilityRun> Run(Action<string?, string, Matrix<float>>? visit, int permutations) =>
-        PredictabilityStudy.Run(_coupling, _sample, [new TargetSet("raw", ["g0", "g1", "g2"], _expression, _features)], Options(permutations), visit, SilentProgress.Instance);
+        PredictabilityStudy.Run(_coupling, _sample, [new TargetSet("raw", ["g0", "g1", "g2"], _expression, _features)], Options(permutations), visit, null, SilentProgress.Instance);
 
     private static PredictabilityStudyOptions Options(int permutations) => new() { Folds = 4, Ridge = new RidgeOptions { Alpha = 1e-3, Permutations = permutations, Seed = 1 }, Seed = 1 };
 

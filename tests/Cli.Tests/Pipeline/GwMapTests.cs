@@ -11,7 +11,6 @@ namespace BioSup.Cli.Tests.Pipeline;
 /// <summary>The whole of `biosup gw map`, on a small generated cohort and on files.</summary>
 public sealed class GwMapTests : IDisposable
 {
-    private const int PerLabel = 24, Genes = 9;
     private readonly string _folder = Directory.CreateTempSubdirectory("biosup-map-").FullName;
 
     public void Dispose() => Directory.Delete(_folder, recursive: true);
@@ -59,8 +58,8 @@ public sealed class GwMapTests : IDisposable
     [Fact]
     public void Files_with_a_latent_space_and_denoised_genes_are_used_as_they_are()
     {
-        WriteFiles();
-        JsonNode result = Map(Config("\"latent\": \"rna.h5ad:obsm/X_scVI\", \"denoised\": \"rna.h5ad:layers/denoised\","), out string folder);
+        GwMapInputs.Write(_folder);
+        JsonNode result = Map(GwMapInputs.Config("\"latent\": \"rna.h5ad:obsm/X_scVI\", \"denoised\": \"rna.h5ad:layers/denoised\","), out string folder);
         Assert.StartsWith("the latent space rna.h5ad:obsm/X_scVI", (string)result["cell_space"]!["source"]!, StringComparison.Ordinal);
         Assert.Equal(3, (int)result["cell_space"]!["dimensions"]!);
         // Three scopes: the latent space by ridge and trees, raw and denoised genes by ridge and network.
@@ -74,7 +73,7 @@ public sealed class GwMapTests : IDisposable
         Assert.False(File.Exists(Path.Combine(folder, "enrichment.csv")));
         using CpuDevice device = new(1);
         using Matrix<float> soft = MatrixReader.ReadSingle(device, Path.Combine(folder, "soft_targets_x_y_denoised.npy"));
-        Assert.Equal((PerLabel, Genes), (soft.Rows, soft.Columns));
+        Assert.Equal((GwMapInputs.PerLabel, GwMapInputs.Genes), (soft.Rows, soft.Columns));
         JsonNode manifest = JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "manifest.json")))!;
         Assert.Contains(manifest["inputs"]!.AsObject(), input => input.Key.EndsWith("rna.h5ad", StringComparison.Ordinal));
     }
@@ -98,10 +97,10 @@ public sealed class GwMapTests : IDisposable
     [InlineData(2, "rise from coarse to fine", """ "modules": { "resolutions": [1.0, 0.1] }, """)]
     public void What_cannot_be_mapped_is_one_sentence_and_leaves_nothing(int exitCode, string named, string section)
     {
-        WriteFiles();
+        GwMapInputs.Write(_folder);
         // The section stands in the place of the one of the same name; what follows it is what it would otherwise be.
         string key = section.Split('"')[1];
-        JsonObject config = JsonNode.Parse(Config(""), documentOptions: new() { AllowTrailingCommas = true })!.AsObject();
+        JsonObject config = JsonNode.Parse(GwMapInputs.Config(""), documentOptions: new() { AllowTrailingCommas = true })!.AsObject();
         config[key] = JsonNode.Parse($"{{{section.Trim().TrimEnd(',')}}}")!.AsObject()[key]!.DeepClone();
         (int code, string output, string error) = Invoke(config.ToJsonString(), out string folder);
         Assert.True(code == exitCode, $"{code}: {output}{error}");
@@ -124,41 +123,6 @@ public sealed class GwMapTests : IDisposable
         Assert.Equal(GwMapTemplate.Text, File.ReadAllText(path));
         Assert.Equal(2, CommandFrameTests.Invoke("init", "--for", "supper", "--out", Path.Combine(_folder, "x.json")).Code);
     }
-
-    /// <summary>Two labels on two curves of unequal length. The cells' latent space is what becomes of the images, so that the coupling is known; genes are smooth functions of the place.</summary>
-    private void WriteFiles()
-    {
-        const int n = 2 * PerLabel;
-        using CpuDevice device = new(1);
-        CounterRandom random = new(8);
-        using Matrix<float> latents = device.AllocateMatrix<float>(n, 4);
-        using Matrix<float> counts = device.AllocateMatrix<float>(n, Genes);
-        string[] labels = [.. Enumerable.Range(0, n).Select(i => i < PerLabel ? "x/y" : "z")];
-        for (int i = 0; i < n; i++)
-        {
-            double t = i % PerLabel / (double)PerLabel;
-            (double Along, double Aside) place = labels[i] == "z" ? (0.2 + 3 * t, 0.3) : (0.2, 0.4 + t * t);
-            float[] values = [(float)place.Along, (float)place.Aside, labels[i] == "z" ? 2 : 1, (float)(1 + t * t * place.Along)];
-            values.CopyTo(latents.Row(i));
-            for (int g = 0; g < Genes; g++) counts.Row(i)[g] = random.NextPoisson(200 * Math.Exp(Math.Sin((g + 1) * 0.2 * place.Along) + 0.3 * g * place.Aside));
-        }
-        MatrixWriter.Write(Path.Combine(_folder, "latents.npy"), latents.View);
-        MatrixWriter.Write(Path.Combine(_folder, "counts.npy"), counts.View);
-        CsvFile.Write(Path.Combine(_folder, "cells.csv"), new Table(new Column("label", labels), new Column("other", [.. labels.Select(l => l + "!")])));
-        string[] genes = [.. Enumerable.Range(0, Genes).Select(g => $"G{g}")];
-        File.WriteAllLines(Path.Combine(_folder, "genes.txt"), genes);
-        File.WriteAllText(Path.Combine(_folder, "foreign.gmt"), "set\tna\tABC\tDEF\n");
-        using PrincipalScores space = GwMapSpaces.Images(latents, 3);
-        AnnData rna = new(DataFrame.OfRows(n), new DataFrame(genes)) { X = NdArray.FromMatrix(counts.View) };
-        rna.Obsm["X_scVI"] = NdArray.FromMatrix(space.Scores.View);
-        rna.Layers["denoised"] = NdArray.FromMatrix(counts.View);
-        AnnDataFile.Write(Path.Combine(_folder, "rna.h5ad"), rna);
-    }
-
-    private static string Config(string rna) => $$"""
-        { "images": { "latents": "latents.npy", "labels": "cells.csv:label", "differential": false }, "rna": { "expression": "rna.h5ad:X", {{rna}} "labels": "cells.csv:label" },
-          "align": { "cost": "euclidean", "epsilon": 0.002, "starts": 4 }, "predictability": { "ridge_permutations": 5, "trees": { "trees": 20, "depth": 3, "permutations": 2 }, "mlp": { "runs": 1, "epochs": 5, "permutations": 1 } }, "modules": { "genes": 8, "neighbours": 3 }, "write_soft_targets": true }
-        """;
 
     private JsonNode Map(string config, out string folder)
     {

@@ -13,8 +13,8 @@ internal static class GwMapReport
 {
     public static void Write(GwMapOutcome outcome, GwMapInput input, ResultFolder folder, JsonObject manifest, CommandContext context)
     {
-        string trust = outcome.Alignment.Verdict.Word;
-        LabelTransferResult labels = outcome.Alignment.Labels!;
+        string trust = outcome.Alignment.Trust;
+        GwMapCoupling labels = outcome.Alignment;
         ReportDocument report = new(outcome.Config.Title)
         {
             Summary = $"{Numbers.Integer(outcome.Sample.Images.Length)} images and as many cells of {outcome.Sample.Labels.Count} labels, coupled by the shape of their point clouds alone. "
@@ -68,7 +68,7 @@ internal static class GwMapReport
 
     private static void AddReading(ReportDocument report, GwMapOutcome outcome)
     {
-        LabelTransferResult labels = outcome.Alignment.Labels!;
+        GwMapCoupling labels = outcome.Alignment;
         CouplingReading reading = outcome.Reading;
         ReportSection section = report.AddSection("Label transfer in three ways",
             $"One-to-one matching gives {Numbers.Percent(labels.OneToOne.Accuracy)} of the images a cell of their own label, the barycentric vote {Numbers.Percent(labels.Barycentric.Accuracy)}; chance is {Numbers.Percent(labels.Chance)}.");
@@ -117,7 +117,7 @@ internal static class GwMapReport
             "Soft targets are smooth functions of the images, whatever the coupling: a mirrored or otherwise wrong coupling has a high R² too. The permutation null destroys that smoothness, so its z and p say that the coupling is smooth, not that it is right.",
             "Modules are groups of genes that go together among the cells. They come back from a wrong coupling as well, since any mixture of the cells keeps much of what goes together: they say nothing about the coupling.",
             "What speaks for or against the coupling stands in the verdict: starts, decoys, rotated targets, held-out cells, labels that were not used to align.",
-            outcome.Alignment.Null is null ? "This run made no decoys (align.null) and so has no null that keeps smoothness." : "The decoys and rotated targets above are nulls that keep smoothness.");
+            !outcome.Alignment.HasDecoys ? "This run made no decoys (align.null) and so has no null that keeps smoothness." : "The decoys and rotated targets above are nulls that keep smoothness.");
     }
 
     private static double[,] Square(double[][] rows)
