@@ -46,21 +46,23 @@ internal sealed class GwMapOutcome : IDisposable
     public required CouplingReading Reading { get; init; }
     public required IReadOnlyList<LabelBlock> Blocks { get; init; }
     public IReadOnlyList<PredictabilityRun> Runs { get; set; } = [];
-    public GeneRanking? Ranking { get; set; }
 
-    /// <summary>Columns of the predicted genes that were grouped, by falling score.</summary>
-    public int[] TopGenes { get; set; } = [];
-    public ModuleHierarchy? Modules { get; set; }
+    /// <summary>Modules over all labels together.</summary>
+    public FoundModules? Found { get; set; }
 
-    /// <summary>Gene sets in modules; null where no sets were given.</summary>
-    public EnrichmentTable? Enrichment { get; set; }
+    /// <summary>Modules within each label.</summary>
+    public IReadOnlyList<FoundModules> WithinLabels { get; set; } = [];
 
-    /// <summary>How planted programmes came back; null for data that were not generated.</summary>
-    public RecoveryTable? Recovery { get; set; }
+    /// <summary>Soft targets of the grouped genes, for the heat map.</summary>
+    public ProfileBins? Profiles { get; set; }
 
-    /// <summary>What a module is called: its number, from 1, and the gene set that names it.</summary>
-    public string ModuleName(int level, int module) =>
-        Enrichment?.Names[level][module] is { IsNamed: true } name ? $"{module + 1} {name.Label}" : $"module {module + 1}";
+    public GeneRanking? Ranking => Found?.Ranking;
+    public int[] TopGenes => Found?.Genes ?? [];
+    public ModuleHierarchy? Modules => Found?.Modules;
+    public EnrichmentTable? Enrichment => Found?.Enrichment;
+    public RecoveryTable? Recovery => Found?.Recovery;
+
+    public string ModuleName(int level, int module) => Found!.Name(level, module);
 
     /// <summary>Stages and the seconds they took, in order.</summary>
     public IReadOnlyList<KeyValuePair<string, double>> Times { get; set; } = [];

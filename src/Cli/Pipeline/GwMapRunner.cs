@@ -122,21 +122,38 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
             ? (label, targets, soft) => MatrixWriter.Write(folder.Locate($"soft_targets_{GwMapFiles.FileName(label ?? "all")}_{targets}.npy"), soft.View) : null;
         outcome.Runs = steps.Parts(Sections(configuration, "predictability", "write_soft_targets"),
             store => PredictabilityStudy.Run(outcome.Alignment.Coupling, input.Sample, spaces.Targets(), options, write, store, context.Progress, context.Cancellation));
-        outcome.Ranking = GeneRanking.Of(outcome.Runs, config.Modules.RankBy == Within);
     }
 
     private bool Group(GwMapOutcome outcome, GwMapInput input, GwMapSpacesBuilt spaces)
     {
-        GeneRanking ranking = outcome.Ranking!;
-        outcome.TopGenes = ranking.Top(config.Modules.Genes);
-        string[] names = [.. outcome.TopGenes.Select(g => spaces.Used.Genes[g])];
-        using Matrix<float> profiles = GeneRanking.Profiles(outcome.Alignment.Coupling, input.Sample, spaces.Expression(ranking.Targets), outcome.TopGenes, config.Modules.Profiles == Within, context.Cancellation);
-        ModuleOptions options = new(config.Modules.Resolutions, config.Modules.Neighbours, context.Seed);
-        outcome.Modules = GeneModules.Find(profiles.View, names, options, context.Progress, context.Cancellation);
-        // Every gene that was predicted could have entered a module.
-        if (input.GeneSets is { } sets) outcome.Enrichment = GeneSetEnrichment.Test(outcome.Modules, sets, spaces.Used.Genes);
-        if (input.Planted is { } planted) outcome.Recovery = ProgrammeRecovery.Measure(outcome.Modules, planted, seed: context.Seed, cancel: context.Cancellation);
+        Matrix<double> coupling = outcome.Alignment.Coupling;
+        BalancedSample sample = input.Sample;
+        GeneRanking ranking = GeneRanking.Of(outcome.Runs, config.Modules.RankBy == Within);
+        int[] top = ranking.Top(config.Modules.Genes);
+        Matrix<float> expression = spaces.Expression(ranking.Targets);
+        using (Matrix<float> profiles = GeneRanking.Profiles(coupling, sample, expression, top, config.Modules.Profiles == Within, context.Cancellation))
+            outcome.Found = Find(null, ranking, top, profiles, input, spaces);
+        using (Matrix<float> shown = GeneRanking.Profiles(coupling, sample, expression, top, within: false, context.Cancellation))
+            outcome.Profiles = ProfileBins.Of(shown, sample, spaces.Images);
+        List<FoundModules> within = [];
+        foreach (string label in sample.Labels)
+        {
+            GeneRanking own = GeneRanking.OfLabel(outcome.Runs, label);
+            int[] best = own.Top(config.Modules.Genes);
+            using Matrix<float> profiles = GeneRanking.LabelProfiles(coupling, sample, expression, best, label, context.Cancellation);
+            within.Add(Find(label, own, best, profiles, input, spaces));
+        }
+        outcome.WithinLabels = within;
         return true;
+    }
+
+    private FoundModules Find(string? label, GeneRanking ranking, int[] genes, Matrix<float> profiles, GwMapInput input, GwMapSpacesBuilt spaces)
+    {
+        ModuleOptions options = new(config.Modules.Resolutions, config.Modules.Neighbours, context.Seed);
+        ModuleHierarchy modules = GeneModules.Find(profiles.View, [.. genes.Select(g => spaces.Used.Genes[g])], options, context.Progress, context.Cancellation);
+        // Every gene that was predicted could have entered a module.
+        return new FoundModules(label, ranking, genes, modules, input.GeneSets is { } sets ? GeneSetEnrichment.Test(modules, sets, spaces.Used.Genes) : null,
+            input.Planted is { } planted ? ProgrammeRecovery.Measure(modules, planted, seed: context.Seed, cancel: context.Cancellation) : null);
     }
 
     private void Print(GwMapOutcome outcome, ResultFolder folder)
@@ -154,6 +171,8 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         }
         ModuleHierarchy modules = outcome.Modules!;
         context.Say($"modules          {string.Join(", ", modules.Resolutions.Select((r, l) => Text($"{modules.Sizes[l].Length} at {r}")))} of {modules.Genes.Count} genes");
+        foreach (FoundModules within in outcome.WithinLabels)
+            context.Say($"  within {within.Label}: {string.Join(", ", within.Modules.Resolutions.Select((r, l) => Text($"{within.Modules.Sizes[l].Length} at {r}")))}");
         if (outcome.Recovery is { } recovery) context.Say(ProgrammeRecovery.Describe(recovery, modules));
         context.Say($"report           {Path.GetFullPath(folder.Locate(GwMapFiles.Report))}");
     }

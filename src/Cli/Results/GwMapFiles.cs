@@ -56,13 +56,8 @@ internal static class GwMapFiles
             ["neighbour_chance"] = JsonText.Number(b.Reading.NeighbourChance),
         })]);
         result["predictability"] = new JsonArray([.. outcome.Runs.Select(r => (JsonNode)Describe(r))]);
-        JsonObject modules = Describe(outcome.Modules!, outcome.Ranking!, outcome.Config.Modules);
-        if (outcome.Enrichment is { } enrichment)
-        {
-            modules["names"] = new JsonArray([.. enrichment.Labels.Select(level => (JsonNode)JsonText.Strings(level))]);
-            modules["gene_sets"] = enrichment.Describe();
-        }
-        result["modules"] = modules;
+        result["modules"] = Describe(outcome.Found!, outcome.Config.Modules);
+        result["modules_within_labels"] = new JsonArray([.. outcome.WithinLabels.Select(found => (JsonNode)DescribeWithin(found, outcome.Found!))]);
         if (outcome.Recovery is { } recovery) result["recovery"] = Describe(recovery, outcome.Modules!);
         result["stages_seconds"] = new JsonObject(outcome.Times.Select(t => KeyValuePair.Create(t.Key, JsonText.Number(Math.Round(t.Value, 3)))));
         return result;
@@ -87,31 +82,48 @@ internal static class GwMapFiles
         ["columns"] = run.Columns.Count,
         ["mean_r2"] = JsonText.Number(run.Result.MeanRSquared),
         ["permutations"] = run.Result.Permutations,
+        ["predictable"] = run.Predictable,
         ["null_mean_r2"] = run.Result.NullMeans is { Length: > 0 } means ? JsonText.Number(means.Average()) : null,
         ["p"] = run.Result.NullMeans is { Length: > 0 } nulls ? JsonText.Number((nulls.Count(m => m >= run.Result.MeanRSquared) + 1.0) / (nulls.Length + 1)) : null,
     };
 
-    private static JsonObject Describe(ModuleHierarchy modules, GeneRanking ranking, GwMapModulesSection section) => new()
+    private static JsonObject Describe(FoundModules found, GwMapModulesSection section)
     {
-        ["genes"] = modules.Genes.Count,
-        ["ranked_by"] = $"{ranking.Measure} of {ranking.Targets} genes, ridge, {section.RankBy}",
-        ["profiles"] = section.Profiles,
-        ["resolutions"] = JsonText.Numbers(modules.Resolutions),
-        ["sizes"] = new JsonArray([.. modules.Sizes.Select(level => (JsonNode)new JsonArray([.. level.Select(n => (JsonNode)n)]))]),
-        ["modularity"] = JsonText.Numbers(modules.Modularity),
-        ["nesting"] = JsonText.Numbers(modules.Nesting),
-        ["neighbours"] = modules.Neighbours,
-        ["flat_genes"] = JsonText.Strings(modules.FlatGenes),
+        JsonObject json = DescribeModules(found);
+        json.Insert(1, "ranked_by", $"{found.Ranking.Measure} of {found.Ranking.Targets} genes, ridge, {section.RankBy}");
+        json.Insert(2, "profiles", section.Profiles);
+        if (found.Enrichment is not { } enrichment) return json;
+        json["names"] = new JsonArray([.. enrichment.Labels.Select(level => (JsonNode)JsonText.Strings(level))]);
+        json["gene_sets"] = enrichment.Describe();
+        return json;
+    }
+
+    private static JsonObject DescribeWithin(FoundModules found, FoundModules overall)
+    {
+        JsonObject json = DescribeModules(found);
+        json.Insert(0, "label", found.Label);
+        json["shared_genes"] = found.Shared(overall);
+        json["adjusted_rand"] = JsonText.Numbers(Enumerable.Range(0, found.Modules.Levels).Select(l => found.Agreement(overall, l)));
+        if (found.Enrichment is { } enrichment) json["names"] = new JsonArray([.. enrichment.Labels.Select(level => (JsonNode)JsonText.Strings(level))]);
+        if (found.Recovery is { } recovery) json["recovery"] = Levels(recovery, found.Modules);
+        return json;
+    }
+
+    private static JsonObject DescribeModules(FoundModules found) => new()
+    {
+        ["genes"] = found.Modules.Genes.Count,
+        ["resolutions"] = JsonText.Numbers(found.Modules.Resolutions),
+        ["sizes"] = new JsonArray([.. found.Modules.Sizes.Select(level => (JsonNode)new JsonArray([.. level.Select(n => (JsonNode)n)]))]),
+        ["modularity"] = JsonText.Numbers(found.Modules.Modularity),
+        ["nesting"] = JsonText.Numbers(found.Modules.Nesting),
+        ["neighbours"] = found.Modules.Neighbours,
+        ["flat_genes"] = JsonText.Strings(found.Modules.FlatGenes),
     };
 
     private static JsonObject Describe(RecoveryTable recovery, ModuleHierarchy modules) => new()
     {
         ["permutations"] = recovery.Permutations,
-        ["levels"] = new JsonArray([.. recovery.Levels.Select(l => (JsonNode)new JsonObject
-        {
-            ["resolution"] = modules.Resolutions[l.Level], ["programmes"] = l.Programmes, ["precision"] = JsonText.Number(l.Precision), ["recall"] = JsonText.Number(l.Recall),
-            ["f1"] = JsonText.Number(l.F1), ["chance_f1"] = JsonText.Number(l.ChanceF1), ["p"] = JsonText.Number(l.PValue),
-        })]),
+        ["levels"] = Levels(recovery, modules),
         ["programmes"] = new JsonArray([.. recovery.Programmes.Where(p => p.Level == recovery.Best.Level).Select(p => (JsonNode)new JsonObject
         {
             ["programme"] = p.Programme, ["planted"] = p.Planted, ["present"] = p.Present, ["module"] = p.Module, ["precision"] = JsonText.Number(p.Precision), ["recall"] = JsonText.Number(p.Recall),
@@ -119,19 +131,31 @@ internal static class GwMapFiles
         })]),
     };
 
-    /// <summary>A row per grouped gene: its score, and its module at each level.</summary>
+    private static JsonArray Levels(RecoveryTable recovery, ModuleHierarchy modules) => new([.. recovery.Levels.Select(l => (JsonNode)new JsonObject
+    {
+        ["resolution"] = modules.Resolutions[l.Level], ["programmes"] = l.Programmes, ["precision"] = JsonText.Number(l.Precision), ["recall"] = JsonText.Number(l.Recall),
+        ["f1"] = JsonText.Number(l.F1), ["chance_f1"] = JsonText.Number(l.ChanceF1), ["p"] = JsonText.Number(l.PValue),
+    })]);
+
     private static void WriteModules(GwMapOutcome outcome, ResultFolder folder)
     {
+        WriteGenes(outcome.Found!, folder.Locate("modules.csv"));
+        foreach (FoundModules found in outcome.WithinLabels) WriteGenes(found, folder.Locate($"modules_{FileName(found.Label!)}.csv"));
         ModuleHierarchy modules = outcome.Modules!;
-        Table table = modules.ToTable(outcome.Enrichment?.Labels);
-        Column score = new("score", [.. outcome.TopGenes.Select(g => outcome.Ranking!.Scores[g])]);
-        CsvFile.Write(folder.Locate("modules.csv"), new Table([table.Columns[0], score, .. table.Columns.Skip(1)]));
         if (outcome.Enrichment is { } enrichment)
         {
             CsvFile.Write(folder.Locate("enrichment.csv"), enrichment.ToTable(modules));
             CsvFile.Write(folder.Locate("module_names.csv"), enrichment.NamesTable(modules));
         }
         if (outcome.Recovery is { } recovery) CsvFile.Write(folder.Locate("recovery.csv"), recovery.ToTable(modules));
+    }
+
+    /// <summary>A row per grouped gene: its score, and its module at each level.</summary>
+    private static void WriteGenes(FoundModules found, string path)
+    {
+        Table table = found.Modules.ToTable(found.Enrichment?.Labels);
+        Column score = new("score", [.. found.Genes.Select(g => found.Ranking.Scores[g])]);
+        CsvFile.Write(path, new Table([table.Columns[0], score, .. table.Columns.Skip(1)]));
     }
 
     /// <summary>Rows and columns of coupling.npy: which row of the input each is, its label, and where it is sent.</summary>
@@ -192,6 +216,7 @@ internal static class GwMapFiles
             new Column("null_mean", [.. outcome.Runs.SelectMany(r => Values(r, r.Result.NullMean))]),
             new Column("null_sd", [.. outcome.Runs.SelectMany(r => Values(r, r.Result.NullDeviation))]),
             new Column("z", [.. outcome.Runs.SelectMany(r => Values(r, r.Result.ZScore))]),
-            new Column("p", [.. outcome.Runs.SelectMany(r => Values(r, r.Result.PValue))])));
+            new Column("p", [.. outcome.Runs.SelectMany(r => Values(r, r.Result.PValue))]),
+            new Column("q", [.. outcome.Runs.SelectMany(r => Values(r, r.Q))])));
     }
 }

@@ -49,9 +49,20 @@ public sealed class GwMapTests : IDisposable
         Assert.True((double)finest["f1"]! > (double)finest["chance_f1"]! && (double)finest["p"]! < 0.01, finest.ToJsonString());
         JsonNode calcium = result["recovery"]!["programmes"]!.AsArray().Single(p => (string)p!["programme"]! == "Calcium-AIS scaffold")!;
         Assert.True((double)calcium["recall"]! >= 0.5, calcium.ToJsonString());
+        // Each label by itself: its genes, its modules, and how they agree with those over all.
+        JsonArray within = result["modules_within_labels"]!.AsArray();
+        Assert.Equal(["Control", "SNCA"], within.Select(w => (string)w!["label"]!));
+        Assert.All(within, w => Assert.InRange((int)w!["shared_genes"]!, 20, 90));
+        Assert.All(within, w => Assert.InRange((double)w!["adjusted_rand"]![3]!, -0.2, 1));
+        Assert.Equal(90, CsvFile.Read(Path.Combine(folder, "modules_SNCA.csv")).Rows);
+        Assert.All(genes["q"].Numbers.Zip(genes["p"].Numbers), pair => Assert.InRange(pair.Second, 0, pair.First));
+        Assert.Equal(genes["q"].Numbers.Count(q => q <= 0.05), result["predictability"]!.AsArray().Sum(r => (int)r!["predictable"]!));
         string report = File.ReadAllText(Path.Combine(folder, "report.html"));
         Assert.Contains("Planted &lt;programmes&gt;", report, StringComparison.Ordinal);
         Assert.Contains("The data of this report are generated", report, StringComparison.Ordinal);
+        // Every kind of figure: accuracies, R² beside its null, extremes, labels against each other, flow of modules, heat map of modules, recovery.
+        foreach (string figure in new[] { "map_latents", "map_accuracy", "map_probability", "map_assignment", "map_r2", "map_null_all", "map_null_SNCA", "map_z", "map_extremes", "map_z_Control_SNCA", "map_modules", "map_module_profiles", "map_recovery" })
+            Assert.NotEmpty(Directory.GetFiles(Path.Combine(folder, "figures"), $"{figure}.*"));
         Assert.True(report.IndexOf("Verdict: ", StringComparison.Ordinal) < report.IndexOf("What images predict", report.IndexOf("<main", StringComparison.Ordinal) + 1, StringComparison.Ordinal));
     }
 

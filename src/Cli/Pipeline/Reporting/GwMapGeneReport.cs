@@ -15,6 +15,7 @@ internal static class GwMapGeneReport
         section.Paragraph("The coupling gives every image an expected expression, its *soft target*: the mean over its partners. A model then predicts soft targets from the images, in folds it has not seen. "
             + "Within a label, the label itself cannot be what is predicted.");
         AddMeans(section, outcome);
+        AddNulls(section, outcome);
         PredictabilityRun[] genes = [.. outcome.Runs.Where(r => r.Label is not null && r.Model == GwMapTargets.Ridge && r.Targets != GwMapTargets.Latent)];
         if (genes.Length == 0) return;
         section.Heading("Gene by gene");
@@ -39,21 +40,46 @@ internal static class GwMapGeneReport
         List<BarSeries> series = [];
         foreach ((string targets, string model) in kinds)
         {
-            double[] values = [.. scopes.Select(scope => Find(outcome, scope, targets, model)?.Result.MeanRSquared ?? double.NaN)];
-            series.Add(new BarSeries($"{targets}, {model}", values));
+            PredictabilityRun?[] found = [.. scopes.Select(scope => Find(outcome, scope, targets, model))];
+            series.Add(new BarSeries($"{targets}, {model}", [.. found.Select(r => r?.Result.MeanRSquared ?? double.NaN)]));
+            if (found.Any(r => NullMean(r) is not null)) series.Add(new BarSeries($"{targets}, {model}, permuted", [.. found.Select(r => NullMean(r) ?? double.NaN)]));
         }
-        section.Figure(new BarChart { Categories = scopes, Series = series, YLabel = "mean R² over targets", Width = 760, Height = 340, Min = Math.Min(0, outcome.Runs.Min(r => r.Result.MeanRSquared)) },
-            "Mean R² of soft targets in held-out folds, over all labels and within each.", "map_r2");
-        TableBlock table = new("Predictability", "scope", "targets", "model", "images", "columns", "mean R²", "null", "p");
+        PredictabilityRun[] all = [.. outcome.Runs.Where(r => r.Label is null)], own = [.. outcome.Runs.Where(r => r.Label is not null)];
+        string permuted = string.Join(", ", all.Where(r => r.Result.Permutations > 0).GroupBy(r => r.Model).Select(g => $"{Numbers.Integer(g.First().Result.Permutations)} permutations ({g.Key})"));
+        section.Figure(new BarChart { Categories = scopes, Series = series, YLabel = "mean R² over targets", Width = 760, Height = 340, Min = Math.Min(0, series.SelectMany(s => s.Values).Where(double.IsFinite).Min()) },
+            $"Mean R² of soft targets in {outcome.Config.Predictability.Folds} held-out folds, over {Numbers.Integer(all[0].Images)} images of all labels and {Numbers.Integer(own[0].Images)} of each"
+            + $"{(permuted.Length > 0 ? $", and of soft targets whose rows were permuted: mean of {permuted}" : "")}.", "map_r2");
+        TableBlock table = new("Predictability", "scope", "targets", "model", "images", "columns", "mean R²", "null", "p", $"q ≤ {Numbers.Short(PredictabilityRun.Significance)}");
         foreach (PredictabilityRun run in outcome.Runs)
         {
             double[]? nulls = run.Result.NullMeans;
-            table.Row(run.Label ?? "all labels", run.Targets, run.Model, run.Images, run.Columns.Count, TableCell.Fixed(run.Result.MeanRSquared, 3),
-                nulls is { Length: > 0 } ? TableCell.Fixed(nulls.Average(), 3) : "",
-                nulls is { Length: > 0 } ? TableCell.Number((nulls.Count(m => m >= run.Result.MeanRSquared) + 1.0) / (nulls.Length + 1), 2) : "");
+            table.Row(run.Label ?? "all labels", run.Targets, run.Model, run.Images, run.Columns.Count, TableCell.Fixed(run.Result.MeanRSquared, 3), NullMean(run) is { } mean ? TableCell.Fixed(mean, 3) : "",
+                nulls is { Length: > 0 } ? TableCell.Number((nulls.Count(m => m >= run.Result.MeanRSquared) + 1.0) / (nulls.Length + 1), 2) : "", run.Predictable is { } count ? count : "");
         }
         section.Table(table);
-        section.Paragraph("*Null* is the mean R² after rows of the soft targets were permuted, *p* the share of permutations that reach the observed mean R². A small p says that the coupling is smooth, which wrong couplings are too.");
+        section.Paragraph("*Null* is the mean R² after rows of the soft targets were permuted, *p* the share of permutations that reach the observed mean R², *q ≤ 0.05* the number of columns whose own p stays at or below 0.05 "
+            + "when adjusted over the columns (Benjamini and Hochberg). A small p says that the coupling is smooth, which wrong couplings are too.");
+    }
+
+    private static double? NullMean(PredictabilityRun? run) => run?.Result.NullMeans is { Length: > 0 } means ? means.Average() : null;
+
+    /// <summary>The null distributions: mean R² of every permutation in every scope, and z of every gene over all labels.</summary>
+    private static void AddNulls(ReportSection section, GwMapOutcome outcome)
+    {
+        PredictabilityRun[] runs = [.. outcome.Runs.Where(r => r.Targets == outcome.Ranking!.Targets && r.Model == GwMapTargets.Ridge && r.Result.NullMeans is { Length: > 1 })];
+        if (runs.Length == 0) return;
+        List<FigureItem> figures = [];
+        foreach (PredictabilityRun run in runs)
+        {
+            string scope = run.Label ?? "all labels";
+            Histogram histogram = new() { Values = run.Result.NullMeans!, Marks = [new ReferenceLine(run.Result.MeanRSquared, "observed")], XLabel = $"mean R² of {run.Targets} genes, {scope}", YLabel = "permutations", Width = 472, Height = 260 };
+            figures.Add(new FigureItem(histogram, $"Mean R² of {Numbers.Integer(run.Columns.Count)} {run.Targets} genes in {Numbers.Integer(run.Result.Permutations)} permutations of their rows (ridge, {scope}, {Numbers.Integer(run.Images)} images), and the observed one.",
+                $"map_null_{Results.GwMapFiles.FileName(run.Label ?? "all")}"));
+        }
+        Histogram scores = new() { Values = runs[0].Result.ZScore!, XLabel = $"z of a gene, {runs[0].Label ?? "all labels"}", YLabel = "genes", Width = 472, Height = 260 };
+        figures.Add(new FigureItem(scores, $"z of {Numbers.Integer(runs[0].Columns.Count)} {runs[0].Targets} genes ({runs[0].Label ?? "all labels"}): {runs[0].Predictable} have a q of at most {Numbers.Short(PredictabilityRun.Significance)}.", "map_z"));
+        section.Heading("Against permuted soft targets");
+        foreach (FigureItem[] row in figures.Chunk(2)) section.Figures(row);
     }
 
     private static void AddExtremes(ReportSection section, GwMapOutcome outcome, PredictabilityRun[] genes, string measure)
@@ -71,7 +97,7 @@ internal static class GwMapGeneReport
         {
             Values = values, RowNames = [.. shown.Select(g => genes[0].Columns[g])], ColumnNames = [.. genes.Select(r => $"{r.Targets}, {r.Label}")], YLabel = $"{each} genes of highest and {each} of lowest {measure}",
             XLabel = "targets and label", ValueLabel = $"scaled {measure}", Min = 0, Max = 1, Width = 640, Height = Math.Max(240, 90 + 14 * shown.Length),
-        }, $"Scaled {measure} of the {each} genes with the highest and the {each} with the lowest mean over labels.", "map_extremes");
+        }, $"Scaled {measure} (ridge{Permutations(genes[0])}) of the {each} genes with the highest and the {each} with the lowest rank among {Numbers.Integer(order.Length)}, within each label ({Numbers.Integer(genes[0].Images)} images).", "map_extremes");
     }
 
     private static void AddBetweenLabels(ReportSection section, GwMapOutcome outcome, PredictabilityRun[] genes, string measure)
@@ -100,8 +126,10 @@ internal static class GwMapGeneReport
             X = [.. top.Select(g => x[g])], Y = [.. top.Select(g => y[g])], XLabel = $"scaled {measure}, {first.Label}", YLabel = $"scaled {measure}, {otherName}",
             ShowTicks = true, EqualAspect = false, Diagonal = true, Categories = modules, CategoryOrder = order, Labels = [.. Enumerable.Range(0, Math.Min(12, top.Length)).Select(i => new PointLabel(i, first.Columns[top[i]]))], Width = 472, Height = 400,
         };
-        return new FigureItem(map, $"Scaled {measure} of the most predictable {first.Targets} genes: {first.Label} against {otherName}.", $"map_{measure.Replace("²", "2", StringComparison.Ordinal)}_{Results.GwMapFiles.FileName(first.Label!)}_{Results.GwMapFiles.FileName(otherName)}");
+        return new FigureItem(map, $"Scaled {measure} (ridge{Permutations(first)}) of the {top.Length} most predictable {first.Targets} genes: {first.Label} against {otherName}. Names: the twelve of highest rank. Dashed: equal.", $"map_{measure.Replace("²", "2", StringComparison.Ordinal)}_{Results.GwMapFiles.FileName(first.Label!)}_{Results.GwMapFiles.FileName(otherName)}");
     }
+
+    private static string Permutations(PredictabilityRun run) => run.Result.Permutations > 0 ? $", {Numbers.Integer(run.Result.Permutations)} permutations" : "";
 
     private static double[] MeanOf(PredictabilityRun[] runs, string measure) =>
         [.. Enumerable.Range(0, runs[0].Columns.Count).Select(g => runs.Average(r => Measure(r, measure)[g]))];

@@ -17,7 +17,9 @@ internal static class GwMapModuleReport
             + $"Each is joined to the {modules.Neighbours} genes whose soft targets over the images correlate most with its own{(within ? ", every image through the block of its own label and every gene centred there" : "")}, "
             + "and the Leiden algorithm finds communities at each resolution. Which graph the published modules come from is not known.");
         if (modules.Levels > 1)
-            section.Figure(Flow(outcome, modules), "How genes move between the modules of successive resolutions; a module is as thick as it has genes.", "map_modules");
+            section.Figure(Flow(outcome, modules), $"How the {modules.Genes.Count} genes move between the modules of successive resolutions (Leiden, {modules.Neighbours} neighbours); a module is as thick as it has genes.", "map_modules");
+        section.Figure(HeatMap(outcome, modules), $"Soft targets of the {modules.Genes.Count} genes, each standardised over the {Numbers.Integer(outcome.Sample.Images.Length)} images and cut off at 2.5 deviations. "
+            + $"Images of every label stand in the order of their first principal component, averaged in {outcome.Profiles!.PerLabel} bins; genes stand by module at resolution {Numbers.Short(modules.Resolutions[^1])}.", "map_module_profiles");
         TableBlock levels = new("Levels", "resolution", "modules", "largest", "smallest", "modularity", "nested in the level before");
         for (int l = 0; l < modules.Levels; l++)
             levels.Row(modules.Resolutions[l], modules.Sizes[l].Length, modules.Sizes[l].Max(), modules.Sizes[l].Min(), TableCell.Fixed(modules.Modularity[l], 3), l == 0 ? "" : TableCell.Percent(modules.Nesting[l - 1]));
@@ -27,6 +29,27 @@ internal static class GwMapModuleReport
         if (outcome.Enrichment is { } enrichment) AddNames(section, enrichment, modules);
         else section.Paragraph("No gene sets were given (modules.gene_sets), so modules have numbers and no names.");
         if (outcome.Recovery is { } recovery) AddRecovery(report, recovery, modules);
+    }
+
+    private static Heatmap HeatMap(GwMapOutcome outcome, ModuleHierarchy modules)
+    {
+        int[] order = modules.BlockOrder();
+        int columns = outcome.Profiles!.Values.GetLength(1), finest = modules.Levels - 1;
+        double[,] values = new double[order.Length, columns];
+        List<RowGroup> groups = [];
+        for (int r = 0; r < order.Length; r++)
+        {
+            int module = modules.Module[finest][order[r]];
+            for (int c = 0; c < columns; c++) values[r, c] = outcome.Profiles.Values[order[r], c];
+            // A fine module that straddles coarse ones stands in several places.
+            if (r > 0 && modules.Module[finest][order[r - 1]] == module) groups[^1] = groups[^1] with { Rows = groups[^1].Rows + 1 };
+            else groups.Add(new RowGroup(outcome.ModuleName(finest, module), 1, module));
+        }
+        return new Heatmap
+        {
+            Values = values, RowGroups = groups, Scale = ColorScale.BlueOrange, Min = -2.5, Max = 2.5, ValueLabel = "soft target, deviations", YLabel = "",
+            XLabel = $"images, from left to right: {string.Join(", ", outcome.Sample.Labels)}", Width = 900, Height = 520,
+        };
     }
 
     private static SankeyDiagram Flow(GwMapOutcome outcome, ModuleHierarchy modules)
@@ -83,7 +106,7 @@ internal static class GwMapModuleReport
         {
             Categories = [.. rows.Select(p => p.Programme)], Series = [new BarSeries("precision", [.. rows.Select(p => p.Precision)]), new BarSeries("recall", [.. rows.Select(p => p.Recall)])],
             Horizontal = true, XLabel = "share of genes", Min = 0, Max = 1, Width = 900, Height = 320,
-        }, $"Planted programmes by the modules at resolution {Numbers.Short(modules.Resolutions[recovery.Best.Level])}.", "map_recovery");
+        }, $"Precision and recall of the {rows.Length} planted programmes with a gene among the {modules.Genes.Count}, each matched with its best module (Jaccard) at resolution {Numbers.Short(modules.Resolutions[recovery.Best.Level])}. Chance is given in the table: genes dealt at random to modules of the same sizes, {Numbers.Integer(recovery.Permutations)} times.", "map_recovery");
         TableBlock levels = new("Recovery by level", "resolution", "programmes", "precision", "recall", "F1", "F1 by chance", "p");
         foreach (LevelRecovery level in recovery.Levels)
             levels.Row(modules.Resolutions[level.Level], level.Programmes, TableCell.Fixed(level.Precision, 2), TableCell.Fixed(level.Recall, 2), TableCell.Fixed(level.F1, 2), TableCell.Fixed(level.ChanceF1, 2), TableCell.Number(level.PValue, 2));

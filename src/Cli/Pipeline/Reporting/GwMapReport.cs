@@ -35,6 +35,7 @@ internal static class GwMapReport
         AddReading(report, outcome);
         GwMapGeneReport.Add(report, outcome);
         GwMapModuleReport.Add(report, outcome);
+        GwMapLabelModuleReport.Add(report, outcome);
         AddLimits(report, outcome);
         ProvenanceReport.Add(report, manifest, outcome.Times);
         AtomicFile.Write(folder.Locate(GwMapFiles.Report), stream => HtmlWriter.Write(report, stream));
@@ -61,9 +62,17 @@ internal static class GwMapReport
             Series = [new BarSeries("latents", differential
                 ? [spaces.Latents.Total, spaces.Latents.Alive, spaces.Latents.Varying, spaces.Latents.Kept.Length] : [spaces.Latents.Total, spaces.Latents.Alive, spaces.Latents.Varying])],
             Horizontal = true, XLabel = "latents", Width = 640, Height = 200,
-        }, "Latents left after each filter.", "map_latents");
+        }, LatentCaption(outcome), "map_latents");
         if (differential)
             section.Paragraph("The last filter has seen the labels of the images: latents that differ between labels were kept. Label transfer is therefore a check on the coupling, not on the images.");
+    }
+
+    private static string LatentCaption(GwMapOutcome outcome)
+    {
+        GwMapImagesSection images = outcome.Config.Images ?? new();
+        string differing = images.Differential
+            ? $", and differing between labels (|log2 fold change| of one label against the others at least {Numbers.Short(images.MinLog2fc)}, two-sided Mann-Whitney test, Benjamini-Hochberg q at most {Numbers.Short(images.MaxP)})" : "";
+        return $"Latents left after each filter, over {Numbers.Integer(outcome.Sample.Images.Length)} images: alive (mean above {Numbers.Short(images.DeadThreshold)}), varying (deviation over mean at least {Numbers.Short(images.MinCv)}){differing}.";
     }
 
     private static void AddReading(ReportDocument report, GwMapOutcome outcome)
@@ -86,8 +95,8 @@ internal static class GwMapReport
             ValueLabel = "mean probability", Scale = ColorScale.Blues, Min = 0, Max = 1, Decimals = 2, Width = 472, Height = 320,
         };
         section.Figures(
-            new FigureItem(accuracy, "Accuracy of the likeliest cell (argmax), of the assignment in which every cell is used once, and of the label with most mass.", "map_accuracy"),
-            new FigureItem(probability, "Mean share of an image's mass on the cells of each label, P(label), by the label of the image.", "map_probability"));
+            new FigureItem(accuracy, $"Accuracy over {Numbers.Integer(outcome.Sample.Images.Length)} images of the likeliest cell (argmax){(reading.Assignment is null ? "" : ", of the assignment in which every cell is used once,")} and of the label with most mass. Dashed: chance with equal labels.", "map_accuracy"),
+            new FigureItem(probability, $"Mean share of an image's mass on the cells of each label, P(label), by the label of the image ({outcome.Sample.PerLabel} images each).", "map_probability"));
         if (reading.Assignment is { } matrix)
         {
             long[,] counts = new long[matrix.Classes.Count, matrix.Classes.Count];
