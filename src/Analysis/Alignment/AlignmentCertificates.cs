@@ -30,17 +30,19 @@ public sealed record AlignmentCertificates(SolveState State, StationarityGap? Ga
         !double.IsFinite(result.Loss) || !(result.RowError + result.ColumnError <= EpsilonCheck.NoCoupling) ? SolveState.Diverged
         : result.Converged ? SolveState.Converged : SolveState.IterationLimit;
 
-    internal static AlignmentCertificates Of(GromovResult result, DomainCostResult c1, DomainCostResult c2, GromovOptions options, Runtime.Matrix<double>? fused, CancellationToken cancellation)
+    internal static AlignmentCertificates Of(GromovResult result, DomainCostResult c1, DomainCostResult c2, GromovOptions options, Runtime.Matrix<double>? fused, BlockLabels? blocks,
+        CancellationToken cancellation)
     {
         List<string> missing = [];
         if (options.Marginals != MarginalConstraint.Balanced)
             return new AlignmentCertificates(StateOf(result), null, null, ["The stationarity gap and the lower bounds are those of balanced problems, whose masses are kept."]);
         int largest = Math.Max(c1.Count, c2.Count);
         StationarityGap? gap = null;
-        if (largest <= StationarityGap.MostPoints) gap = StationarityGap.Of(c1, c2, result.Coupling, options, fused, cancellation);
+        if (largest <= StationarityGap.MostPoints) gap = blocks is null ? StationarityGap.Of(c1, c2, result.Coupling, options, fused, cancellation) : LabelBlockGromovWasserstein.Gap(c1.Cost, c2.Cost, blocks, result.Coupling, options, fused, cancellation);
         else missing.Add(Text($"The stationarity gap takes dense transport problems and is measured up to {StationarityGap.MostPoints} points."));
         LowerBounds? bounds = null;
         if (options.Loss != Kernels.GromovLoss.Square) missing.Add("The lower bounds are those of the square loss.");
+        else if (blocks is not null && !LabelBlocks.Of(blocks.First, blocks.Second).EqualShares) missing.Add("The lower bounds are those of uniform masses, which blocks with unequal shares in the two domains do not have.");
         else if (largest > LowerBounds.MostPoints && c1.Points is not null) missing.Add("The lower bounds need the costs, which were not formed.");
         else
         {

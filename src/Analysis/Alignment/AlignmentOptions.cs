@@ -25,6 +25,9 @@ public sealed record AlignmentOptions
     /// <summary>Bootstrap replicates for the stability of every cell's partner; 0 for none.</summary>
     public int Replicates { get; init; }
 
+    /// <summary>Labels that the coupling is restricted to (<see cref="LabelBlockGromovWasserstein"/>, joint); null for none.</summary>
+    public BlockLabels? Blocks { get; init; }
+
     /// <summary>Row i of the first domain is row i of the second: scores FOSCTTM.</summary>
     public bool TruthIsIdentity { get; init; }
 
@@ -97,6 +100,12 @@ public sealed class AlignmentResult : IDisposable
     /// <summary>SCOT's vote of 5 neighbours at the barycentric projection; null without labels or without points in the second domain.</summary>
     public required ConfusionMatrix? NeighbourVote { get; init; }
     public required FosctTm? Foscttm { get; init; }
+
+    /// <summary>FOSCTTM among the cells of each block, what the verdict looks at; null without blocks or truth.</summary>
+    public FosctTm? FoscttmWithinBlocks { get; init; }
+
+    /// <summary>The labels that the coupling was restricted to, in ordinal order, with the cells of both domains and the mass of each; null without blocks.</summary>
+    public IReadOnlyList<(string Label, int First, int Second, double Mass)>? Blocks { get; init; }
 
     /// <summary>exp of the mean row entropy: how many partners a cell has on average.</summary>
     public required double MeanPartners { get; init; }

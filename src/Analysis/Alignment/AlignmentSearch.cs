@@ -85,7 +85,7 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
             Together("trying other starts", count, s =>
             {
                 (string kind, Matrix<double> from) = Start(s + 1, found);
-                using (from) solved[s] = (kind, EntropicGromovWasserstein.Solve(c1, c2, options.Screening, fused, from, cancellation: cancellation));
+                using (from) solved[s] = (kind, StoredSolver.Solve(c1, c2, options.Screening, options.Blocks, fused, from, cancellation: cancellation));
                 lock (reporting) progress.Report("trying other starts", ++done, count);
             });
         }
@@ -141,7 +141,8 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
     {
         List<double> correlations = [];
         // What the target reaches against itself at this epsilon: a decoy that comes close to it is the target again.
-        double self = Correlation(c2.Cost, c2.Cost, null);
+        BlockLabels? blocks = options.Blocks, itself = blocks is null ? null : new BlockLabels(blocks.Second, blocks.Second);
+        double self = Correlation(c2.Cost, c2.Cost, itself, null);
         int drawn = 0;
         while (correlations.Count < options.Decoys && drawn < DrawsPerDecoy * options.Decoys)
         {
@@ -152,7 +153,7 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
             {
                 using Matrix<double> decoy = DecoyTargets.ClusterPermuted(c2.Cost, options.Seed, first + b);
                 // Where clusters are alike, rearranging them gives the target back: whatever fits the target fits such a decoy, and that says nothing.
-                if (Correlation(c2.Cost, decoy, null) <= SameShape * self) found[b] = Correlation(c1.Cost, decoy, fused);
+                if (Correlation(c2.Cost, decoy, itself, null) <= SameShape * self) found[b] = Correlation(c1.Cost, decoy, blocks, fused);
             });
             drawn += batch;
             correlations.AddRange(found.OfType<double>());
@@ -160,15 +161,15 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
         Null = new NullDistribution(observed, correlations, drawn - correlations.Count);
     }
 
-    private double Correlation(Matrix<double> source, Matrix<double> target, Matrix<double>? between)
+    private double Correlation(Matrix<double> source, Matrix<double> target, BlockLabels? blocks, Matrix<double>? between)
     {
         GromovOptions settings = between is null ? options.Screening with { Alpha = 1 } : options.Screening;
-        using GromovResult result = EntropicGromovWasserstein.Solve(source, target, settings, between, cancellation: cancellation);
+        using GromovResult result = StoredSolver.Solve(source, target, settings, blocks, between, cancellation: cancellation);
         return DistanceCorrelation.Of(source, target, result.Coupling);
     }
 
     private GromovResult Solve(GromovOptions settings, Matrix<double>? from) =>
-        EntropicGromovWasserstein.Solve(c1, c2, settings, fused, from, progress: progress, cancellation: cancellation);
+        StoredSolver.Solve(c1, c2, settings, options.Blocks, fused, from, progress, cancellation);
 
     private StartOutcome Describe(string kind, GromovResult result, Matrix<double> chosen)
     {

@@ -61,13 +61,15 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
 
     internal static AlignmentVerdict Judge(GromovResult result, GromovOptions options, MatchedCells matched, double meanPartners, LabelTransferResult? labels, FosctTm? foscttm,
         IReadOnlyList<StartOutcome> starts, double? selectedScreeningLoss, NullDistribution? decoys,
-        DistinctOptima? optima, AlignmentCertificates certificates, CellStability? stability, SmoothnessNulls? nulls)
+        DistinctOptima? optima, AlignmentCertificates certificates, CellStability? stability, SmoothnessNulls? nulls, BlockLabels? blocks = null)
     {
         List<string> against = [], supporting = [];
         bool evidence = false;
         JudgeSolve(result, meanPartners, matched.Cells.Second, against);
         JudgeMarginals(result, options, matched, against);
         JudgeCertificates(result, certificates, against, supporting);
+        // Labels that follow from the blocks are transferred by every coupling of them.
+        if (blocks is not null && labels is { Majority: >= 1 }) labels = null;
         if (labels is not null)
         {
             evidence = true;
@@ -76,7 +78,7 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
         if (foscttm is not null)
         {
             evidence = true;
-            string value = Text($"FOSCTTM is {foscttm.Average:F3} (0 is perfect, 0.5 is chance)");
+            string value = Text($"FOSCTTM {(blocks is null ? "" : "among the cells of a block ")}is {foscttm.Average:F3} (0 is perfect, 0.5 is chance)");
             if (foscttm.Average > FoscttmLimit) against.Add($"{value}: true partners are not found.");
             else supporting.Add($"{value}.");
         }

@@ -34,12 +34,13 @@ public sealed record CellStability(double[] First, double[] Second, double Chanc
     /// <param name="fused">Cost between the domains, or null.</param>
     /// <param name="replicates">How many.</param>
     /// <param name="seed">Seed of the draws.</param>
+    /// <param name="blocks">Labels that the coupling is restricted to, or null; cells of a label that was not drawn in both domains are left out of a replicate.</param>
     /// <param name="cancellation">Stops between outer iterations.</param>
     public static CellStability Of(Matrix<double> first, Matrix<double> second, Matrix<double> coupling, GromovOptions options, Matrix<double>? fused, int replicates, ulong seed,
-        CancellationToken cancellation = default)
+        BlockLabels? blocks = null, CancellationToken cancellation = default)
     {
         using PlacedMatrix<double> c1 = first.OnHost(), c2 = second.OnHost(), plan = coupling.OnHost(), between = (fused ?? coupling).OnHost();
-        Problem whole = new(c1.Matrix, c2.Matrix, plan.Matrix, fused is null ? null : between.Matrix);
+        Problem whole = new(c1.Matrix, c2.Matrix, plan.Matrix, fused is null ? null : between.Matrix, blocks);
         Outcome?[] outcomes = new Outcome?[replicates];
         GromovOptions settings = options with
         {
@@ -93,6 +94,14 @@ public sealed record CellStability(double[] First, double[] Second, double Chanc
     {
         (int[] rows, double[] p) = Draw(ref random, whole.First.Rows);
         (int[] columns, double[] q) = Draw(ref random, whole.Second.Rows);
+        BlockLabels? blocks = null;
+        if (whole.Blocks is { } labels)
+        {
+            HashSet<string> both = [.. rows.Select(i => labels.First[i]).Intersect(columns.Select(j => labels.Second[j]))];
+            (rows, p) = Keep(rows, p, i => both.Contains(labels.First[i]));
+            (columns, q) = Keep(columns, q, j => both.Contains(labels.Second[j]));
+            blocks = new BlockLabels([.. rows.Select(i => labels.First[i])], [.. columns.Select(j => labels.Second[j])]);
+        }
         using CpuDevice device = new(1);
         using Matrix<double> c1 = Part(device, whole.First, rows, rows), c2 = Part(device, whole.Second, columns, columns), start = Part(device, whole.Coupling, rows, columns);
         using Matrix<double>? fused = whole.Fused is null ? null : Part(device, whole.Fused, rows, columns);
@@ -103,7 +112,7 @@ public sealed record CellStability(double[] First, double[] Second, double Chanc
             for (int j = 0; j < columns.Length; j++) start.Row(i)[j] = mass > 0 ? start.Row(i)[j] / mass : p[i] * q[j];
         try
         {
-            using GromovResult result = EntropicGromovWasserstein.Solve(c1, c2, settings, fused, start, p, q, cancellation: cancellation);
+            using GromovResult result = StoredSolver.Solve(c1, c2, settings, blocks, fused, start, p, q, cancellation: cancellation);
             if (AlignmentCertificates.StateOf(result) == SolveState.Diverged) return null;
             return new Outcome(rows, [.. DistinctOptima.Partners(result.Coupling).Select(j => columns[j])], columns, [.. ColumnPartners(result.Coupling).Select(i => rows[i])]);
         }
@@ -111,6 +120,14 @@ public sealed record CellStability(double[] First, double[] Second, double Chanc
         {
             return null;
         }
+    }
+
+    /// <summary>Some of the cells that were drawn, their masses scaled to 1.</summary>
+    private static (int[] Cells, double[] Mass) Keep(int[] cells, double[] masses, Func<int, bool> keep)
+    {
+        (int Cell, double Mass)[] kept = [.. cells.Zip(masses).Where(drawn => keep(drawn.First))];
+        double total = kept.Sum(k => k.Mass);
+        return ([.. kept.Select(k => k.Cell)], [.. kept.Select(k => k.Mass / total)]);
     }
 
     private static (int[] Cells, double[] Mass) Draw(ref CounterRandom random, int count)
@@ -134,7 +151,7 @@ public sealed record CellStability(double[] First, double[] Second, double Chanc
         return part;
     }
 
-    private sealed record Problem(Matrix<double> First, Matrix<double> Second, Matrix<double> Coupling, Matrix<double>? Fused);
+    private sealed record Problem(Matrix<double> First, Matrix<double> Second, Matrix<double> Coupling, Matrix<double>? Fused, BlockLabels? Blocks);
 
     private sealed record Outcome(int[] FirstCells, int[] FirstPartners, int[] SecondCells, int[] SecondPartners);
 

@@ -62,6 +62,7 @@ public sealed record CouplingChoice(CouplingForm Form, string Reason, MemoryPlan
         if (!options.FirstCost.KeepsPoints || !options.SecondCost.KeepsPoints) return "only squared Euclidean costs, not scaled by their median, and embedded ones are known by points alone";
         if (options.Gromov.Loss != GromovLoss.Square) return "the linear cost has a low rank with the square loss only";
         if (fused) return "a fused cost has no low rank";
+        if (options.Blocks is not null) return "blocks of labels are matrices";
         if (started) return "a starting coupling is a matrix";
         if (options.Gromov.Marginals != MarginalConstraint.Balanced) return "the implicit form is that of balanced problems";
         if (options.Gromov.Stop != StoppingRule.Pot) return "the implicit form has POT's stopping rule";

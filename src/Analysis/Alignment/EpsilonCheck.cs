@@ -19,16 +19,16 @@ internal static class EpsilonCheck
 
     /// <summary>Tries a suspiciously small epsilon; others cost nothing here.</summary>
     /// <exception cref="ConvergenceException">It gives no coupling.</exception>
-    public static void Try(DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation) =>
-        Try(c1, c2, options, fused, With(c1, c2, fused, initial, cancellation));
+    public static void Try(DomainCostResult c1, DomainCostResult c2, GromovOptions options, BlockLabels? blocks, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation) =>
+        Try(c1, c2, options, fused, With(c1, c2, blocks, fused, initial, cancellation));
 
     /// <summary>The same for a solver that stores no coupling.</summary>
     public static void Try(DomainCostResult c1, DomainCostResult c2, GromovOptions options, CancellationToken cancellation) => Try(c1, c2, options, null, Online(c1, c2, cancellation));
 
     /// <summary>Runs a search and refuses a result that is no coupling.</summary>
     /// <exception cref="ConvergenceException">It is not.</exception>
-    public static GromovResult Require(Func<GromovResult> search, DomainCostResult c1, DomainCostResult c2, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial,
-        CancellationToken cancellation) => Require(search, c1, c2, options, fused, With(c1, c2, fused, initial, cancellation));
+    public static GromovResult Require(Func<GromovResult> search, DomainCostResult c1, DomainCostResult c2, GromovOptions options, BlockLabels? blocks, Matrix<double>? fused, Matrix<double>? initial,
+        CancellationToken cancellation) => Require(search, c1, c2, options, fused, With(c1, c2, blocks, fused, initial, cancellation));
 
     /// <summary>The same for a solver that stores no coupling.</summary>
     public static GromovResult Require(Func<GromovResult> search, DomainCostResult c1, DomainCostResult c2, GromovOptions options, CancellationToken cancellation) =>
@@ -98,9 +98,9 @@ internal static class EpsilonCheck
         }
     }
 
-    private static Func<GromovOptions, double> With(DomainCostResult c1, DomainCostResult c2, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation) => options =>
+    private static Func<GromovOptions, double> With(DomainCostResult c1, DomainCostResult c2, BlockLabels? blocks, Matrix<double>? fused, Matrix<double>? initial, CancellationToken cancellation) => options =>
     {
-        using GromovResult first = EntropicGromovWasserstein.Solve(c1, c2, options, fused, initial, cancellation: cancellation);
+        using GromovResult first = StoredSolver.Solve(c1, c2, options, blocks, fused, initial, cancellation: cancellation);
         return first.RowError + first.ColumnError;
     };
 

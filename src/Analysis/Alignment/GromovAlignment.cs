@@ -33,9 +33,9 @@ public static class GromovAlignment
         MemoryPlan memory = choice.Plan;
         progress.Report("building costs", 2, 2, $"the solve will hold {memory}");
 
-        EpsilonCheck.Try(c1, c2, options.Gromov, fused, initial, cancellation);
+        EpsilonCheck.Try(c1, c2, options.Gromov, options.Blocks, fused, initial, cancellation);
         AlignmentSearch search = new(c1, c2, options, fused, initial, firstLabels, secondLabels, progress, cancellation);
-        GromovResult result = EpsilonCheck.Require(search.Run, c1, c2, options.Gromov, fused, initial, cancellation);
+        GromovResult result = EpsilonCheck.Require(search.Run, c1, c2, options.Gromov, options.Blocks, fused, initial, cancellation);
         bool points = options.SecondCost.Cost != DomainCost.Precomputed;
         using Matrix<double>? target = points ? Target(second, options.SecondCost) : null;
         // Cells that the marginals allow to stay without a partner have no label, no projection and no place: the others are scored.
@@ -45,12 +45,15 @@ public static class GromovAlignment
         using Matrix<double>? projected = target is null || !scored ? null : MatchAccuracy.BarycentricProjection(judged.Matrix, target);
         IReadOnlyList<string>? judgedLabels = matched.Labels(firstLabels);
         LabelTransferResult? labels = judgedLabels is null || secondLabels is null || !scored ? null : LabelTransfer.Evaluate(judged.Matrix, judgedLabels, secondLabels, options.Seed);
+        // Within blocks the most frequent label is that of the block: what the blocks know of the labels is no merit of the coupling.
+        if (labels is not null && options.Blocks is { } known) labels = labels with { Majority = known.Majority(judgedLabels!) };
         FosctTm? foscttm = options.TruthIsIdentity && scored ? Foscttm(judged.Matrix, matched, projected, target, c2) : null;
+        FosctTm? within = foscttm is null || options.Blocks is null ? null : Within(options.Blocks, judged.Matrix, projected, target, c2);
         double partners = MeanPartners(judged.Matrix);
         progress.Report("certifying", 0, 0);
-        AlignmentCertificates certificates = AlignmentCertificates.Of(result, c1, c2, options.Gromov, fused, cancellation);
+        AlignmentCertificates certificates = AlignmentCertificates.Of(result, c1, c2, options.Gromov, fused, options.Blocks, cancellation);
         if (options.Replicates > 0) progress.Report("drawing cells anew", 0, options.Replicates);
-        CellStability? stability = options.Replicates == 0 ? null : CellStability.Of(c1.Cost, c2.Cost, result.Coupling, options.Gromov, fused, options.Replicates, options.Seed, cancellation);
+        CellStability? stability = options.Replicates == 0 ? null : CellStability.Of(c1.Cost, c2.Cost, result.Coupling, options.Gromov, fused, options.Replicates, options.Seed, options.Blocks, cancellation);
         if (options.Decoys > 0) progress.Report("turning the target, holding out cells", 0, 0);
         SmoothnessNulls? nulls = options.Decoys == 0 ? null : SmoothnessNulls.Of(c1, c2, result, matched, options, fused, firstLabels, secondLabels, cancellation);
         return new AlignmentResult
@@ -66,14 +69,16 @@ public static class GromovAlignment
             Labels = labels,
             NeighbourVote = labels is null || projected is null ? null : LabelTransfer.ByNeighbours(projected, judgedLabels!, target!, secondLabels!),
             Foscttm = foscttm,
+            FoscttmWithinBlocks = within,
+            Blocks = options.Blocks?.Sizes(),
             MeanPartners = partners,
             Matched = matched,
-            Verdict = AlignmentVerdict.Judge(result, options.Gromov, matched, partners, labels, foscttm, search.Outcomes, search.SelectedScreeningLoss, search.Null, search.Optima, certificates, stability, nulls),
+            Verdict = AlignmentVerdict.Judge(result, options.Gromov, matched, partners, labels, options.Blocks is null ? foscttm : within, search.Outcomes, search.SelectedScreeningLoss, search.Null, search.Optima, certificates, stability, nulls, options.Blocks),
             Memory = memory,
             GraphComponents = (c1.Components, c2.Components),
             Embeddings = (c1.Embedding, c2.Embedding),
             Choice = choice,
-            Warnings = [.. Warnings("first", c1), .. Warnings("second", c2), .. result.Warnings],
+            Warnings = [.. Warnings("first", c1), .. Warnings("second", c2), .. options.Blocks?.Warnings(labels) ?? [], .. result.Warnings],
         };
     }
 
@@ -118,6 +123,13 @@ public static class GromovAlignment
         return MatchAccuracy.Foscttm(first, partners.Matrix);
     }
 
+    /// <summary>The same among the cells of each block.</summary>
+    private static FosctTm? Within(BlockLabels blocks, Matrix<double> coupling, Matrix<double>? projected, Matrix<double>? target, DomainCostResult cost)
+    {
+        using Matrix<double>? byCost = projected is null ? MatchAccuracy.BarycentricProjection(coupling, cost.Cost) : null;
+        return blocks.Within(projected ?? byCost!, target ?? cost.Cost);
+    }
+
     internal static Matrix<double> Target(Matrix<double> second, DomainCostOptions options) =>
         options.RowNormalisation == RowNormalisation.L2 ? DomainCosts.NormalisedRows(second) : DomainCosts.Copy(second);
 
@@ -128,6 +140,7 @@ public static class GromovAlignment
         if (options.Replicates < 0) throw new UsageException($"stability is {options.Replicates}; the number of bootstrap replicates must not be negative.");
         if (options.Replicates > 0 && options.Gromov.Marginals != MarginalConstraint.Balanced)
             throw new UsageException("Bootstrap stability counts cells as masses that the coupling keeps; it needs balanced marginals.");
+        options.Blocks?.Require(first.Rows, second.Rows, options);
         options.FirstCost.RequirePoints(first.Rows, "the first domain");
         options.SecondCost.RequirePoints(second.Rows, "the second domain");
         if (firstLabels is not null && firstLabels.Count != first.Rows)

@@ -1,4 +1,3 @@
-using System.Globalization;
 using BioSup.Kernels;
 using BioSup.Runtime;
 
@@ -23,39 +22,55 @@ public static class LabelBlockGromovWasserstein
     /// <summary>Solves.</summary>
     /// <param name="c1">Cost within the first domain [n, n], symmetric and finite.</param>
     /// <param name="c2">Cost within the second domain [m, m].</param>
-    /// <param name="firstLabels">Label of every cell of the first domain [n].</param>
-    /// <param name="secondLabels">Label of every cell of the second domain [m]; the same set of labels.</param>
+    /// <param name="labels">Labels of the cells of both domains.</param>
     /// <param name="options">Parameters: balanced, POT's stopping rule, double precision.</param>
     /// <param name="mode">Whether the labels are solved together.</param>
     /// <param name="fused">Cost between the domains [n, m] for a fused problem, looked at within equal labels, or null.</param>
+    /// <param name="initial">Starting coupling [n, m], of which the blocks are looked at, each scaled to its mass; or null for the product of the masses within every block.</param>
+    /// <param name="p">Masses of the first domain, positive, or null for uniform: a block's rows share its mass as these stand to each other.</param>
+    /// <param name="q">Masses of the second domain, or null for uniform.</param>
     /// <param name="progress">Receives the change of the coupling at each check.</param>
     /// <param name="cancellation">Stops between outer iterations.</param>
     /// <returns>The coupling [n, m], zero between different labels. Its loss is that over all pairs when joint, the mean of the labels' losses weighed by their masses when separate.</returns>
     /// <exception cref="UsageException">The options ask for what block couplings do not have.</exception>
     /// <exception cref="DataException">A label occurs in one domain only, or a cost is not finite or not symmetric.</exception>
-    public static GromovResult Solve(Matrix<double> c1, Matrix<double> c2, IReadOnlyList<string> firstLabels, IReadOnlyList<string> secondLabels, GromovOptions options,
-        LabelBlockMode mode = LabelBlockMode.Joint, Matrix<double>? fused = null, IProgressReporter? progress = null, CancellationToken cancellation = default)
+    public static GromovResult Solve(Matrix<double> c1, Matrix<double> c2, BlockLabels labels, GromovOptions options, LabelBlockMode mode = LabelBlockMode.Joint, Matrix<double>? fused = null,
+        Matrix<double>? initial = null, double[]? p = null, double[]? q = null, IProgressReporter? progress = null, CancellationToken cancellation = default)
     {
-        options.Validate();
-        if (options.Marginals != MarginalConstraint.Balanced) throw new UsageException("Couplings restricted to equal labels are balanced within the labels; leave the other marginals out.");
-        if (options.Stop != StoppingRule.Pot) throw new UsageException("Couplings restricted to equal labels are solved with POT's stopping rule.");
-        if (options.Precision != GromovPrecision.Double) throw new UsageException("Couplings restricted to equal labels are solved in double precision.");
+        Require(options);
         if (!c1.Device.IsHost || !c2.Device.IsHost) throw new DeviceException("Couplings restricted to equal labels are computed on the host only; choose --device cpu.");
         InputChecks.RequireSymmetric(c1, "cost of the first domain");
         InputChecks.RequireSymmetric(c2, "cost of the second domain");
         if (fused is not null) InputChecks.RequireShapeFinite(fused, c1.Rows, c2.Rows, "fused cost");
         if (fused is null && options.Alpha != 1) throw new UsageException("alpha has no meaning without a fused cost.");
-        RequireLabels(firstLabels, c1.Rows, "first");
-        RequireLabels(secondLabels, c2.Rows, "second");
-        using LabelBlockIteration iteration = new(c1, c2, LabelBlocks.Of(firstLabels, secondLabels), options, mode, fused);
+        if (initial is not null) InputChecks.RequireCoupling(initial, c1.Rows, c2.Rows, "initial coupling");
+        labels.Require(c1.Rows, c2.Rows);
+        using LabelBlockIteration iteration = new(c1, c2, LabelBlocks.Of(labels.First, labels.Second, p, q), options, mode, fused, initial);
         return iteration.Run(progress ?? SilentProgress.Instance, cancellation);
     }
 
-    /// <summary>The native memory of a solve, the costs included.</summary>
-    public static MemoryPlan Plan(IReadOnlyList<string> firstLabels, IReadOnlyList<string> secondLabels)
+    /// <summary>How far a coupling of the blocks is from a first-order optimum among these; nothing else is compared with.</summary>
+    internal static StationarityGap Gap(Matrix<double> c1, Matrix<double> c2, BlockLabels labels, Matrix<double> coupling, GromovOptions options, Matrix<double>? fused, CancellationToken cancellation)
     {
-        LabelBlocks blocks = LabelBlocks.Of(firstLabels, secondLabels);
-        long n = firstLabels.Count, m = secondLabels.Count, entries = 0, widest = 0;
+        using LabelBlockIteration iteration = new(c1, c2, labels.Require(c1.Rows, c2.Rows), options, LabelBlockMode.Joint, fused, coupling);
+        return iteration.Gap(cancellation);
+    }
+
+    /// <summary>Refuses parameters that couplings restricted to equal labels do not have.</summary>
+    /// <exception cref="UsageException">With what is wrong.</exception>
+    internal static void Require(GromovOptions options)
+    {
+        options.Validate();
+        if (options.Marginals != MarginalConstraint.Balanced) throw new UsageException("Couplings restricted to equal labels are balanced within the labels; leave the other marginals out.");
+        if (options.Stop != StoppingRule.Pot) throw new UsageException("Couplings restricted to equal labels are solved with POT's stopping rule.");
+        if (options.Precision != GromovPrecision.Double) throw new UsageException("Couplings restricted to equal labels are solved in double precision.");
+    }
+
+    /// <summary>The native memory of a solve, the costs included.</summary>
+    public static MemoryPlan Plan(BlockLabels labels)
+    {
+        LabelBlocks blocks = LabelBlocks.Of(labels.First, labels.Second);
+        long n = labels.First.Count, m = labels.Second.Count, entries = 0, widest = 0;
         for (int l = 0; l < blocks.Count; l++)
         {
             entries += (long)blocks.Rows[l].Length * blocks.Columns[l].Length;
@@ -69,10 +84,5 @@ public static class LabelBlockGromovWasserstein
             ("products of one label", 8 * n * widest),
             ("the coupling returned", 8 * n * m),
         ]);
-    }
-
-    private static void RequireLabels(IReadOnlyList<string> labels, int cells, string domain)
-    {
-        if (labels.Count != cells) throw new DataException($"labels of the {domain} domain", null, string.Create(CultureInfo.InvariantCulture, $"{labels.Count} labels were given for {cells} cells."));
     }
 }

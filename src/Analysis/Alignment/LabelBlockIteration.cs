@@ -24,7 +24,7 @@ internal sealed class LabelBlockIteration : IDisposable
     private int _innerNotConverged;
     private double _lastInnerError;
 
-    public LabelBlockIteration(Matrix<double> c1, Matrix<double> c2, LabelBlocks blocks, GromovOptions options, LabelBlockMode mode, Matrix<double>? fused)
+    public LabelBlockIteration(Matrix<double> c1, Matrix<double> c2, LabelBlocks blocks, GromovOptions options, LabelBlockMode mode, Matrix<double>? fused, Matrix<double>? initial)
     {
         (_blocks, _options, _mode, _device, _n, _m) = (blocks, options, mode, c1.Device, c1.Rows, c2.Rows);
         (_rowStart, _columnStart) = (Starts(blocks.Rows), Starts(blocks.Columns));
@@ -33,9 +33,9 @@ internal sealed class LabelBlockIteration : IDisposable
         _h2 = Own(Ordered(c2, blocks.Columns, square ? x => 2 * x : x => Math.Log(x + LogGuard)));
         _parts = new Block[blocks.Count];
         for (int l = 0; l < blocks.Count; l++)
-            _parts[l] = Own(new Block(_device, blocks.Rows[l], blocks.Columns[l], Mass(l), fused)
+            _parts[l] = Own(new Block(_device, blocks, l, Mass(l), fused, initial)
             {
-                RowTerms = Terms(c1, blocks.Rows, l, square ? x => x * x : x => x * Math.Log(x + LogGuard) - x), ColumnTerms = Terms(c2, blocks.Columns, l, square ? x => x * x : x => x),
+                RowTerms = Terms(c1, blocks.Rows, blocks.RowShares, l, square ? x => x * x : x => x * Math.Log(x + LogGuard) - x), ColumnTerms = Terms(c2, blocks.Columns, blocks.ColumnShares, l, square ? x => x * x : x => x),
             });
         _scratch = Own(_device.AllocateMatrix<double>(blocks.Rows.Max(r => r.Length), blocks.Columns.Max(c => c.Length)));
     }
@@ -61,6 +61,42 @@ internal sealed class LabelBlockIteration : IDisposable
         return Finish(trace, error <= _options.Tolerance, iteration);
     }
 
+    /// <summary>
+    /// How far the coupling that was started from is from a first-order optimum among the couplings of these blocks: a linear problem per label, with uniform masses within it. Gradients are those of
+    /// POT's convention, as in <see cref="StationarityGap"/>.
+    /// </summary>
+    public StationarityGap Gap(CancellationToken cancellation)
+    {
+        foreach ((int label, Block part) in _parts.Index()) part.Round(Mass(label));
+        double entropyWeight = _options.Solver == GromovSolverKind.Ppa ? 0 : _options.Convention == EpsilonConvention.Pot ? _options.Epsilon : 2 * _options.Epsilon;
+        (double loss, double lossSlack) = Of(0);
+        (double objective, double objectiveSlack) = entropyWeight == 0 ? (loss, lossSlack) : Of(entropyWeight);
+        foreach ((int label, Block part) in _parts.Index()) part.Product(Mass(label));
+        double scale = 0;
+        foreach ((int label, Block part) in _parts.Index())
+        {
+            Tensor(label);
+            part.Linearise(_options.Alpha, 1 - _options.Alpha, 0);
+            scale += part.LinearSum();
+        }
+        return new StationarityGap(objective, loss, Math.Max(lossSlack, objectiveSlack), scale);
+
+        (double Gap, double Slack) Of(double entropy)
+        {
+            double gap = 0, slack = 0;
+            foreach ((int label, Block part) in _parts.Index())
+            {
+                cancellation.ThrowIfCancellationRequested();
+                Tensor(label);
+                part.Linearise(2 * _options.Alpha, 1 - _options.Alpha, -entropy);
+                TransportBounds least = LinearTransport.Minimise(part.Cost, cancellation);
+                gap += Math.Max(0, part.LinearSum() - Mass(label) * least.Lower);
+                slack += Mass(label) * (least.Upper - least.Lower);
+            }
+            return (gap, slack);
+        }
+    }
+
     public void Dispose()
     {
         foreach (IDisposable owned in _owned) owned.Dispose();
@@ -79,7 +115,7 @@ internal sealed class LabelBlockIteration : IDisposable
         for (int l = 0; l < _parts.Length; l++)
         {
             Tensor(l);
-            _parts[l].Linearise(_options);
+            _parts[l].Linearise(_options.LinearScale * _options.Alpha, 0.5 * _options.LinearScale * (1 - _options.Alpha), _options.Solver == GromovSolverKind.Ppa ? _options.Epsilon : 0);
         }
         long products = Stopwatch.GetTimestamp();
         double squares = 0;
@@ -123,7 +159,7 @@ internal sealed class LabelBlockIteration : IDisposable
             double share = _blocks.Masses[label] / Mass(label);
             Tensor(label);
             between += share * part.FusedSum();
-            loss += share * TensorPrimitives.Dot<double>(part.Cost.Buffer.View.Host, part.Coupling.Buffer.View.Host);
+            loss += share * part.LinearSum();
             for (int i = 0; i < part.Rows; i++)
                 for (int j = 0; j < part.Columns; j++) coupling.Row(_blocks.Rows[label][i])[_blocks.Columns[label][j]] = share * part.Coupling.Row(i)[j];
         }
@@ -176,7 +212,7 @@ internal sealed class LabelBlockIteration : IDisposable
     }
 
     /// <summary>sum_k f(C_ik) p_k of every cell of a label, over the labels that count.</summary>
-    private double[] Terms(Matrix<double> cost, int[][] cells, int label, Func<double, double> of)
+    private double[] Terms(Matrix<double> cost, int[][] cells, double[][] shares, int label, Func<double, double> of)
     {
         double[] terms = new double[cells[label].Length];
         BlockLoop.Run(cost.Device, terms.Length, i =>
@@ -186,8 +222,8 @@ internal sealed class LabelBlockIteration : IDisposable
             {
                 if (Separate && b != label) continue;
                 double sum = 0;
-                foreach (int cell in cells[b]) sum += of(row[cell]);
-                terms[i] += sum * Mass(b) / cells[b].Length;
+                for (int c = 0; c < cells[b].Length; c++) sum += of(row[cells[b][c]]) * shares[b][c];
+                terms[i] += sum * Mass(b);
             }
         });
         return terms;
@@ -204,19 +240,31 @@ internal sealed class LabelBlockIteration : IDisposable
     {
         private readonly Matrix<double>? _fused;
 
-        public Block(ComputeDevice device, int[] rows, int[] columns, double mass, Matrix<double>? fused)
+        public Block(ComputeDevice device, LabelBlocks blocks, int label, double mass, Matrix<double>? fused, Matrix<double>? initial)
         {
+            (int[] rows, int[] columns) = (blocks.Rows[label], blocks.Columns[label]);
             (Rows, Columns) = (rows.Length, columns.Length);
             (Coupling, Cost, Workspace) = (device.AllocateMatrix<double>(Rows, Columns), device.AllocateMatrix<double>(Rows, Columns), new SinkhornWorkspace<double>(device, Rows, Columns));
             (P, F, Scratch, Q, G) = (device.Allocate<double>(Rows), device.Allocate<double>(Rows), device.Allocate<double>(Rows), device.Allocate<double>(Columns), device.Allocate<double>(Columns));
-            P.View.Host.Fill(mass / Rows);
-            Q.View.Host.Fill(mass / Columns);
-            Coupling.Buffer.View.Host.Fill(mass / ((double)Rows * Columns));
-            if (fused is null) return;
-            _fused = device.AllocateMatrix<double>(Rows, Columns);
-            for (int i = 0; i < Rows; i++)
-                for (int j = 0; j < Columns; j++) _fused.Row(i)[j] = fused.Row(rows[i])[columns[j]];
+            TensorPrimitives.Multiply(blocks.RowShares[label], mass, P.View.Host);
+            TensorPrimitives.Multiply(blocks.ColumnShares[label], mass, Q.View.Host);
+            if (initial is null || !Start(initial, rows, columns, mass))
+                for (int i = 0; i < Rows; i++) TensorPrimitives.Multiply(blocks.ColumnShares[label], P.View.Host[i], Coupling.Row(i));
+            if (fused is not null) _fused = CellStability.Part(device.Host, fused, rows, columns);
         }
+
+        /// <summary>The block of a coupling, scaled to the block's mass; false where there is nothing to scale.</summary>
+        private bool Start(Matrix<double> initial, int[] rows, int[] columns, double mass)
+        {
+            double sum = 0;
+            for (int i = 0; i < Rows; i++)
+                for (int j = 0; j < Columns; j++) sum += Coupling.Row(i)[j] = initial.Row(rows[i])[columns[j]];
+            if (!(sum > 0)) return false;
+            Scale(mass / sum);
+            return true;
+        }
+
+        private void Scale(double by) => TensorPrimitives.Multiply(Coupling.Buffer.View.Host, by, Coupling.Buffer.View.Host);
 
         public int Rows { get; }
         public int Columns { get; }
@@ -231,16 +279,29 @@ internal sealed class LabelBlockIteration : IDisposable
         public DeviceBuffer<double> G { get; }
         public DeviceBuffer<double> Scratch { get; }
 
-        /// <summary>The tensor in <see cref="Cost"/> becomes the linear cost.</summary>
-        public void Linearise(GromovOptions options)
+        /// <summary>The tensor in <see cref="Cost"/> becomes the linear cost: it and the fused cost weighed, less a weight of log T.</summary>
+        public void Linearise(double structure, double between, double logarithm)
         {
             Span<double> cost = Cost.Buffer.View.Host;
-            TensorPrimitives.Multiply(cost, options.LinearScale * options.Alpha, cost);
-            if (_fused is not null) TensorPrimitives.MultiplyAdd<double>(_fused.Buffer.View.Host, 0.5 * options.LinearScale * (1 - options.Alpha), cost, cost);
-            if (options.Solver != GromovSolverKind.Ppa) return;
+            TensorPrimitives.Multiply(cost, structure, cost);
+            if (_fused is not null) TensorPrimitives.MultiplyAdd<double>(_fused.Buffer.View.Host, between, cost, cost);
+            if (logarithm == 0) return;
             ReadOnlySpan<double> coupling = Coupling.Buffer.View.Host;
-            for (int e = 0; e < cost.Length; e++) cost[e] -= options.Epsilon * Math.Log(Math.Max(coupling[e], 1e-300));
+            for (int e = 0; e < cost.Length; e++) cost[e] -= logarithm * Math.Log(Math.Max(coupling[e], 1e-300));
         }
+
+        /// <summary>Moves the coupling onto the block's masses, which are uniform within it.</summary>
+        public void Round(double mass)
+        {
+            Scale(1 / mass);
+            LinearTransport.Round(Coupling);
+            Scale(mass);
+        }
+
+        /// <summary>The product of the block's masses.</summary>
+        public void Product(double mass) => Coupling.Buffer.View.Host.Fill(mass / ((double)Rows * Columns));
+
+        public double LinearSum() => TensorPrimitives.Dot<double>(Cost.Buffer.View.Host, Coupling.Buffer.View.Host);
 
         public double FusedSum() => _fused is null ? 0 : TensorPrimitives.Dot<double>(_fused.Buffer.View.Host, Coupling.Buffer.View.Host);
 

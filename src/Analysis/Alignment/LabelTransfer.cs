@@ -27,7 +27,7 @@ public sealed record LabelTransferResult
     /// <summary>Accuracy of drawing each label from the second domain's label frequencies.</summary>
     public required double Chance { get; init; }
 
-    /// <summary>Accuracy of giving every cell the first domain's most frequent label.</summary>
+    /// <summary>Accuracy of giving every cell the first domain's most frequent label; that of its block where the coupling is restricted to blocks.</summary>
     public required double Majority { get; init; }
 
     /// <summary>Barycentric accuracy under the renaming of the second domain's classes that suits the coupling best.</summary>

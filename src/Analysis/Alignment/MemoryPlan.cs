@@ -41,6 +41,7 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
 
     private static MemoryPlan ForSolve(AlignmentOptions options, (int Rows, int Columns) first, (int Rows, int Columns) second, bool fused)
     {
+        if (options.Blocks is { } blocks) return LabelBlockGromovWasserstein.Plan(blocks);
         bool points = options.FirstCost.KeepsPoints && options.SecondCost.KeepsPoints && options.Starts == 1 && options.Decoys == 0
             && EntropicGromovWasserstein.UsesPoints(first, second, options.Gromov);
         return points ? ForPoints(first, second, options.Gromov.Precision, fused) : ForDense(first.Rows, second.Rows, options.Gromov.Precision, fused, options.Gromov.ExactProducts, options.Gromov.Marginals != MarginalConstraint.Balanced);

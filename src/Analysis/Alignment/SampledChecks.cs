@@ -30,9 +30,9 @@ internal sealed record SampledChecks(int[] First, int[] Second, NullDistribution
         AlignmentSearch search = new(c1, c2, settings, null, null, labels1, labels2, progress, cancellation);
         try
         {
-            using GromovResult result = EpsilonCheck.Require(search.Run, c1, c2, settings.Gromov, null, null, cancellation);
+            using GromovResult result = EpsilonCheck.Require(search.Run, c1, c2, settings.Gromov, null, null, null, cancellation);
             SmoothnessNulls? nulls = options.Decoys == 0 ? null : SmoothnessNulls.Of(c1, c2, result, MatchedCells.Of(result.Coupling), settings, null, labels1, labels2, cancellation);
-            CellStability? stability = options.Replicates == 0 ? null : CellStability.Of(c1.Cost, c2.Cost, result.Coupling, settings.Gromov, null, options.Replicates, options.Seed, cancellation);
+            CellStability? stability = options.Replicates == 0 ? null : CellStability.Of(c1.Cost, c2.Cost, result.Coupling, settings.Gromov, null, options.Replicates, options.Seed, cancellation: cancellation);
             return new SampledChecks(x, y, search.Null, nulls, stability, null);
         }
         catch (ConvergenceException error)

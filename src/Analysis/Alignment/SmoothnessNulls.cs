@@ -60,6 +60,7 @@ public sealed record SmoothnessNulls(RotatedTargets? Rotated, HeldOutCells? Held
         HeldOutCells? held = null;
         if (options.Gromov.Solver == GromovSolverKind.Ppa) missing.Add("A coupling found by ppa has no out-of-sample map, so no cells were held out.");
         else if (options.Gromov.Marginals != MarginalConstraint.Balanced) missing.Add("The out-of-sample map is that of balanced problems, so no cells were held out.");
+        else if (options.Blocks is not null) missing.Add("The out-of-sample map is that of couplings that are not restricted to blocks, so no cells were held out.");
         else if (!OutOfSampleMap.IsSymmetric(c1.Matrix) || !OutOfSampleMap.IsSymmetric(c2.Matrix)) missing.Add("The out-of-sample map is that of symmetric costs, so no cells were held out.");
         else if (c1.Matrix.Rows < 2 * Folds) missing.Add("There are too few cells to hold some out.");
         else held = HoldOut(c1.Matrix, c2.Matrix, result.Coupling, options, fused is null ? null : between.Matrix, firstLabels, secondLabels, cancellation);

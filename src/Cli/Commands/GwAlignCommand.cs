@@ -25,7 +25,7 @@ internal static class GwAlignCommand
         RequireCells(x, xLocator);
         RequireCells(y, yLocator);
         AlignmentOptions options = GwAlignOptions.Read(parsed, context.Seed, x.Rows, y.Rows);
-        (string[]? labelsX, string[]? labelsY) = GwCommand.ReadLabels(parsed.GetValue(GwAlignOptions.LabelsX), parsed.GetValue(GwAlignOptions.LabelsY));
+        (string[]? labelsX, string[]? labelsY) = GwCommand.ReadPair(parsed, GwAlignOptions.LabelsX, GwAlignOptions.LabelsY);
         if (GwLowRank.Wanted(parsed)) return GwLowRank.Run(parsed, context, folder, x, y, options, labelsX, labelsY);
         using Matrix<double>? fused = parsed.GetValue(GwAlignOptions.Fused) is { } m ? MatrixReader.ReadDouble(context.Device, m) : null;
         using Matrix<double>? initial = parsed.GetValue(GwAlignOptions.Init) is { } g ? MatrixReader.ReadDouble(context.Device, g) : null;
@@ -45,9 +45,13 @@ internal static class GwAlignCommand
         }
         JsonObject json = Describe(result, options);
         AtomicFile.WriteAllText(folder.Locate("result.json"), json.ToJsonString(JsonText.Readable) + "\n");
-        foreach (string? input in new[] { xLocator, yLocator, parsed.GetValue(GwAlignOptions.LabelsX), parsed.GetValue(GwAlignOptions.LabelsY), parsed.GetValue(GwAlignOptions.Fused), parsed.GetValue(GwAlignOptions.Init) })
-            if (input is not null) folder.AddInput(input);
-        folder.WriteManifest(Configuration(options, xLocator, yLocator));
+        folder.AddInput(xLocator);
+        folder.AddInput(yLocator);
+        foreach (Option<string?> option in (ReadOnlySpan<Option<string?>>)[GwAlignOptions.LabelsX, GwAlignOptions.LabelsY, GwAlignOptions.BlocksX, GwAlignOptions.BlocksY, GwAlignOptions.Fused, GwAlignOptions.Init])
+            if (parsed.GetValue(option) is { } input) folder.AddInput(input);
+        JsonObject configuration = Configuration(options, xLocator, yLocator);
+        (configuration["blocks_x"], configuration["blocks_y"]) = (parsed.GetValue(GwAlignOptions.BlocksX), parsed.GetValue(GwAlignOptions.BlocksY));
+        folder.WriteManifest(configuration);
         Print(result, options, context, folder);
         return json;
     }
@@ -83,6 +87,7 @@ internal static class GwAlignCommand
         if (result.Labels is { } labels)
             context.Say(Text($"label transfer   one-to-one {labels.OneToOne.Accuracy:F3}, barycentric {labels.Barycentric.Accuracy:F3} (most frequent label {labels.Majority:F3})"));
         if (result.Foscttm is { } foscttm) context.Say(Text($"FOSCTTM          {foscttm.Average:F5} (x to y {foscttm.FirstToSecond:F5}, y to x {foscttm.SecondToFirst:F5}; chance 0.5)"));
+        if (result.FoscttmWithinBlocks is { } within) context.Say(Text($"  within blocks  {within.Average:F5} (x to y {within.FirstToSecond:F5}, y to x {within.SecondToFirst:F5}; chance 0.5, the blocks' own share taken out)"));
         context.Say($"verdict          {result.Verdict.Word}");
         foreach (string reason in result.Verdict.Against) context.Say($"  against: {reason}");
         foreach (string reason in result.Verdict.For) context.Say($"  for:     {reason}");
@@ -101,6 +106,7 @@ internal static class GwAlignCommand
             ["marginals"] = Name(options.Gromov.Marginals),
             ["coupling"] = result.Choice is not { } choice ? null : new JsonObject { ["form"] = choice.Word, ["reason"] = choice.Reason },
             ["mass"] = JsonText.Number(gromov.Mass),
+            ["blocks"] = result.Blocks is not { } blocks ? null : new JsonArray([.. blocks.Select(b => (JsonNode)new JsonObject { ["label"] = b.Label, ["cells_x"] = b.First, ["cells_y"] = b.Second, ["mass"] = JsonText.Number(b.Mass) })]),
             ["mean_partners"] = JsonText.Number(result.MeanPartners),
             ["cells_without_partner"] = new JsonArray(result.Matched.LeftOutFirst, result.Matched.LeftOutSecond),
             ["marginal_error_rows"] = JsonText.Number(gromov.RowError),
@@ -140,6 +146,7 @@ internal static class GwAlignCommand
         ["for"] = JsonText.Strings(result.Verdict.For),
         ["label_transfer"] = GwCommand.Describe(result.Labels, result.NeighbourVote),
         ["foscttm"] = GwCommand.Describe(result.Foscttm),
+        ["foscttm_within_blocks"] = GwCommand.Describe(result.FoscttmWithinBlocks),
         ["selected_start"] = result.SelectedStart,
         ["starts"] = new JsonArray([.. result.Starts.Select(start => (JsonNode)Describe(start))]),
         ["optima"] = GwTrustJson.Optima(result.Optima),

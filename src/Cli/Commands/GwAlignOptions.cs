@@ -1,5 +1,6 @@
 using System.CommandLine;
 using BioSup.Analysis.Alignment;
+using BioSup.Data;
 using BioSup.Kernels;
 using BioSup.Runtime;
 
@@ -28,6 +29,8 @@ internal static class GwAlignOptions
     public static readonly Option<string?> LabelsX = GwCommand.LabelsX();
     public static readonly Option<string?> LabelsY = GwCommand.LabelsY();
     public static readonly Option<string?> Truth = GwCommand.Truth();
+    public static readonly Option<string?> BlocksX = new("--blocks-x") { Description = "labels that restrict the coupling, a class per row of the first domain (as --labels-x): a cell may only go to cells of the other domain with its label" };
+    public static readonly Option<string?> BlocksY = new("--blocks-y") { Description = "the same for the second domain; both have the same set of labels" };
     public static readonly Option<string?> Fused = new("--fused") { Description = "cost between the domains [n, m]" };
     public static readonly Option<double?> Alpha = new("--alpha") { Description = "weight of the structure in a fused problem; default 0.5" };
     public static readonly Option<string?> Init = new("--init") { Description = "starting coupling [n, m]" };
@@ -48,7 +51,7 @@ internal static class GwAlignOptions
     public static IEnumerable<Option> All =>
     [
         X, Y, Out, Preset, Cost, Epsilon, Convention, Knn, GraphMetric, GraphWeights, GraphSelf, RowNorm, ScaleCost, Components, Embed, Solver, Loss, LabelsX, LabelsY, Truth,
-        Fused, Alpha, Init, Starts, Coupling, Rank, Null, Stability, Marginals, Mass, Rho, Stop, Tolerance, MaxIterations, Dtype, Inner,
+        BlocksX, BlocksY, Fused, Alpha, Init, Starts, Coupling, Rank, Null, Stability, Marginals, Mass, Rho, Stop, Tolerance, MaxIterations, Dtype, Inner,
     ];
 
     /// <summary>The options as parameters of the alignment, for domains of the given sizes.</summary>
@@ -89,9 +92,17 @@ internal static class GwAlignOptions
             Decoys = parsed.GetValue(Null),
             Seed = seed,
             Coupling = Choose(parsed.GetValue(Coupling) ?? "auto", "--coupling", ("auto", CouplingForm.Auto), ("stored", CouplingForm.Stored), ("implicit", CouplingForm.Implicit)),
+            Blocks = GwCommand.ReadPair(parsed, BlocksX, BlocksY) is ({ } first, { } second) ? new BlockLabels(Complete(first, parsed.GetValue(BlocksX)!), Complete(second, parsed.GetValue(BlocksY)!)) : null,
             Replicates = parsed.GetValue(Stability),
             TruthIsIdentity = GwCommand.TruthIsIdentity(parsed.GetValue(Truth)),
         };
+    }
+
+    /// <summary>A cell without a label belongs to no block.</summary>
+    private static string[] Complete(string[] labels, string locator)
+    {
+        int missing = Array.FindIndex(labels, string.IsNullOrWhiteSpace);
+        return missing < 0 ? labels : throw new DataException(locator, $"row {missing}, counted from 0", "the label is empty; every cell belongs to a block");
     }
 
     private static MarginalConstraint ReadMarginals(ParseResult parsed)

@@ -29,11 +29,16 @@ internal static class GwCommand
         _ => throw new UsageException($"--truth {text}: expected identity."),
     };
 
-    internal static (string[]? First, string[]? Second) ReadLabels(string? first, string? second)
+    /// <summary>A column for each domain, or none.</summary>
+    internal static (string[]? First, string[]? Second) ReadPair(ParseResult parsed, Option<string?> ofFirst, Option<string?> ofSecond)
     {
-        if ((first is null) != (second is null)) throw new UsageException("--labels-x and --labels-y belong together: give both or neither.");
-        return first is null ? (null, null) : (ColumnReader.Read(first).Text, ColumnReader.Read(second!).Text);
+        string? first = parsed.GetValue(ofFirst), second = parsed.GetValue(ofSecond);
+        if ((first is null) != (second is null)) throw new UsageException($"{ofFirst.Name} and {ofSecond.Name} belong together: give both or neither.");
+        return ReadPair(first, second);
     }
+
+    internal static (string[]? First, string[]? Second) ReadPair(string? first, string? second) =>
+        first is null || second is null ? (null, null) : (ColumnReader.Read(first).Text, ColumnReader.Read(second).Text);
 
     internal static JsonObject Describe(ConfusionMatrix matrix) => new()
     {

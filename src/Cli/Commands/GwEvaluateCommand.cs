@@ -21,7 +21,7 @@ internal static class GwEvaluateCommand
     private static JsonObject Run(ParseResult parsed, CommandContext context)
     {
         bool identity = GwCommand.TruthIsIdentity(parsed.GetValue(s_truth));
-        (string[]? labelsX, string[]? labelsY) = GwCommand.ReadLabels(parsed.GetValue(s_labelsX), parsed.GetValue(s_labelsY));
+        (string[]? labelsX, string[]? labelsY) = GwCommand.ReadPair(parsed, s_labelsX, s_labelsY);
         if (!identity && labelsX is null) throw new UsageException("There is nothing to score against: give --labels-x and --labels-y, or --truth identity.");
         string locator = parsed.GetValue(s_coupling)!;
         using Matrix<double>? y = parsed.GetValue(s_y) is { } points ? MatrixReader.ReadDouble(context.Host, points) : null;

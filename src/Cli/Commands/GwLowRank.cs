@@ -47,7 +47,7 @@ internal static class GwLowRank
     {
         LowRankOptions options = new() { Rank = parsed.GetValue(GwAlignOptions.Rank) ?? DefaultRank, Seed = seed };
         options = options with { Tolerance = parsed.GetValue(GwAlignOptions.Tolerance) ?? options.Tolerance, MaxIterations = parsed.GetValue(GwAlignOptions.MaxIterations) ?? options.MaxIterations };
-        foreach (Option option in (ReadOnlySpan<Option>)[GwAlignOptions.Epsilon, GwAlignOptions.Convention, GwAlignOptions.Fused, GwAlignOptions.Alpha, GwAlignOptions.Init, GwAlignOptions.Starts,
+        foreach (Option option in (ReadOnlySpan<Option>)[GwAlignOptions.BlocksX, GwAlignOptions.BlocksY, GwAlignOptions.Epsilon, GwAlignOptions.Convention, GwAlignOptions.Fused, GwAlignOptions.Alpha, GwAlignOptions.Init, GwAlignOptions.Starts,
             GwAlignOptions.Coupling, GwAlignOptions.Null, GwAlignOptions.Stability, GwAlignOptions.Marginals, GwAlignOptions.Loss, GwAlignOptions.Stop, GwAlignOptions.Dtype, GwAlignOptions.Inner])
             if (parsed.GetResult(option) is { Implicit: false })
                 throw new UsageException($"{option.Name} has no meaning with --solver lowrank, which solves the balanced problem with the square loss in double precision, from clusters, smoothed by its rank alone.");

@@ -39,7 +39,7 @@ internal static class AlignStage
     }
 
     public static (string[]? X, string[]? Y) Labels(AlignSection section, Func<string, string> locate) =>
-        GwCommand.ReadLabels(section.LabelsX is { } x ? locate(x) : null, section.LabelsY is { } y ? locate(y) : null);
+        GwCommand.ReadPair(section.LabelsX is { } x ? locate(x) : null, section.LabelsY is { } y ? locate(y) : null);
 
     /// <summary>Refuses what can be refused before there is any matrix.</summary>
     public static void Check(AlignSection section, ulong seed)

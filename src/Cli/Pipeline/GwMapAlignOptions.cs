@@ -10,7 +10,7 @@ namespace BioSup.Cli.Pipeline;
 internal static class GwMapAlignOptions
 {
     /// <summary>What the map decides itself, or what has no meaning for it.</summary>
-    private static readonly string[] s_taken = ["x", "y", "out", "labels_x", "labels_y", "truth", "fused", "alpha", "init", "coupling"];
+    private static readonly string[] s_taken = ["x", "y", "out", "labels_x", "labels_y", "blocks_x", "blocks_y", "truth", "fused", "alpha", "init", "coupling"];
 
     /// <param name="section">Keys are option names with underscores.</param>
     /// <param name="seed">Seed of starts and decoys.</param>

@@ -1,35 +1,35 @@
-using System.Text.Json;
 using BioSup.Analysis.Alignment;
 using BioSup.Kernels;
 using BioSup.Runtime;
-using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.Alignment;
 
 /// <summary>Co-optimal transport against NumPy (tests/golden/gromov/make_coot.py) and on data whose features are known to correspond.</summary>
 public sealed class CoOptimalTransportTests
 {
-    private static readonly JsonElement s_golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(RepositoryRoot.Path, "tests", "golden", "gromov", "coot.json"))).RootElement;
+    private static readonly GromovGolden s_golden = new("coot.json");
 
-    public static TheoryData<int> Cases => [.. Enumerable.Range(0, s_golden.GetProperty("cases").GetArrayLength())];
+    public static TheoryData<int> Cases => s_golden.Indices();
 
     [Theory]
     [MemberData(nameof(Cases))]
     public void Couplings_and_objectives_are_those_of_the_alternation(int index)
     {
-        JsonElement c = s_golden.GetProperty("cases")[index];
+        GoldenCase c = s_golden[index];
         using CpuDevice device = new(2);
-        using Matrix<double> x = Read(device, c.GetProperty("x")), y = Read(device, c.GetProperty("y")), samples = Read(device, c.GetProperty("samples")), features = Read(device, c.GetProperty("features"));
+        using Matrix<double> x = c.Matrix(device, "x"), y = c.Matrix(device, "y");
         CoOptimalOptions options = new()
         {
-            SampleEpsilon = c.GetProperty("epsilon_samples").GetDouble(), FeatureEpsilon = c.GetProperty("epsilon_features").GetDouble(), Tolerance = 1e-12, MaxIterations = 2000,
+            SampleEpsilon = c.Number("epsilon_samples"), FeatureEpsilon = c.Number("epsilon_features"), Tolerance = 1e-12, MaxIterations = 2000,
             Inner = SinkhornOptions.Pot with { MaxIterations = 50_000, Tolerance = 1e-13, CheckEvery = 1, Accelerate = true },
         };
-        using CoOptimalResult result = CoOptimalTransport.Solve(x, y, options);
+        CoOptimalMasses? masses = c.Has("masses") && c.Lists("masses") is [var a, var b, var u, var v] ? new CoOptimalMasses(a, b, u, v) : null;
+        using CoOptimalResult result = CoOptimalTransport.Solve(x, y, options, masses: masses);
         Assert.True(result.Converged && result.InnerNotConverged == 0);
-        AssertClose(samples, result.Samples);
-        AssertClose(features, result.Features);
-        double[] objectives = [.. c.GetProperty("objectives").EnumerateArray().Select(v => v.GetDouble())];
+        c.AssertClose("samples", result.Samples, 1e-9);
+        c.AssertClose("features", result.Features, 1e-9);
+        Assert.InRange(result.SampleError.Rows + result.SampleError.Columns + result.FeatureError.Rows + result.FeatureError.Columns, 0, 1e-9);
+        double[] objectives = c.Numbers("objectives");
         for (int i = 0; i < Math.Min(objectives.Length, result.Objectives.Count); i++) Assert.Equal(objectives[i], result.Objectives[i], 1e-9);
         for (int i = 1; i < result.Objectives.Count; i++) Assert.True(result.Objectives[i] <= result.Objectives[i - 1] + 1e-12);
     }
@@ -59,21 +59,10 @@ public sealed class CoOptimalTransportTests
         using Matrix<double> x = Clouds.Normal(device, 6, 3, 54), y = Clouds.Normal(device, 5, 4, 55), wrong = Clouds.Normal(device, 5, 5, 56);
         Assert.Contains("epsilon is 0", Assert.Throws<UsageException>(() => CoOptimalTransport.Solve(x, y, new CoOptimalOptions { FeatureEpsilon = 0 })).Message);
         Assert.Contains("expected 3 x 4", Assert.Throws<DataException>(() => CoOptimalTransport.Solve(x, y, new CoOptimalOptions(), wrong)).Message);
+        Assert.Contains("5 masses were given for 6", Assert.Throws<DataException>(() => CoOptimalTransport.Solve(x, y, new CoOptimalOptions(), masses: new CoOptimalMasses(new double[5]))).Message);
+        Assert.Contains("element 2", Assert.Throws<DataException>(() => CoOptimalTransport.Solve(x, y, new CoOptimalOptions(), masses: new CoOptimalMasses(FirstFeatures: [0.5, 0.5, 0]))).Message);
+        Assert.Contains("sum to 1.2", Assert.Throws<DataException>(() => CoOptimalTransport.Solve(x, y, new CoOptimalOptions(), masses: new CoOptimalMasses(FirstFeatures: [0.4, 0.4, 0.4]))).Message);
         x.Row(1)[2] = double.NaN;
         Assert.Contains("row 1", Assert.Throws<DataException>(() => CoOptimalTransport.Solve(x, y, new CoOptimalOptions())).Message);
-    }
-
-    private static void AssertClose(Matrix<double> expected, Matrix<double> actual)
-    {
-        for (int i = 0; i < expected.Rows; i++)
-            for (int j = 0; j < expected.Columns; j++) Assert.Equal(expected.Row(i)[j], actual.Row(i)[j], 1e-9);
-    }
-
-    private static Matrix<double> Read(CpuDevice device, JsonElement rows)
-    {
-        Matrix<double> matrix = device.AllocateMatrix<double>(rows.GetArrayLength(), rows[0].GetArrayLength());
-        for (int i = 0; i < matrix.Rows; i++)
-            for (int j = 0; j < matrix.Columns; j++) matrix.Row(i)[j] = rows[i][j].GetDouble();
-        return matrix;
     }
 }

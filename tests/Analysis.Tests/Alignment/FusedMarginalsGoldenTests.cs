@@ -1,18 +1,15 @@
-using System.Text.Json;
 using BioSup.Analysis.Alignment;
 using BioSup.Kernels;
 using BioSup.Runtime;
-using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.Alignment;
 
 /// <summary>Fused problems with other marginals against POT and NumPy (tests/golden/gromov/make_fused.py).</summary>
 public sealed class FusedMarginalsGoldenTests
 {
-    private static readonly JsonElement s_golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(RepositoryRoot.Path, "tests", "golden", "gromov", "fused.json"))).RootElement;
+    private static readonly GromovGolden s_golden = new("fused.json");
 
-    public static TheoryData<int> Of(string kind) =>
-        [.. Enumerable.Range(0, s_golden.GetProperty("cases").GetArrayLength()).Where(i => s_golden.GetProperty("cases")[i].GetProperty("kind").GetString() == kind)];
+    public static TheoryData<int> Of(string kind) => s_golden.Indices(kind);
 
     [Theory]
     [MemberData(nameof(Of), "semi-relaxed")]
@@ -63,33 +60,30 @@ public sealed class FusedMarginalsGoldenTests
 
     private sealed class Case : IDisposable
     {
-        private readonly JsonElement _json;
+        private readonly GoldenCase _golden;
         private readonly CpuDevice _device = new(2);
-        private readonly Matrix<double> _c1, _c2, _between, _coupling;
+        private readonly Matrix<double> _c1, _c2, _between;
 
         public Case(int index)
         {
-            _json = s_golden.GetProperty("cases")[index];
-            (_c1, _c2, _between, _coupling) = (Read("c1"), Read("c2"), Read("between"), Read("coupling"));
+            _golden = s_golden[index];
+            (_c1, _c2, _between) = (_golden.Matrix(_device, "c1"), _golden.Matrix(_device, "c2"), _golden.Matrix(_device, "between"));
         }
 
-        public double Number(string name) => _json.GetProperty(name).GetDouble();
+        public double Number(string name) => _golden.Number(name);
 
-        public double[] Numbers(string name) => [.. _json.GetProperty(name).EnumerateArray().Select(e => e.GetDouble())];
+        public double[] Numbers(string name) => _golden.Numbers(name);
 
         public GromovResult Solve(GromovOptions options, double epsilonFactor = 1) => EntropicGromovWasserstein.Solve(_c1, _c2, options with
         {
             Epsilon = epsilonFactor * Number("epsilon"),
             Alpha = Number("alpha"),
-            Loss = _json.GetProperty("loss").GetString() == "kl" ? GromovLoss.KullbackLeibler : GromovLoss.Square,
+            Loss = _golden.Text("loss") == "kl" ? GromovLoss.KullbackLeibler : GromovLoss.Square,
         }, _between);
 
         public void AssertCoupling(GromovResult result, double tolerance)
         {
-            double largest = 0;
-            for (int i = 0; i < _coupling.Rows; i++)
-                for (int j = 0; j < _coupling.Columns; j++) largest = Math.Max(largest, Math.Abs(_coupling.Row(i)[j] - result.Coupling.Row(i)[j]));
-            Assert.True(largest < tolerance, $"largest difference of the couplings {largest:e2}");
+            _golden.AssertClose("coupling", result.Coupling, tolerance);
             double alpha = Number("alpha");
             Assert.Equal(Number("gw"), result.Loss, 100 * tolerance);
             Assert.Equal(alpha * Number("gw") + (1 - alpha) * Number("linear"), result.FusedLoss, 100 * tolerance);
@@ -97,17 +91,8 @@ public sealed class FusedMarginalsGoldenTests
 
         public void Dispose()
         {
-            foreach (Matrix<double> matrix in (ReadOnlySpan<Matrix<double>>)[_c1, _c2, _between, _coupling]) matrix.Dispose();
+            foreach (Matrix<double> matrix in (ReadOnlySpan<Matrix<double>>)[_c1, _c2, _between]) matrix.Dispose();
             _device.Dispose();
-        }
-
-        private Matrix<double> Read(string name)
-        {
-            JsonElement rows = _json.GetProperty(name);
-            Matrix<double> matrix = _device.AllocateMatrix<double>(rows.GetArrayLength(), rows[0].GetArrayLength());
-            for (int i = 0; i < matrix.Rows; i++)
-                for (int j = 0; j < matrix.Columns; j++) matrix.Row(i)[j] = rows[i][j].GetDouble();
-            return matrix;
         }
     }
 }

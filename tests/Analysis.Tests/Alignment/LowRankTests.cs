@@ -1,31 +1,29 @@
-using System.Text.Json;
 using BioSup.Analysis.Alignment;
 using BioSup.Kernels;
 using BioSup.Runtime;
-using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.Alignment;
 
 /// <summary>Low-rank couplings: against the papers' formulas, against the published algorithm in NumPy (tests/golden/gromov/make_lowrank.py), and what must hold of them.</summary>
 public sealed class LowRankTests
 {
-    private static readonly JsonElement s_golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(RepositoryRoot.Path, "tests", "golden", "gromov", "lowrank.json"))).RootElement;
+    private static readonly GromovGolden s_golden = new("lowrank.json");
 
-    public static TheoryData<int> Cases => [.. Enumerable.Range(0, s_golden.GetProperty("cases").GetArrayLength())];
+    public static TheoryData<int> Cases => s_golden.Indices();
 
     [Theory]
     [MemberData(nameof(Cases))]
     public void Factors_with_pot_s_step_are_those_of_the_published_algorithm(int index)
     {
-        JsonElement c = s_golden.GetProperty("cases")[index];
+        GoldenCase c = s_golden[index], start = c["start"];
         using CpuDevice device = new(2);
-        using Matrix<double> x = Read(device, c.GetProperty("x")), y = Read(device, c.GetProperty("y")), q = Read(device, c.GetProperty("start").GetProperty("q")), r = Read(device, c.GetProperty("start").GetProperty("r"));
-        double[] divisors = Numbers(c.GetProperty("divisors")), g = Numbers(c.GetProperty("start").GetProperty("g"));
-        LowRankOptions options = new() { Rank = q.Columns, Step = LowRankStep.Pot, Tolerance = 0, MaxIterations = c.GetProperty("iterations").GetInt32() };
-        using LowRankResult result = LowRankGromovWasserstein.Solve(x, y, options, divisors[0], divisors[1], new LowRankFactors(q, r, g));
-        AssertClose(Read(c.GetProperty("q")), Dense(result.Coupling.First), 1e-8);
-        AssertClose(Read(c.GetProperty("r")), Dense(result.Coupling.Second), 1e-8);
-        Assert.Equal(c.GetProperty("gw").GetDouble(), result.Loss, 1e-8);
+        using Matrix<double> x = c.Matrix(device, "x"), y = c.Matrix(device, "y"), q = start.Matrix(device, "q"), r = start.Matrix(device, "r");
+        double[] divisors = c.Numbers("divisors");
+        LowRankOptions options = new() { Rank = q.Columns, Step = LowRankStep.Pot, Tolerance = 0, MaxIterations = c.Integer("iterations") };
+        using LowRankResult result = LowRankGromovWasserstein.Solve(x, y, options, divisors[0], divisors[1], new LowRankFactors(q, r, start.Numbers("g")));
+        c.AssertClose("q", result.Coupling.First, 1e-8);
+        c.AssertClose("r", result.Coupling.Second, 1e-8);
+        Assert.Equal(c.Number("gw"), result.Loss, 1e-8);
     }
 
     [Fact]
@@ -249,16 +247,4 @@ public sealed class LowRankTests
             for (int j = 0; j < matrix.Columns; j++) matrix.Row(i)[j] = values[i, j];
         return matrix;
     }
-
-    private static double[] Numbers(JsonElement values) => [.. values.EnumerateArray().Select(v => v.GetDouble())];
-
-    private static double[,] Read(JsonElement rows)
-    {
-        double[,] values = new double[rows.GetArrayLength(), rows[0].GetArrayLength()];
-        for (int i = 0; i < values.GetLength(0); i++)
-            for (int j = 0; j < values.GetLength(1); j++) values[i, j] = rows[i][j].GetDouble();
-        return values;
-    }
-
-    private static Matrix<double> Read(CpuDevice device, JsonElement rows) => From(device, Read(rows));
 }

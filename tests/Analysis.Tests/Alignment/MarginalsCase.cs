@@ -1,33 +1,30 @@
-using System.Text.Json;
 using BioSup.Analysis.Alignment;
 using BioSup.Kernels;
 using BioSup.Runtime;
-using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.Alignment;
 
 /// <summary>A problem of tests/golden/gromov/marginals.json and its solution.</summary>
 internal sealed class MarginalsCase : IDisposable
 {
-    private static readonly JsonElement s_golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(RepositoryRoot.Path, "tests", "golden", "gromov", "marginals.json"))).RootElement;
-    private readonly JsonElement _json;
+    private static readonly GromovGolden s_golden = new("marginals.json");
+    private readonly GoldenCase _golden;
     private readonly CpuDevice _device = new(2);
     private readonly Matrix<double> _c1, _c2;
 
     public MarginalsCase(int index)
     {
-        _json = s_golden.GetProperty("cases")[index];
-        (_c1, _c2, Coupling) = (Read("c1"), Read("c2"), Read("coupling"));
+        _golden = s_golden[index];
+        (_c1, _c2, Coupling) = (_golden.Matrix(_device, "c1"), _golden.Matrix(_device, "c2"), _golden.Matrix(_device, "coupling"));
     }
 
-    public static TheoryData<int> Of(string kind) =>
-        [.. Enumerable.Range(0, s_golden.GetProperty("cases").GetArrayLength()).Where(i => s_golden.GetProperty("cases")[i].GetProperty("kind").GetString() == kind)];
+    public static TheoryData<int> Of(string kind) => s_golden.Indices(kind);
 
     public Matrix<double> Coupling { get; }
 
-    public double Number(string name) => _json.GetProperty(name).GetDouble();
+    public double Number(string name) => _golden.Number(name);
 
-    public double[] Numbers(string name) => [.. _json.GetProperty(name).EnumerateArray().Select(e => e.GetDouble())];
+    public double[] Numbers(string name) => _golden.Numbers(name);
 
     /// <param name="device">Where it is solved; null for the host.</param>
     public GromovResult Solve(GromovOptions options, double epsilonFactor = 1, ComputeDevice? device = null)
@@ -36,16 +33,13 @@ internal sealed class MarginalsCase : IDisposable
         return EntropicGromovWasserstein.Solve(c1, c2, options with
         {
             Epsilon = epsilonFactor * Number("epsilon"),
-            Loss = _json.GetProperty("loss").GetString() == "kl" ? GromovLoss.KullbackLeibler : GromovLoss.Square,
+            Loss = _golden.Text("loss") == "kl" ? GromovLoss.KullbackLeibler : GromovLoss.Square,
         });
     }
 
     public void AssertCoupling(GromovResult result, double tolerance)
     {
-        double largest = 0;
-        for (int i = 0; i < Coupling.Rows; i++)
-            for (int j = 0; j < Coupling.Columns; j++) largest = Math.Max(largest, Math.Abs(Coupling.Row(i)[j] - result.Coupling.Row(i)[j]));
-        Assert.True(largest < tolerance, $"largest difference of the couplings {largest:e2}");
+        _golden.AssertClose("coupling", result.Coupling, tolerance);
         Assert.Equal(Number("gw"), result.Loss, 100 * tolerance);
     }
 
@@ -63,14 +57,5 @@ internal sealed class MarginalsCase : IDisposable
         _c2.Dispose();
         Coupling.Dispose();
         _device.Dispose();
-    }
-
-    private Matrix<double> Read(string name)
-    {
-        JsonElement rows = _json.GetProperty(name);
-        Matrix<double> matrix = _device.AllocateMatrix<double>(rows.GetArrayLength(), rows[0].GetArrayLength());
-        for (int i = 0; i < matrix.Rows; i++)
-            for (int j = 0; j < matrix.Columns; j++) matrix.Row(i)[j] = rows[i][j].GetDouble();
-        return matrix;
     }
 }

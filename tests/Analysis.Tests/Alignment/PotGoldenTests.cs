@@ -1,37 +1,32 @@
-using System.Text.Json;
 using BioSup.Analysis.Alignment;
 using BioSup.Kernels;
 using BioSup.Runtime;
-using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.Alignment;
 
 /// <summary>Couplings, losses and error traces of POT on small problems (tests/golden/gromov/make_pot.py).</summary>
 public sealed class PotGoldenTests
 {
-    private static readonly JsonElement s_golden = JsonDocument.Parse(File.ReadAllText(Path.Combine(RepositoryRoot.Path, "tests", "golden", "gromov", "pot.json"))).RootElement;
+    private static readonly GromovGolden s_golden = new("pot.json");
 
-    public static TheoryData<int> Cases => [.. Enumerable.Range(0, s_golden.GetProperty("cases").GetArrayLength())];
+    public static TheoryData<int> Cases => s_golden.Indices();
 
     [Theory]
     [MemberData(nameof(Cases))]
     public void Coupling_loss_and_trace_are_those_of_pot(int index)
     {
-        JsonElement golden = s_golden.GetProperty("cases")[index];
+        GoldenCase golden = s_golden[index];
         using CpuDevice device = new(2);
-        using Matrix<double> c1 = Read(device, golden, "c1"), c2 = Read(device, golden, "c2"), expected = Read(device, golden, "coupling");
+        using Matrix<double> c1 = golden.Matrix(device, "c1"), c2 = golden.Matrix(device, "c2");
         GromovOptions options = Options(golden);
-        double[] trace = [.. golden.GetProperty("err").EnumerateArray().Select(e => e.GetDouble())];
+        double[] trace = golden.Numbers("err");
         foreach ((GromovOptions variant, double tolerance) in new[] { (options with { ExactProducts = true, Inner = SinkhornOptions.Pot }, 1e-9), (options, 1e-6) })
         {
             using GromovResult result = EntropicGromovWasserstein.Solve(c1, c2, variant, null);
             Assert.Equal(trace.Length, result.ErrorTrace.Count);
             for (int i = 0; i < trace.Length; i++) Assert.Equal(trace[i], result.ErrorTrace[i], 1e-5 * trace[i] + tolerance * 1e-3);
-            double largest = 0;
-            for (int i = 0; i < c1.Rows; i++)
-                for (int j = 0; j < c2.Rows; j++) largest = Math.Max(largest, Math.Abs(expected.Row(i)[j] - result.Coupling.Row(i)[j]));
-            Assert.True(largest < tolerance, $"largest difference of the couplings {largest:e2}");
-            Assert.Equal(golden.GetProperty("gw_dist").GetDouble(), result.Loss, tolerance);
+            golden.AssertClose("coupling", result.Coupling, tolerance);
+            Assert.Equal(golden.Number("gw_dist"), result.Loss, tolerance);
         }
     }
 
@@ -39,9 +34,9 @@ public sealed class PotGoldenTests
     [MemberData(nameof(Cases))]
     public void Ott_at_half_epsilon_has_the_plan_of_pot(int index)
     {
-        JsonElement golden = s_golden.GetProperty("cases")[index];
+        GoldenCase golden = s_golden[index];
         using CpuDevice device = new(2);
-        using Matrix<double> c1 = Read(device, golden, "c1"), c2 = Read(device, golden, "c2");
+        using Matrix<double> c1 = golden.Matrix(device, "c1"), c2 = golden.Matrix(device, "c2");
         GromovOptions options = Options(golden);
         using GromovResult pot = EntropicGromovWasserstein.Solve(c1, c2, options);
         using GromovResult ott = EntropicGromovWasserstein.Solve(c1, c2, options with { Convention = EpsilonConvention.Ott, Epsilon = options.Epsilon / 2 });
@@ -56,9 +51,9 @@ public sealed class PotGoldenTests
     [InlineData(2)]
     public void Converged_inner_solves_reach_the_plan_of_pot_s_iterates_where_those_converge(int index)
     {
-        JsonElement golden = s_golden.GetProperty("cases")[index];
+        GoldenCase golden = s_golden[index];
         using CpuDevice device = new(2);
-        using Matrix<double> c1 = Read(device, golden, "c1"), c2 = Read(device, golden, "c2");
+        using Matrix<double> c1 = golden.Matrix(device, "c1"), c2 = golden.Matrix(device, "c2");
         // At this epsilon Sinkhorn converges; at the small ones of the golden cases it stops at POT's limit, and where it stops depends on its start.
         GromovOptions options = Options(golden) with { Epsilon = 0.05, Tolerance = 1e-11, Inner = SinkhornOptions.Pot with { MaxIterations = 20_000, Tolerance = 1e-11 } };
         using GromovResult plain = EntropicGromovWasserstein.Solve(c1, c2, options);
@@ -69,20 +64,11 @@ public sealed class PotGoldenTests
             for (int j = 0; j < c2.Rows; j++) Assert.Equal(plain.Coupling.Row(i)[j], accelerated.Coupling.Row(i)[j], 1e-7);
     }
 
-    private static GromovOptions Options(JsonElement golden) => new()
+    private static GromovOptions Options(GoldenCase golden) => new()
     {
-        Epsilon = golden.GetProperty("epsilon").GetDouble(),
-        Loss = golden.GetProperty("loss").GetString() == "kl_loss" ? GromovLoss.KullbackLeibler : GromovLoss.Square,
+        Epsilon = golden.Number("epsilon"),
+        Loss = golden.Text("loss") == "kl_loss" ? GromovLoss.KullbackLeibler : GromovLoss.Square,
         MaxIterations = 200,
         InnerSolve = InnerSolve.PotIterates,
     };
-
-    private static Matrix<double> Read(CpuDevice device, JsonElement golden, string name)
-    {
-        JsonElement rows = golden.GetProperty(name);
-        Matrix<double> matrix = device.AllocateMatrix<double>(rows.GetArrayLength(), rows[0].GetArrayLength());
-        for (int i = 0; i < matrix.Rows; i++)
-            for (int j = 0; j < matrix.Columns; j++) matrix.Row(i)[j] = rows[i][j].GetDouble();
-        return matrix;
-    }
 }

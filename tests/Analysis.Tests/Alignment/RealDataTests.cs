@@ -88,6 +88,30 @@ public sealed class RealDataTests(PatchSeqFixture patchSeq) : IClassFixture<Patc
         if (trust is not null) Assert.Equal(trust, result.Verdict.Trust);
     }
 
+    /// <summary>
+    /// The same 400 cells with a coupling restricted to equal families, and with a solve that only starts from that coupling. FOSCTTM comes below the 0.33 of SOURCE.md, not below the 0.149 of supervised
+    /// regression; but among the cells of a family partners are no better than chance, and the verdict says so.
+    /// </summary>
+    [Fact]
+    public void Patch_seq_with_its_families_as_blocks_comes_into_its_band_and_is_not_called_reliable()
+    {
+        Assert.SkipWhen(patchSeq.FewRna is null, patchSeq.Reason);
+        string[] families = patchSeq.FewFamilies;
+        AlignmentOptions options = AlignmentOptions.Scot(20, 5e-3) with { TruthIsIdentity = true };
+        options = options with { Gromov = options.Gromov with { Tolerance = 1e-6, MaxIterations = 300 } };
+        using AlignmentResult within = GromovAlignment.Align(patchSeq.FewRna!, patchSeq.FewElectric!, options with { Blocks = new BlockLabels(families, families) }, families, families);
+        using AlignmentResult started = GromovAlignment.Align(patchSeq.FewRna!, patchSeq.FewElectric!, options, initial: within.Coupling);
+        foreach (AlignmentResult result in (ReadOnlySpan<AlignmentResult>)[within, started])
+            TestContext.Current.TestOutputHelper?.WriteLine($"FOSCTTM {result.Foscttm!.Average:F4}, within {result.FoscttmWithinBlocks?.Average:F4}, loss {result.Gromov.Loss:F5}, vote {result.NeighbourVote?.Accuracy:F3}, {result.Gromov.Iterations} iterations, converged {result.Gromov.Converged}; {string.Join(" ", result.Verdict.Against)}");
+        Assert.True(within.Gromov.Converged && started.Gromov.Converged);
+        Assert.InRange(within.Foscttm!.Average, 0.149, 0.33);
+        Assert.InRange(within.FoscttmWithinBlocks!.Average, 0.4, 0.6);
+        // SOURCE.md has 0.28 to 0.33 by conditional gradients from such a start; a different draw of cells moves it by about as much.
+        Assert.InRange(started.Foscttm!.Average, 0.26, 0.36);
+        Assert.InRange(within.NeighbourVote!.Accuracy, 0.59, 1);
+        Assert.Equal(Trust.NotReliable, within.Verdict.Trust);
+    }
+
     [Fact]
     public void Patch_seq_alignment_is_called_not_reliable()
     {
