@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Numerics;
+using System.Numerics.Tensors;
 using BioSup.Kernels;
 using BioSup.Runtime;
 
@@ -64,6 +65,15 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
 {
     private const int FullProductsAtStart = 3;
     private const int FullProductEvery = 50;
+
+    /// <summary>Share of the last change of the coupling to which the next transport problem is solved: what is left of it is then no part of the next change.</summary>
+    private const double InexactShare = 1e-3;
+
+    /// <summary>Changes within this many times the outer tolerance are those of problems solved in full.</summary>
+    private const double NearTheEnd = 10;
+
+    /// <summary>A change between two couplings counts where both were solved for in full.</summary>
+    private const int FullSolvesAtEnd = 2;
     private readonly ComputeDevice _device;
     private readonly GromovOptions _options;
     private readonly Matrix<T>? _fused;
@@ -79,6 +89,10 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     private readonly LinearProblem<T> _linear;
     private readonly MovingTerms<T>? _terms;
     private readonly double[] _hostF, _hostG;
+    private double _lastChange;
+
+    /// <summary>Couplings in a row that are as they were asked for: solved for in full, or the start.</summary>
+    private int _fullSolves = 1;
     private long _productTicks, _lineariseTicks, _sinkhornTicks, _couplingTicks;
     private long _innerIterations;
     private int _innerNotConverged;
@@ -110,6 +124,8 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
             _change = Own(_device.AllocateMatrix<float>(_n, _m));
             _changeProduct = Own(_device.AllocateMatrix<float>(_n, _m));
         }
+        // A start that is given may be the solution; the product of the masses is the coupling of the smallest norm, and what is found from there is about that far away.
+        _lastChange = initial is null ? TensorPrimitives.Norm<double>(p) * TensorPrimitives.Norm<double>(q) : 0;
         if (initial is null) MatrixElements.OuterProduct(_p.View, _q.View, _coupling.View);
         else _device.Copy(initial.Buffer.View.Slice(0, (long)_n * _m), _coupling.Buffer.View);
     }
@@ -124,7 +140,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
             cancellation.ThrowIfCancellationRequested();
             double change = Step(iteration);
             if (!double.IsFinite(change)) throw new ConvergenceException($"The coupling became non-finite at outer iteration {iteration}; raise epsilon or scale the costs.");
-            stop.Observe(iteration, change, _options.Stop == StoppingRule.Ott ? RegularisedCost() : double.NaN);
+            stop.Observe(iteration, change, _options.Stop == StoppingRule.Ott ? RegularisedCost() : double.NaN, _fullSolves >= FullSolvesAtEnd);
             if (iteration % _options.CheckEvery == 0)
             {
                 trace.Add(change);
@@ -143,13 +159,16 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
         long productEnd = Stopwatch.GetTimestamp();
         UpdateCost();
         long lineariseEnd = Stopwatch.GetTimestamp();
+        double tolerance = InnerTolerance(iteration);
+        _fullSolves = tolerance > _options.Inner.Tolerance ? 0 : _fullSolves + 1;
         LinearisationPoint<T> point = new(_coupling.View, _terms is null ? default : _terms.RowSums, _terms is null ? default : _terms.ColumnSums);
-        SinkhornResult inner = _linear.Solve(_cost, point, _f, _g, cold: _options.InnerSolve == InnerSolve.PotIterates || iteration == 0);
+        SinkhornResult inner = _linear.Solve(_cost, point, _f, _g, tolerance, cold: _options.InnerSolve == InnerSolve.PotIterates || iteration == 0);
         _innerIterations += inner.Iterations;
         if (!inner.Converged) _innerNotConverged++;
         _lastInnerError = inner.MarginalError;
         long sinkhornEnd = Stopwatch.GetTimestamp();
         double change = SinkhornScaling.UpdateCoupling(_cost.View, _f.View, _g.View, _linear.Epsilon, _coupling.View, _rowChange.View, _change is null ? default : _change.View);
+        _lastChange = change;
         long end = Stopwatch.GetTimestamp();
         _productTicks += productEnd - start;
         _lineariseTicks += lineariseEnd - productEnd;
@@ -162,6 +181,15 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     {
         foreach (IDisposable owned in _owned) owned.Dispose();
         _owned.Clear();
+    }
+
+    /// <summary>How well the next transport problem is solved. Iterates that are compared with another tool's one by one, and steps whose remainder stays (proximal ones), take no less than all of it.</summary>
+    private double InnerTolerance(int iteration)
+    {
+        double full = _options.Inner.Tolerance;
+        bool every = _options.InnerSolve == InnerSolve.PotIterates || _options.Stop == StoppingRule.Ott || _options.Solver == GromovSolverKind.Ppa || _options.Marginals != MarginalConstraint.Balanced;
+        bool last = _lastChange <= NearTheEnd * _options.Tolerance || iteration >= _options.MaxIterations - FullSolvesAtEnd;
+        return every || last ? full : Math.Max(full, InexactShare * _lastChange);
     }
 
     private void UpdateProduct(int iteration)

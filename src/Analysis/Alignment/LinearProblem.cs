@@ -35,8 +35,9 @@ internal abstract class LinearProblem<T>(LinearContext<T> context) : IDisposable
     /// <param name="linearisedAt">The coupling at which the objective was linearised, with its marginals.</param>
     /// <param name="f">Row potentials: the last solution on entry unless cold, the new one on return.</param>
     /// <param name="g">Column potentials.</param>
+    /// <param name="tolerance">To which the problem is solved, in the measure of <see cref="SinkhornResult.MarginalError"/>.</param>
     /// <param name="cold">Start from zero potentials.</param>
-    public abstract SinkhornResult Solve(Matrix<T> cost, in LinearisationPoint<T> linearisedAt, DeviceBuffer<double> f, DeviceBuffer<double> g, bool cold);
+    public abstract SinkhornResult Solve(Matrix<T> cost, in LinearisationPoint<T> linearisedAt, DeviceBuffer<double> f, DeviceBuffer<double> g, double tolerance, bool cold);
 
     /// <summary>L1 norms by which rows and columns violate what the problem asks of them.</summary>
     public abstract (double Rows, double Columns) Violation(in CouplingSums sums, double[] p, double[] q);
@@ -63,17 +64,29 @@ internal readonly ref struct LinearisationPoint<T>(MatrixView<T> coupling, Devic
     public DeviceSpan<double> ColumnSums { get; } = columnSums;
 }
 
-/// <summary>Both marginals are the masses: Sinkhorn's iteration.</summary>
+/// <summary>Both marginals are the masses: Sinkhorn's iteration, from where the last solutions say that this one will be.</summary>
 internal sealed class BalancedProblem<T>(LinearContext<T> context) : LinearProblem<T>(context) where T : unmanaged, IFloatingPointIeee754<T>
 {
+    private readonly PotentialForecast _forecast = new((int)context.P.Length);
+    private readonly double[] _rows = new double[context.P.Length];
+
     public override bool TermsFollowCoupling => false;
 
-    public override SinkhornResult Solve(Matrix<T> cost, in LinearisationPoint<T> linearisedAt, DeviceBuffer<double> f, DeviceBuffer<double> g, bool cold)
+    public override SinkhornResult Solve(Matrix<T> cost, in LinearisationPoint<T> linearisedAt, DeviceBuffer<double> f, DeviceBuffer<double> g, double tolerance, bool cold)
     {
-        if (cold) f.Clear();
-        if (typeof(T) == typeof(double))
-            return SinkhornScaling.Solve((SinkhornWorkspace<double>)(object)Context.Sinkhorn, ((Matrix<double>)(object)cost).View, Context.P.View, Context.Q.View, Epsilon, f.View, g.View, Context.Inner);
-        return SinkhornScaling.Solve((SinkhornWorkspace<float>)(object)Context.Sinkhorn, ((Matrix<float>)(object)cost).View, Context.P.View, Context.Q.View, Epsilon, f.View, g.View, Context.Inner);
+        if (cold)
+        {
+            f.Clear();
+            _forecast.Clear();
+        }
+        else if (_forecast.Apply(_rows)) f.CopyFrom(_rows);
+        SinkhornOptions inner = Context.Inner with { Tolerance = tolerance };
+        SinkhornResult result = typeof(T) == typeof(double)
+            ? SinkhornScaling.Solve((SinkhornWorkspace<double>)(object)Context.Sinkhorn, ((Matrix<double>)(object)cost).View, Context.P.View, Context.Q.View, Epsilon, f.View, g.View, inner)
+            : SinkhornScaling.Solve((SinkhornWorkspace<float>)(object)Context.Sinkhorn, ((Matrix<float>)(object)cost).View, Context.P.View, Context.Q.View, Epsilon, f.View, g.View, inner);
+        f.CopyTo(_rows);
+        _forecast.Record(_rows);
+        return result;
     }
 
     public override (double Rows, double Columns) Violation(in CouplingSums sums, double[] p, double[] q) => (CouplingSums.Distance(sums.Rows, p), CouplingSums.Distance(sums.Columns, q));
@@ -84,7 +97,7 @@ internal sealed class SemiRelaxedProblem<T>(LinearContext<T> context) : LinearPr
 {
     private readonly MarginalWorkspace _memory = new(context.P.Device, (int)context.P.Length, (int)context.Q.Length);
 
-    public override SinkhornResult Solve(Matrix<T> cost, in LinearisationPoint<T> linearisedAt, DeviceBuffer<double> f, DeviceBuffer<double> g, bool cold)
+    public override SinkhornResult Solve(Matrix<T> cost, in LinearisationPoint<T> linearisedAt, DeviceBuffer<double> f, DeviceBuffer<double> g, double tolerance, bool cold)
     {
         g.Clear();
         SinkhornScaling.UpdateRows(Context.Sinkhorn, _memory, cost.View, Context.P.View, g.View, Epsilon, MarginalStep.Fixed, f.View);

@@ -13,13 +13,14 @@ internal abstract class OuterStop
     /// <param name="iteration">From 0.</param>
     /// <param name="change">Frobenius norm of the change of the coupling.</param>
     /// <param name="cost">Regularised cost of the linear problem solved.</param>
-    public abstract void Observe(int iteration, double change, double cost);
+    /// <param name="solved">Whether both couplings that differ by the change were solved for to the full inner tolerance: only then may it end the iteration.</param>
+    public abstract void Observe(int iteration, double change, double cost, bool solved);
 
     private sealed class ChangeStop(double tolerance, int every) : OuterStop
     {
-        public override void Observe(int iteration, double change, double cost)
+        public override void Observe(int iteration, double change, double cost, bool solved)
         {
-            if (iteration % every == 0) Met = change <= tolerance;
+            if (iteration % every == 0) Met = solved && change <= tolerance;
         }
     }
 
@@ -32,12 +33,12 @@ internal abstract class OuterStop
 
         public override IReadOnlyList<double> Costs => _costs;
 
-        public override void Observe(int iteration, double change, double cost)
+        public override void Observe(int iteration, double change, double cost, bool solved)
         {
             if (iteration == 0) return;
             _costs.Add(cost);
             if (_costs.Count < LeastIterations) return;
-            Met = Math.Abs(_costs[^2] - _costs[^1]) <= Absolute + relative * Math.Abs(_costs[^1]);
+            Met = solved && Math.Abs(_costs[^2] - _costs[^1]) <= Absolute + relative * Math.Abs(_costs[^1]);
         }
     }
 }

@@ -14,9 +14,9 @@ internal sealed class PartialProblem<T>(LinearContext<T> context) : LinearProble
     private readonly MarginalWorkspace _memory = new(context.P.Device, (int)context.P.Length, (int)context.Q.Length);
     private double _massPotential;
 
-    public override SinkhornResult Solve(Matrix<T> cost, in LinearisationPoint<T> linearisedAt, DeviceBuffer<double> f, DeviceBuffer<double> g, bool cold)
+    public override SinkhornResult Solve(Matrix<T> cost, in LinearisationPoint<T> linearisedAt, DeviceBuffer<double> f, DeviceBuffer<double> g, double tolerance, bool cold)
     {
-        double logMass = Math.Log(Options.Mass), tolerance = Context.Inner.Tolerance, change = double.PositiveInfinity;
+        double logMass = Math.Log(Options.Mass), change = double.PositiveInfinity;
         if (cold)
         {
             f.Clear();

@@ -30,7 +30,7 @@ internal sealed class UnbalancedProblem<T> : LinearProblem<T> where T : unmanage
 
     public override double Epsilon => _epsilon;
 
-    public override SinkhornResult Solve(Matrix<T> cost, in LinearisationPoint<T> linearisedAt, DeviceBuffer<double> f, DeviceBuffer<double> g, bool cold)
+    public override SinkhornResult Solve(Matrix<T> cost, in LinearisationPoint<T> linearisedAt, DeviceBuffer<double> f, DeviceBuffer<double> g, double tolerance, bool cold)
     {
         (double mass, double constant) = Constant(linearisedAt);
         (double epsilon, double rho) = (mass * Options.Epsilon, mass * Options.Rho);
@@ -40,7 +40,7 @@ internal sealed class UnbalancedProblem<T> : LinearProblem<T> where T : unmanage
         MarginalStep step = MarginalStep.Priced(rho, epsilon, constant);
         double change = double.PositiveInfinity, logMass = 0;
         int iteration = 0;
-        while (iteration < Context.Inner.MaxIterations && !(change <= Context.Inner.Tolerance))
+        while (iteration < Context.Inner.MaxIterations && !(change <= tolerance))
         {
             SinkhornScaling.UpdateRows(Context.Sinkhorn, _memory, cost.View, Context.P.View, g.View, epsilon, step, f.View);
             SinkhornScaling.UpdateColumns(Context.Sinkhorn, _memory, cost.View, Context.Q.View, f.View, epsilon, step, g.View);
@@ -52,7 +52,7 @@ internal sealed class UnbalancedProblem<T> : LinearProblem<T> where T : unmanage
         // The row potentials get the constant of the cost and the scale that makes the mass sqrt(mass m(γ)).
         _rescaling = 0.5 * epsilon * (Math.Log(mass) - logMass) - constant;
         SinkhornScaling.AddMasses(f.View, Context.P.View, 0, _rescaling);
-        return new SinkhornResult(iteration, change, change <= Context.Inner.Tolerance, 0);
+        return new SinkhornResult(iteration, change, change <= tolerance, 0);
     }
 
     public override (double Rows, double Columns) Violation(in CouplingSums sums, double[] p, double[] q) => (0, 0);

@@ -11,15 +11,15 @@ public sealed class OuterStopTests
         OuterStop stop = OuterStop.Of(new GromovOptions { Stop = StoppingRule.Ott, Tolerance = 1e-3 });
         for (int iteration = 0; iteration <= 4; iteration++)
         {
-            stop.Observe(iteration, 0, 2);
+            stop.Observe(iteration, 0, 2, true);
             Assert.False(stop.Met);
         }
-        stop.Observe(5, 0, 2);
+        stop.Observe(5, 0, 2, true);
         Assert.True(stop.Met);
         Assert.Equal(5, stop.Costs.Count);
-        stop.Observe(6, 0, 2.003);
+        stop.Observe(6, 0, 2.003, true);
         Assert.False(stop.Met);
-        stop.Observe(7, 0, 2.0049);
+        stop.Observe(7, 0, 2.0049, true);
         Assert.True(stop.Met);
     }
 
@@ -27,11 +27,21 @@ public sealed class OuterStopTests
     public void Pot_looks_at_every_tenth_change()
     {
         OuterStop stop = OuterStop.Of(new GromovOptions { Tolerance = 1e-6, CheckEvery = 10 });
-        for (int iteration = 1; iteration < 10; iteration++) stop.Observe(iteration, 0, 0);
+        for (int iteration = 1; iteration < 10; iteration++) stop.Observe(iteration, 0, 0, true);
         Assert.False(stop.Met);
-        stop.Observe(10, 1e-6, 0);
+        stop.Observe(10, 1e-6, 0, true);
         Assert.True(stop.Met);
-        stop.Observe(20, 2e-6, 0);
+        stop.Observe(20, 2e-6, 0, true);
         Assert.False(stop.Met);
+    }
+
+    [Fact]
+    public void A_small_change_between_couplings_not_solved_for_in_full_ends_nothing()
+    {
+        OuterStop stop = OuterStop.Of(new GromovOptions { Tolerance = 1e-6, CheckEvery = 10 });
+        stop.Observe(10, 1e-7, 0, false);
+        Assert.False(stop.Met);
+        stop.Observe(20, 1e-7, 0, true);
+        Assert.True(stop.Met);
     }
 }
