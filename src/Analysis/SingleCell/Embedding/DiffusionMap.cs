@@ -1,0 +1,101 @@
+using System.Numerics.Tensors;
+using BioSup.Runtime;
+
+namespace BioSup.Analysis.SingleCell;
+
+/// <summary>
+/// Diffusion maps of a weighted graph (Coifman and Lafon 2006 with density normalisation; Haghverdi et al. 2016), with scanpy's conventions:
+/// q = Σ_j W_ij, K = Q⁻¹ W Q⁻¹, z = √Σ_j K_ij, T = Z⁻¹ K Z⁻¹; the coordinates are the eigenvectors of the symmetric T, trivial ones included.
+/// Double precision throughout.
+/// </summary>
+public sealed class DiffusionMap : IDisposable
+{
+    private DiffusionMap(double[] eigenvalues, Matrix<double> vectors, int[] component, int components)
+    {
+        (Eigenvalues, Vectors, Component, ComponentCount) = (eigenvalues, vectors, component, components);
+    }
+
+    /// <summary>[k] falling; 1 as often as there are connected components (at most k).</summary>
+    public double[] Eigenvalues { get; }
+
+    /// <summary>[k, cells] unit eigenvectors, the entry of largest magnitude positive. Transposed it is scanpy's <c>X_diffmap</c>, up to signs and single precision.</summary>
+    public Matrix<double> Vectors { get; }
+
+    /// <summary>[cells] number of each cell's connected component.</summary>
+    public int[] Component { get; }
+
+    public int ComponentCount { get; }
+
+    public int Cells => Component.Length;
+
+    /// <summary>The k eigenpairs of largest absolute eigenvalue, as <c>sc.tl.diffmap</c> takes them. The eigenvalue 1 belongs to one vector per component, which is written down; the others are searched for.</summary>
+    /// <param name="device">Whose host threads do the work.</param>
+    /// <param name="connectivities">Symmetric weights, not negative, every cell with at least one above 0.</param>
+    /// <param name="components">k; 15 is scanpy's. Fewer than the cells.</param>
+    /// <param name="cancel">Ends the search.</param>
+    /// <exception cref="UsageException">k does not fit, or a cell has no neighbours.</exception>
+    /// <exception cref="ConvergenceException">The eigenvectors did not settle.</exception>
+    public static DiffusionMap Compute(ComputeDevice device, CellGraph connectivities, int components = 15, CancellationToken cancel = default)
+    {
+        if (components < 2) throw new UsageException($"A diffusion map of {components} components shows nothing; the first one is trivial, so 2 are the fewest.");
+        if (components >= connectivities.Cells) throw new UsageException($"{components} diffusion components need more cells than that; there are {connectivities.Cells}.");
+        TransitionMap transitions = new(device.Host, connectivities);
+        int[] component = connectivities.Components(out int count);
+        using Matrix<double> trivial = Trivial(device.Host, transitions, component, Math.Min(count, components));
+        if (count >= components)
+            return new DiffusionMap([.. Enumerable.Repeat(1.0, components)], trivial.CopyAt(device.Host), component, count);
+        (double[] values, Matrix<double> found) = LanczosEigen.Find(device.Host, transitions, components - count, SpectrumEnd.Magnitude, trivial, seed: 0, cancel);
+        using (found)
+        {
+            Matrix<double> vectors = device.Host.AllocateMatrix<double>(components, connectivities.Cells);
+            for (int c = 0; c < count; c++) trivial.Row(c).CopyTo(vectors.Row(c));
+            int row = count;
+            foreach (int i in Enumerable.Range(0, values.Length).OrderByDescending(i => values[i]))
+            {
+                found.Row(i).CopyTo(vectors.Row(row));
+                FixSign(vectors.Row(row++));
+            }
+            return new DiffusionMap([.. Enumerable.Repeat(1.0, count), .. values.OrderDescending()], vectors, component, count);
+        }
+    }
+
+    /// <summary>The cell of <paramref name="cells"/> that lies nearest to their mean in all k coordinates, the published root of a trajectory when given the control cells; the first of equals.</summary>
+    /// <exception cref="UsageException">There are no such cells.</exception>
+    public int Medoid(ReadOnlySpan<int> cells) => ByDistanceToMean(cells)[0];
+
+    /// <summary>Those cells, the nearest to their mean in all k coordinates first, equal distances by position.</summary>
+    public int[] ByDistanceToMean(ReadOnlySpan<int> cells)
+    {
+        if (cells.Length == 0) throw new UsageException("The root of a trajectory is taken among given cells; there are none.");
+        double[] squares = new double[cells.Length];
+        for (int k = 0; k < Eigenvalues.Length; k++)
+        {
+            ReadOnlySpan<double> vector = Vectors.Row(k);
+            double mean = 0;
+            foreach (int cell in cells) mean += vector[cell];
+            mean /= cells.Length;
+            for (int i = 0; i < squares.Length; i++) squares[i] += (vector[cells[i]] - mean) * (vector[cells[i]] - mean);
+        }
+        int[] all = cells.ToArray();
+        return [.. Enumerable.Range(0, all.Length).OrderBy(i => squares[i]).Select(i => all[i])];
+    }
+
+    public void Dispose() => Vectors.Dispose();
+
+    /// <summary>z restricted to a component is the eigenvector of its eigenvalue 1.</summary>
+    private static Matrix<double> Trivial(CpuDevice host, TransitionMap transitions, int[] component, int count)
+    {
+        Matrix<double> vectors = host.AllocateMatrix<double>(count, component.Length);
+        for (int c = 0; c < count; c++) vectors.Row(c).Clear();
+        double[] squares = new double[count];
+        for (int i = 0; i < component.Length; i++) if (component[i] < count) squares[component[i]] += transitions.Root(i) * transitions.Root(i);
+        for (int i = 0; i < component.Length; i++) if (component[i] < count) vectors.Row(component[i])[i] = transitions.Root(i) / Math.Sqrt(squares[component[i]]);
+        return vectors;
+    }
+
+    private static void FixSign(Span<double> vector)
+    {
+        int largest = TensorPrimitives.IndexOfMaxMagnitude(vector);
+        if (vector[largest] < 0) TensorPrimitives.Negate(vector, vector);
+    }
+}
