@@ -1,3 +1,4 @@
+using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Prediction;
@@ -5,222 +6,177 @@ namespace BioSup.Analysis.Prediction;
 /// <summary>Which model: a run, a permutation (0 for none) and a fold decide every random number of it.</summary>
 internal readonly record struct MlpModel(int Run, int Permutation, int Fold)
 {
-    private const ulong Stream = 0x6D6CUL << 48;
+    private const ulong Stream = 0x6D6CUL << 48, DropoutStream = 0x6D64UL << 48;
 
-    public CounterRandom Random(ulong seed) => new(seed, Stream | ((ulong)(uint)Run << 36) | ((ulong)(uint)Permutation << 12) | (uint)Fold);
+    private ulong Place => ((ulong)(uint)Run << 36) | ((ulong)(uint)Permutation << 12) | (uint)Fold;
+
+    /// <summary>Rows of the targets by the model's permutation, rows of its fold at the end of the others, and its random numbers; rows are shuffled once, so that those which validate are drawn.</summary>
+    public void Prepare(MlpTask task, PredictionFolds folds, MlpOptions options)
+    {
+        RowPermutations.Fill(options.Seed, Permutation, task.Order);
+        int count = 0;
+        ReadOnlySpan<int> foldOfRow = folds.FoldOfRow;
+        for (int i = 0; i < foldOfRow.Length; i++)
+            if (foldOfRow[i] != Fold) task.Rows[count++] = i;
+        folds.TestRows[Fold].CopyTo(task.Rows, count);
+        task.Seed(new CounterRandom(options.Seed, Stream | Place), DropoutStream | Place);
+        task.Shuffle(count);
+        (task.Count, task.Fitted) = (count, count - MlpTrainer.ValidationRows(options, count));
+    }
 }
 
-/// <summary>Trains one model after another in the same memory: an epoch allocates nothing.</summary>
+/// <summary>
+/// Trains a list of models in a bank: whenever one is done the next takes its place, so that the bank is full until the list runs out. What becomes of a model depends on neither
+/// its place nor its company. An epoch allocates nothing.
+/// </summary>
 internal sealed class MlpTrainer : IDisposable
 {
     private readonly MlpOptions _options;
     private readonly PredictionFolds _folds;
-    private readonly Matrix<float> _x, _y;
-    private readonly MlpNetwork<float> _network;
-    private readonly MlpOptimiser<float> _optimiser;
-    private readonly MlpTargetScale<float> _scale;
-    private readonly float[] _bestParameters, _least, _most;
-    private readonly float[][] _bestMeans, _bestVariances;
-    private readonly double[] _means, _deviations;
-    private readonly int[] _order, _rows, _targetRows;
-    private CounterRandom _random;
+    private readonly MlpBank _bank;
+    private readonly WorkerPool _pool;
+    private readonly Course[] _courses;
+    private readonly List<Course> _running;
+    private readonly List<MlpTask> _tasks, _kept;
 
-    /// <param name="x">Features [n, p].</param>
-    /// <param name="y">Targets [n, G].</param>
+    /// <param name="x">Features [n, p]; their device does the work.</param>
+    /// <param name="y">Targets [n, G] on the same device.</param>
     /// <param name="folds">Folds of the rows.</param>
     /// <param name="options">Protocol.</param>
-    public MlpTrainer(Matrix<float> x, Matrix<float> y, PredictionFolds folds, MlpOptions options)
+    /// <param name="models">Most models that <see cref="Run"/> will be asked for.</param>
+    public MlpTrainer(Matrix<float> x, Matrix<float> y, PredictionFolds folds, MlpOptions options, int models)
     {
-        (_x, _y, _folds, _options) = (x, y, folds, options);
-        CpuDevice cpu = x.Device.Host;
-        _network = new MlpNetwork<float>(cpu, x.Columns, options.Hidden, y.Columns, options.Batch);
-        _optimiser = new MlpOptimiser<float>(cpu, _network.Parameters.Length);
-        _scale = new MlpTargetScale<float>(y.Columns);
-        _bestParameters = new float[_network.Parameters.Length];
-        _bestMeans = Array.ConvertAll(_network.Norms, n => new float[n.Width]);
-        _bestVariances = Array.ConvertAll(_network.Norms, n => new float[n.Width]);
-        (_least, _most, _means, _deviations) = (new float[y.Columns], new float[y.Columns], new double[y.Columns], new double[y.Columns]);
-        (_order, _rows, _targetRows) = ([.. Enumerable.Range(0, x.Rows)], new int[x.Rows], new int[x.Rows]);
+        (_folds, _options, _pool) = (folds, options, x.Device.Host.Pool);
+        _bank = MlpBank.Create(x, y, new MlpBankOptions(options.Hidden, options.Dropout, options.Batch, options.WeightDecay, options.GradientClip, options.ClipMargin, options.Seed), models);
+        _courses = [.. Enumerable.Range(0, _bank.Slots).Select(slot => new Course(new MlpTask(x.Rows, y.Columns) { Slot = slot }))];
+        (_running, _tasks, _kept) = (new(_courses.Length), new(_courses.Length), new(_courses.Length));
     }
 
-    /// <summary>Epochs of the last model.</summary>
-    public int Epochs { get; private set; }
-
-    /// <summary>Trains a model on its fold's training rows and adds its squared errors on the test rows to <paramref name="errors"/>, one sum per target.</summary>
-    public void Train(MlpModel model, Span<double> errors, CancellationToken cancel)
+    /// <summary>Trains models 0 … count - 1 and hands each to <paramref name="done"/> with its squared errors on its test rows, one sum per target and valid during the call, in the order in which they end.</summary>
+    /// <param name="count">Number of models.</param>
+    /// <param name="modelOf">A model by its number.</param>
+    /// <param name="done">Receives number, squared errors and epochs.</param>
+    /// <param name="cancel">Stops between epochs.</param>
+    public void Run(int count, Func<int, MlpModel> modelOf, Action<int, double[], int> done, CancellationToken cancel)
     {
-        RowPermutations.Fill(_options.Seed, model.Permutation, _order);
-        Fit(model, errors, cancel);
-    }
-
-    /// <summary>The same with given rows of the targets instead of the model's permutation.</summary>
-    internal void TrainOn(ReadOnlySpan<int> order, MlpModel model, Span<double> errors, CancellationToken cancel)
-    {
-        order.CopyTo(_order);
-        Fit(model, errors, cancel);
-    }
-
-    private void Fit(MlpModel model, Span<double> errors, CancellationToken cancel)
-    {
-        int rows = Start(model, out int fitted);
-        double best = double.PositiveInfinity;
-        int bestEpoch = 0;
-        for (Epochs = 0; Epochs < _options.Epochs && Epochs - bestEpoch < _options.Patience; Epochs++)
+        int next = 0;
+        _running.Clear();
+        foreach (Course course in _courses) course.Number = -1;
+        while (true)
         {
+            next = Fill(next, count, modelOf);
+            if (_running.Count == 0) return;
             cancel.ThrowIfCancellationRequested();
-            TrainEpoch(fitted, LearningRate(_options, Epochs));
-            double error = ValidationError(fitted, rows);
-            if (!(error < best)) continue;
-            (best, bestEpoch) = (error, Epochs);
-            Keep();
+            Epoch();
+            Retire(done);
         }
-        Recall();
-        AddTestErrors(model.Fold, errors);
     }
 
     /// <summary>torch.optim.lr_scheduler.CosineAnnealingLR, a step per epoch.</summary>
     internal static double LearningRate(MlpOptions options, int epoch) =>
         options.FinalLearningRate + (options.LearningRate - options.FinalLearningRate) * (1 + Math.Cos(Math.PI * epoch / options.Epochs)) / 2;
 
-    /// <summary>Draws the validation rows and the initial values. Rows 0 … fitted - 1 are trained on, the others validate.</summary>
-    internal int Start(MlpModel model, out int fitted)
-    {
-        _random = model.Random(_options.Seed);
-        int count = 0;
-        ReadOnlySpan<int> foldOfRow = _folds.FoldOfRow;
-        for (int i = 0; i < foldOfRow.Length; i++)
-            if (foldOfRow[i] != model.Fold) _rows[count++] = i;
-        _random.Shuffle(_rows.AsSpan(0, count));
-        fitted = count - ValidationRows(_options, count);
-        ScaleTargets(fitted);
-        _network.Initialise(ref _random);
-        _optimiser.Reset();
-        return count;
-    }
-
     /// <summary>How many of a fold's training rows choose the epoch: at least one.</summary>
     internal static int ValidationRows(MlpOptions options, int rows) => Math.Max(1, (int)Math.Round(options.ValidationShare * rows));
 
-    internal void TrainEpoch(int fitted, double learningRate)
+    public void Dispose() => _bank.Dispose();
+
+    /// <summary>Gives free places to the next models.</summary>
+    private int Fill(int next, int count, Func<int, MlpModel> modelOf)
     {
-        _random.Shuffle(_rows.AsSpan(0, fitted));
-        for (int first = 0; first < fitted; first += _options.Batch)
+        if (next == count || _running.Count == _courses.Length) return next;
+        _tasks.Clear();
+        foreach (Course course in _courses)
         {
-            int count = Math.Min(_options.Batch, fitted - first);
-            if (count < 2) break;
-            Drop(count);
-            _network.Backpropagate(_x, _y, Rows(first, count), TargetRows(first, count), _scale);
-            _optimiser.Step(_network, learningRate, _options.WeightDecay, _options.GradientClip);
+            if (course.Number >= 0) continue;
+            if (next == count) break;
+            course.Begin(next, modelOf(next));
+            next++;
+            _running.Add(course);
+            _tasks.Add(course.Task);
         }
+        Job job = new() { Owner = this, First = _running.Count - _tasks.Count, Prepare = true };
+        _pool.Run(_tasks.Count, ref job);
+        _bank.Start(_tasks);
+        return next;
     }
 
-    public void Dispose()
+    private void Epoch()
     {
-        _network.Dispose();
-        _optimiser.Dispose();
+        Job job = new() { Owner = this };
+        _pool.Run(_running.Count, ref job);
+        _tasks.Clear();
+        foreach (Course course in _running) _tasks.Add(course.Task);
+        _bank.Epoch(_tasks);
+        _kept.Clear();
+        foreach (Course course in _running)
+            if (course.Judge()) _kept.Add(course.Task);
+        if (_kept.Count > 0) _bank.Keep(_kept);
     }
 
-    private ReadOnlySpan<int> Rows(int first, int count) => _rows.AsSpan(first, count);
-
-    /// <summary>The rows of the targets that the permutation brings to these rows.</summary>
-    private ReadOnlySpan<int> TargetRows(int first, int count)
+    /// <summary>Tests the models that are done and frees their places.</summary>
+    private void Retire(Action<int, double[], int> done)
     {
-        for (int i = 0; i < count; i++) _targetRows[i] = _order[_rows[first + i]];
-        return _targetRows.AsSpan(0, count);
-    }
-
-    private void Drop(int count)
-    {
-        float kept = (float)(1 / (1 - _options.Dropout));
-        uint threshold = (uint)Math.Round(_options.Dropout * uint.MaxValue);
-        foreach (Matrix<float> keep in _network.Keep)
+        _tasks.Clear();
+        foreach (Course course in _running)
+            if (course.IsOver(_options)) _tasks.Add(course.Task);
+        if (_tasks.Count == 0) return;
+        _bank.Finish(_tasks);
+        foreach (Course course in _running)
         {
-            Span<float> values = keep.Buffer.View.Host[..(count * _options.Hidden)];
-            if (threshold == 0) values.Fill(1);
-            else foreach (ref float value in values) value = _random.NextUInt32() < threshold ? 0 : kept;
+            if (!course.IsOver(_options)) continue;
+            done(course.Number, course.Task.Errors, course.Epochs);
+            course.Number = -1;
         }
+        _running.RemoveAll(course => course.Number < 0);
     }
 
-    private double ValidationError(int fitted, int rows)
+    /// <summary>A model on its way through the epochs.</summary>
+    private sealed class Course(MlpTask task)
     {
-        double sum = 0;
-        for (int first = fitted; first < rows; first += _options.Batch)
+        private double _best;
+        private int _bestEpoch;
+
+        public MlpTask Task => task;
+
+        /// <summary>The model's number, -1 for a free place.</summary>
+        public int Number { get; set; }
+
+        public MlpModel Model { get; private set; }
+
+        /// <summary>Epochs so far.</summary>
+        public int Epochs { get; private set; }
+
+        public void Begin(int number, MlpModel model) => (Number, Model, Epochs, _best, _bestEpoch) = (number, model, 0, double.PositiveInfinity, 0);
+
+        /// <summary>Counts the epoch; true where its validation error is the lowest so far.</summary>
+        public bool Judge()
         {
-            int count = Math.Min(_options.Batch, rows - first);
-            sum += _network.EvaluateError(_x, _y, Rows(first, count), TargetRows(first, count), _scale);
+            int epoch = Epochs++;
+            if (!(task.ValidationError < _best)) return false;
+            (_best, _bestEpoch) = (task.ValidationError, epoch);
+            return true;
         }
-        return sum;
+
+        public bool IsOver(MlpOptions options) => Epochs >= options.Epochs || Epochs - _bestEpoch >= options.Patience;
     }
 
-    /// <summary>Mean, deviation and range of each target over the fitted rows.</summary>
-    private void ScaleTargets(int fitted)
+    private struct Job : IBlockJob
     {
-        _means.AsSpan().Clear();
-        _deviations.AsSpan().Clear();
-        _least.AsSpan().Fill(float.PositiveInfinity);
-        _most.AsSpan().Fill(float.NegativeInfinity);
-        for (int i = 0; i < fitted; i++)
+        public MlpTrainer Owner;
+        public int First;
+        public bool Prepare;
+
+        public readonly void Execute(long block, int worker)
         {
-            ReadOnlySpan<float> row = _y.Row(_order[_rows[i]]);
-            for (int t = 0; t < row.Length; t++)
+            Course course = Owner._running[First + (int)block];
+            if (Prepare)
             {
-                _means[t] += row[t];
-                if (row[t] < _least[t]) _least[t] = row[t];
-                if (row[t] > _most[t]) _most[t] = row[t];
+                course.Model.Prepare(course.Task, Owner._folds, Owner._options);
+                return;
             }
-        }
-        for (int t = 0; t < _means.Length; t++) _means[t] /= fitted;
-        for (int i = 0; i < fitted; i++)
-        {
-            ReadOnlySpan<float> row = _y.Row(_order[_rows[i]]);
-            for (int t = 0; t < row.Length; t++) _deviations[t] += (row[t] - _means[t]) * (row[t] - _means[t]);
-        }
-        for (int t = 0; t < _means.Length; t++)
-        {
-            // A target that does not vary over the fitted rows is left as it is, less its mean.
-            _deviations[t] = _least[t] < _most[t] ? Math.Sqrt(_deviations[t] / fitted) : 1;
-            _scale.NegativeInverse[t] = (float)(-1 / _deviations[t]);
-            _scale.Offset[t] = (float)(_means[t] / _deviations[t]);
-        }
-    }
-
-    private void AddTestErrors(int fold, Span<double> errors)
-    {
-        int[] rows = _folds.TestRows[fold];
-        for (int first = 0; first < rows.Length; first += _options.Batch)
-        {
-            int count = Math.Min(_options.Batch, rows.Length - first);
-            MatrixView<float> output = _network.Predict(_x, rows.AsSpan(first, count));
-            for (int i = 0; i < count; i++)
-            {
-                ReadOnlySpan<float> predicted = output.Row(i), actual = _y.Row(_order[rows[first + i]]);
-                for (int t = 0; t < errors.Length; t++)
-                {
-                    double margin = _options.ClipMargin * ((double)_most[t] - _least[t]);
-                    double value = Math.Clamp(_means[t] + _deviations[t] * predicted[t], _least[t] - margin, _most[t] + margin);
-                    errors[t] += (actual[t] - value) * (actual[t] - value);
-                }
-            }
-        }
-    }
-
-    private void Keep()
-    {
-        _network.Parameters.View.Host.CopyTo(_bestParameters);
-        for (int l = 0; l < _bestMeans.Length; l++)
-        {
-            _network.Norms[l].RunningMean.CopyTo(_bestMeans[l], 0);
-            _network.Norms[l].RunningVariance.CopyTo(_bestVariances[l], 0);
-        }
-    }
-
-    private void Recall()
-    {
-        _bestParameters.CopyTo(_network.Parameters.View.Host);
-        for (int l = 0; l < _bestMeans.Length; l++)
-        {
-            _bestMeans[l].CopyTo(_network.Norms[l].RunningMean, 0);
-            _bestVariances[l].CopyTo(_network.Norms[l].RunningVariance, 0);
+            course.Task.LearningRate = LearningRate(Owner._options, course.Epochs);
+            course.Task.Shuffle(course.Task.Fitted);
         }
     }
 }

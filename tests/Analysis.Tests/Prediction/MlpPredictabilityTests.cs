@@ -1,5 +1,8 @@
+using System.Text.Json.Nodes;
 using BioSup.Analysis.Prediction;
+using BioSup.Kernels;
 using BioSup.Runtime;
+using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.Prediction;
 
@@ -71,11 +74,25 @@ public sealed class MlpPredictabilityTests : IDisposable
         int[] order = new int[rows], identity = [.. Enumerable.Range(0, rows)];
         RowPermutations.Fill(options.Seed, 2, order);
         using Matrix<float> features = Matrix<float>.From(_cpu, rows, 3, x), targets = Matrix<float>.From(_cpu, rows, 4, y), permuted = Matrix<float>.From(_cpu, rows, 4, PredictionCases.PermuteRows(y, 4, order));
-        double[] engine = new double[4], direct = new double[4];
-        using MlpTrainer first = new(features, targets, folds, options), second = new(features, permuted, folds, options);
-        first.Train(new MlpModel(0, 2, 1), engine, default);
-        second.TrainOn(identity, new MlpModel(0, 2, 1), direct, default);
-        Assert.Equal(direct, engine);
+        MlpTask engine = new(rows, 4), direct = new(rows, 4);
+        new MlpModel(0, 2, 1).Prepare(engine, folds, options);
+        new MlpModel(0, 2, 1).Prepare(direct, folds, options);
+        Assert.Equal(order, engine.Order);
+        identity.CopyTo(direct.Order, 0);
+        Assert.Equal(Errors(permuted, direct), Errors(targets, engine));
+
+        double[] Errors(Matrix<float> y, MlpTask task)
+        {
+            using MlpBank bank = MlpBank.Create(features, y, new MlpBankOptions(options.Hidden, options.Dropout, options.Batch, options.WeightDecay, options.GradientClip, options.ClipMargin, options.Seed), 1);
+            MlpTask copy = new(rows, 4) { Count = task.Count, Fitted = task.Fitted, LearningRate = 1e-2 };
+            task.Rows.CopyTo(copy.Rows, 0);
+            task.Order.CopyTo(copy.Order, 0);
+            copy.Seed(new CounterRandom(1), 2);
+            bank.Start([copy]);
+            for (int epoch = 0; epoch < 4; epoch++) bank.Epoch([copy]);
+            bank.Finish([copy]);
+            return copy.Errors;
+        }
     }
 
     [Fact]
@@ -111,16 +128,29 @@ public sealed class MlpPredictabilityTests : IDisposable
         Assert.Equal(result.RSquared[1], result.MeanRSquared);
     }
 
+    /// <summary>Learning rates of PyTorch's CosineAnnealingLR (tests/golden/prediction/make_mlp.py).</summary>
+    [Fact]
+    public void LearningRateFallsAlongTheCosine()
+    {
+        JsonNode golden = JsonNode.Parse(File.ReadAllText(Path.Combine(RepositoryRoot.Path, "tests", "golden", "prediction", "mlp.json")))!;
+        MlpOptions options = new() { LearningRate = 5e-2, FinalLearningRate = 1e-6, Epochs = 5 };
+        int stepsPerEpoch = ((int)golden["rows"]! + (int)golden["batch"]! - 1) / (int)golden["batch"]!, step = 0;
+        foreach (JsonNode? expected in golden["cases"]![0]!["steps"]!.AsArray())
+            Assert.Equal((double)expected!["rate"]!, MlpTrainer.LearningRate(options, step++ / stepsPerEpoch), 1e-9);
+    }
+
     [Fact]
     public void StopsEarlyAndKeepsTheBestEpoch()
     {
         float[] x = PredictionCases.Normal(60 * 4, 46), y = PredictionCases.Normal(60 * 3, 47);
         using Matrix<float> features = Matrix<float>.From(_cpu, 60, 4, x), targets = Matrix<float>.From(_cpu, 60, 3, y);
-        using MlpTrainer trainer = new(features, targets, PredictionFolds.Shuffled(60, 4, 8), s_small with { Epochs = 500, Patience = 7 });
-        double[] errors = new double[3];
-        trainer.Train(new MlpModel(0, 0, 0), errors, default);
-        Assert.InRange(trainer.Epochs, 7, 300);
-        Assert.All(errors, e => Assert.InRange(e, 1, 60));
+        using MlpTrainer trainer = new(features, targets, PredictionFolds.Shuffled(60, 4, 8), s_small with { Epochs = 500, Patience = 7 }, 1);
+        trainer.Run(1, _ => new MlpModel(0, 0, 0), (number, errors, epochs) =>
+        {
+            Assert.Equal(0, number);
+            Assert.InRange(epochs, 7, 300);
+            Assert.All(errors, e => Assert.InRange(e, 1, 60));
+        }, default);
     }
 
     [Fact]

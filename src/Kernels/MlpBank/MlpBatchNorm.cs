@@ -2,7 +2,7 @@ using System.Numerics;
 using System.Numerics.Tensors;
 using BioSup.Runtime;
 
-namespace BioSup.Analysis.Prediction;
+namespace BioSup.Kernels;
 
 /// <summary>
 /// Batch normalisation (Ioffe and Szegedy 2015) as torch.nn.BatchNorm1d does it: a batch is scaled by its own mean and biased variance, running statistics take

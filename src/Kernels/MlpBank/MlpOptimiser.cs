@@ -1,9 +1,8 @@
 using System.Numerics;
 using System.Numerics.Tensors;
-using BioSup.Kernels;
 using BioSup.Runtime;
 
-namespace BioSup.Analysis.Prediction;
+namespace BioSup.Kernels;
 
 /// <summary>
 /// torch.nn.utils.clip_grad_norm_ and then torch.optim.Adam with its weight_decay, which is an L2 penalty: decay times the parameter joins the clipped gradient before the moments

@@ -1,16 +1,8 @@
 using System.Numerics;
 using System.Numerics.Tensors;
-using BioSup.Kernels;
 using BioSup.Runtime;
 
-namespace BioSup.Analysis.Prediction;
-
-/// <summary>How targets are seen by a network: z = y · Inverse − Mean · Inverse, kept with the other sign, so that a residual is output + y · NegativeInverse + Offset.</summary>
-internal sealed class MlpTargetScale<T>(int targets) where T : unmanaged
-{
-    public T[] NegativeInverse { get; } = new T[targets];
-    public T[] Offset { get; } = new T[targets];
-}
+namespace BioSup.Kernels;
 
 /// <summary>
 /// BN → Linear(p, h) → ReLU → Dropout → BN → Linear(h, h) → ReLU → Dropout → BN → Linear(h, G), mean squared error, gradients by hand. Weights are [in, out]. All memory is
@@ -18,10 +10,10 @@ internal sealed class MlpTargetScale<T>(int targets) where T : unmanaged
 /// </summary>
 internal sealed class MlpNetwork<T> : IDisposable where T : unmanaged, IFloatingPointIeee754<T>
 {
-    private const int Layers = 3, Padding = 16;
+    private const int Layers = MlpLayout.Layers;
     private readonly CpuDevice _cpu;
+    private readonly MlpLayout _layout;
     private readonly int[] _widths;
-    private readonly int[] _gamma = new int[Layers], _beta = new int[Layers], _weight = new int[Layers], _bias = new int[Layers];
     private readonly Matrix<T> _input, _residual;
     private readonly Matrix<T>[] _activation, _gradient;
     private readonly T[] _start;
@@ -29,17 +21,10 @@ internal sealed class MlpNetwork<T> : IDisposable where T : unmanaged, IFloating
     public MlpNetwork(CpuDevice cpu, int inputs, int hidden, int outputs, int batch)
     {
         _cpu = cpu;
-        _widths = [inputs, hidden, hidden, outputs];
-        int length = 0;
-        for (int l = 0; l < Layers; l++)
-        {
-            _gamma[l] = Take(_widths[l], ref length);
-            _beta[l] = Take(_widths[l], ref length);
-            _weight[l] = Take(checked(_widths[l] * _widths[l + 1]), ref length);
-            _bias[l] = Take(_widths[l + 1], ref length);
-        }
-        Parameters = cpu.Allocate<T>(length);
-        Gradients = cpu.Allocate<T>(length);
+        _layout = new MlpLayout(inputs, hidden, outputs);
+        _widths = _layout.Widths;
+        Parameters = cpu.Allocate<T>(_layout.Length);
+        Gradients = cpu.Allocate<T>(_layout.Length);
         Gradients.View.Host.Clear();
         Norms = [.. _widths[..Layers].Select(w => new MlpBatchNorm<T>(cpu, w, batch))];
         _input = cpu.AllocateMatrix<T>(batch, inputs);
@@ -50,7 +35,7 @@ internal sealed class MlpNetwork<T> : IDisposable where T : unmanaged, IFloating
         _start = new T[outputs];
     }
 
-    /// <summary>All parameters, one after the other with gaps of zeros: γ, β, weights, bias of each layer.</summary>
+    /// <summary>All parameters, as <see cref="MlpLayout"/> places them.</summary>
     public DeviceBuffer<T> Parameters { get; }
 
     /// <summary>Their gradients, in the same places; zeros in the gaps.</summary>
@@ -61,23 +46,16 @@ internal sealed class MlpNetwork<T> : IDisposable where T : unmanaged, IFloating
     /// <summary>Dropout of both hidden layers [batch, hidden]: 0, or 1 / (1 − rate) where a unit is kept. The caller fills it before every step.</summary>
     public Matrix<T>[] Keep { get; }
 
-    public Span<T> Gamma(int layer) => Parameters.View.Host.Slice(_gamma[layer], _widths[layer]);
-    public Span<T> Beta(int layer) => Parameters.View.Host.Slice(_beta[layer], _widths[layer]);
-    public Span<T> Bias(int layer) => Parameters.View.Host.Slice(_bias[layer], _widths[layer + 1]);
+    public Span<T> Gamma(int layer) => Parameters.View.Host.Slice(_layout.Gamma[layer], _widths[layer]);
+    public Span<T> Beta(int layer) => Parameters.View.Host.Slice(_layout.Beta[layer], _widths[layer]);
+    public Span<T> Bias(int layer) => Parameters.View.Host.Slice(_layout.Bias[layer], _widths[layer + 1]);
     public MatrixView<T> Weight(int layer) => WeightIn(Parameters, layer);
 
-    /// <summary>PyTorch's initial values: weights and biases uniform within ±1 / √in, γ 1, β 0, running mean 0 and variance 1.</summary>
+    /// <summary>Initial values of the parameters, running mean 0 and variance 1.</summary>
     public void Initialise(ref CounterRandom random)
     {
-        Parameters.View.Host.Clear();
-        for (int l = 0; l < Layers; l++)
-        {
-            double bound = 1 / Math.Sqrt(_widths[l]);
-            Gamma(l).Fill(T.One);
-            foreach (ref T weight in Parameters.View.Host.Slice(_weight[l], _widths[l] * _widths[l + 1])) weight = T.CreateChecked(bound * (2 * random.NextDouble() - 1));
-            foreach (ref T bias in Bias(l)) bias = T.CreateChecked(bound * (2 * random.NextDouble() - 1));
-            Norms[l].Reset();
-        }
+        _layout.Initialise(Parameters.View.Host, ref random);
+        foreach (MlpBatchNorm<T> norm in Norms) norm.Reset();
     }
 
     /// <summary>Forward and backward of one training batch: row i is x's row <paramref name="xRows"/>[i] with y's row <paramref name="yRows"/>[i]. Leaves the gradients of the mean squared error.</summary>
@@ -132,14 +110,7 @@ internal sealed class MlpNetwork<T> : IDisposable where T : unmanaged, IFloating
         foreach (Matrix<T> matrix in (Matrix<T>[])[.. _activation, .. _gradient, .. Keep]) matrix.Dispose();
     }
 
-    private static int Take(int count, ref int length)
-    {
-        int start = length;
-        length = checked(length + (count + Padding - 1) / Padding * Padding);
-        return start;
-    }
-
-    private unsafe MatrixView<T> WeightIn(DeviceBuffer<T> buffer, int layer) => new(buffer.View.Pointer + _weight[layer], _widths[layer], _widths[layer + 1], _widths[layer + 1], _cpu);
+    private unsafe MatrixView<T> WeightIn(DeviceBuffer<T> buffer, int layer) => new(buffer.View.Pointer + _layout.Weight[layer], _widths[layer], _widths[layer + 1], _widths[layer + 1], _cpu);
 
     private void LoadInput(Matrix<T> x, ReadOnlySpan<int> rows)
     {
@@ -188,12 +159,12 @@ internal sealed class MlpNetwork<T> : IDisposable where T : unmanaged, IFloating
             MatrixView<T> above = (l == Layers - 1 ? _residual : _gradient[l + 1]).View.RowBlock(0, rows), below = _gradient[l].View.RowBlock(0, rows);
             T scale = l == Layers - 1 ? factor : T.One;
             EitherPrecision.Multiply(Transpose.Yes, Transpose.No, scale, Norms[l].Output(rows), above, T.Zero, WeightIn(Gradients, l));
-            Span<T> bias = Gradients.View.Host.Slice(_bias[l], _widths[l + 1]);
+            Span<T> bias = Gradients.View.Host.Slice(_layout.Bias[l], _widths[l + 1]);
             bias.Clear();
             for (int i = 0; i < rows; i++) TensorPrimitives.Add(bias, above.Row(i), bias);
             TensorPrimitives.Multiply(bias, scale, bias);
             EitherPrecision.Multiply(Transpose.No, Transpose.Yes, scale, above, Weight(l), T.Zero, below);
-            Norms[l].Backward(below, Gamma(l), Gradients.View.Host.Slice(_gamma[l], _widths[l]), Gradients.View.Host.Slice(_beta[l], _widths[l]), inputNeeded: l > 0);
+            Norms[l].Backward(below, Gamma(l), Gradients.View.Host.Slice(_layout.Gamma[l], _widths[l]), Gradients.View.Host.Slice(_layout.Beta[l], _widths[l]), inputNeeded: l > 0);
             if (l > 0) MaskGradient(l - 1, below);
         }
     }
