@@ -123,7 +123,8 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
     private (string Kind, GromovResult Result)? Better(List<(string Kind, GromovResult Result)> others, GromovResult reference)
     {
         (string Kind, GromovResult Result) best = others.MinBy(o => Comparable(o.Result));
-        return Comparable(best.Result) < Comparable(reference) * (1 - WorthwhileGain) ? best : null;
+        double main = Comparable(reference);
+        return Comparable(best.Result) < main - WorthwhileGain * Math.Abs(main) ? best : null;
     }
 
     /// <summary>What couplings of one problem are compared by: the loss, or the whole objective where a coupling could lower its loss by losing mass.</summary>

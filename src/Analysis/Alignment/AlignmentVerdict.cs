@@ -180,7 +180,7 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
         StartOutcome? rival = null;
         foreach (StartOutcome start in starts)
         {
-            if (start.Displacement < DifferentAlignment || start.Loss > best * (1 + EqualLossShare)) continue;
+            if (start.Displacement < DifferentAlignment || start.Loss > best + EqualLossShare * Math.Abs(best)) continue;
             if (rival is null || start.Loss < rival.Loss) rival = start;
         }
         string count = optima is null ? "" : Text($"; {starts.Count} starts, {optima.Optima.Count} distinct optima, {optima.EquallyGood} equally good");
