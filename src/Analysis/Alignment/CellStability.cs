@@ -103,13 +103,8 @@ public sealed record CellStability(double[] First, double[] Second, double Chanc
             blocks = new BlockLabels([.. rows.Select(i => labels.First[i])], [.. columns.Select(j => labels.Second[j])]);
         }
         using CpuDevice device = new(1);
-        using Matrix<double> c1 = Part(device, whole.First, rows, rows), c2 = Part(device, whole.Second, columns, columns), start = Part(device, whole.Coupling, rows, columns);
+        using Matrix<double> c1 = Part(device, whole.First, rows, rows), c2 = Part(device, whole.Second, columns, columns), start = Start(device, whole.Coupling, (rows, p), (columns, q));
         using Matrix<double>? fused = whole.Fused is null ? null : Part(device, whole.Fused, rows, columns);
-        double mass = 0;
-        for (int i = 0; i < rows.Length; i++)
-            for (int j = 0; j < columns.Length; j++) mass += start.Row(i)[j] *= p[i] * q[j];
-        for (int i = 0; i < rows.Length; i++)
-            for (int j = 0; j < columns.Length; j++) start.Row(i)[j] = mass > 0 ? start.Row(i)[j] / mass : p[i] * q[j];
         try
         {
             using GromovResult result = StoredSolver.Solve(c1, c2, settings, blocks, fused, start, p, q, cancellation: cancellation);
@@ -128,6 +123,19 @@ public sealed record CellStability(double[] First, double[] Second, double Chanc
         (int Cell, double Mass)[] kept = [.. cells.Zip(masses).Where(drawn => keep(drawn.First))];
         double total = kept.Sum(k => k.Mass);
         return ([.. kept.Select(k => k.Cell)], [.. kept.Select(k => k.Mass / total)]);
+    }
+
+    /// <summary>The coupling among the cells drawn, every mass as often as both its cells were drawn, summing to 1; the product of the masses where it has none there.</summary>
+    internal static Matrix<double> Start(CpuDevice device, Matrix<double> coupling, (int[] Cells, double[] Mass) first, (int[] Cells, double[] Mass) second)
+    {
+        Matrix<double> start = Part(device, coupling, first.Cells, second.Cells);
+        (double[] p, double[] q) = (first.Mass, second.Mass);
+        double mass = 0;
+        for (int i = 0; i < p.Length; i++)
+            for (int j = 0; j < q.Length; j++) mass += start.Row(i)[j] *= p[i] * q[j];
+        for (int i = 0; i < p.Length; i++)
+            for (int j = 0; j < q.Length; j++) start.Row(i)[j] = mass > 0 ? start.Row(i)[j] / mass : p[i] * q[j];
+        return start;
     }
 
     private static (int[] Cells, double[] Mass) Draw(ref CounterRandom random, int count)

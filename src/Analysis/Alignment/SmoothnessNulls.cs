@@ -79,10 +79,7 @@ public sealed record SmoothnessNulls(RotatedTargets? Rotated, HeldOutCells? Held
         ManyProblems.Run(device, options.Decoys, ManyProblems.AtOnce(device.Pool.Threads, options.Decoys, each), r =>
         {
             cancellation.ThrowIfCancellationRequested();
-            CounterRandom random = new(options.Seed, stream: 0x726F7461UL + (ulong)r);
-            // Turns of at least an eighth; every other one is a mirror image as well.
-            double angle = Math.PI * (0.25 + 1.5 * random.NextDouble()), side = r % 2 == 0 ? 1 : -1;
-            int[] image = Turn(plane, angle, side);
+            int[] image = Turn(plane, options.Seed, r);
             using Matrix<double> turned = CellStability.Part(device, c2, image, image);
             correlations[r] = DistanceCorrelation.Of(c1, turned, coupling);
             predictabilities[r] = targets.Predictability(image);
@@ -91,9 +88,14 @@ public sealed record SmoothnessNulls(RotatedTargets? Rotated, HeldOutCells? Held
         return new RotatedTargets(correlations, accuracies, predictabilities);
     }
 
-    /// <summary>The cell that takes each cell's place: turned points are assigned one to one to points, at the least sum of squared distances in the plane.</summary>
-    private static int[] Turn(double[][] plane, double angle, double side)
+    /// <summary>
+    /// The cell that takes each cell's place under a turn of at least an eighth, every other one a mirror image as well: turned points are assigned one to one to points,
+    /// at the least sum of squared distances in the plane.
+    /// </summary>
+    internal static int[] Turn(double[][] plane, ulong seed, int number)
     {
+        CounterRandom random = new(seed, stream: 0x726F7461UL + (ulong)number);
+        double angle = Math.PI * (0.25 + 1.5 * random.NextDouble()), side = number % 2 == 0 ? 1 : -1;
         int m = plane[0].Length;
         double[] costs = new double[m * m];
         for (int i = 0; i < m; i++)
