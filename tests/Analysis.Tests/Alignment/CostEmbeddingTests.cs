@@ -102,6 +102,37 @@ public sealed class CostEmbeddingTests
     }
 
     [Fact]
+    public void Landmarks_are_drawn_and_stand_in_ascending_order()
+    {
+        int[] landmarks = CostEmbedding.Landmarks(3000);
+        Assert.Equal(landmarks.Order(), landmarks);
+        Assert.Equal(CostEmbedding.MostLandmarks, landmarks.Distinct().Count());
+        Assert.InRange(landmarks.Average(), 1400, 1600);
+        Assert.Equal(Enumerable.Range(0, CostEmbedding.MostLandmarks), CostEmbedding.Landmarks(CostEmbedding.MostLandmarks));
+    }
+
+    [Fact]
+    public void The_negative_share_is_that_of_the_spectrum()
+    {
+        // A circulant cost (0, 1, 4, 1): the centred matrix has eigenvalues 2, 2, 0 and -1.
+        using CpuDevice device = new(1);
+        double[] circle = [0, 1, 4, 1];
+        (Matrix<double> points, EmbeddingReport report, double largest, double mean) = CostEmbedding.Embed(device, 4, 3, CostEmbedding.Landmarks(4), (first, block) =>
+        {
+            for (int i = 0; i < block.Rows; i++)
+                for (int j = 0; j < 4; j++) block.Row(i)[j] = circle[(first + i - j + 4) % 4];
+        }, "x", default);
+        using (points)
+        {
+            Assert.Equal((2, 4), (report.Rank, report.Landmarks));
+            Assert.Equal(0.2, report.NegativeShare, 12);
+            Assert.Equal((4, 1.5), (largest, mean));
+            // The two coordinates make a square of sides √2: squared distances 2 and 4.
+            Assert.Equal(Math.Sqrt(8 / 72.0), report.RelativeError, 12);
+        }
+    }
+
+    [Fact]
     public void What_cannot_be_embedded_is_refused()
     {
         using CpuDevice device = new(1);

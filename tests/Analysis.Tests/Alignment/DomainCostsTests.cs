@@ -66,6 +66,28 @@ public sealed class DomainCostsTests
     }
 
     [Fact]
+    public void Of_equally_near_pairs_the_one_with_the_lowest_indices_is_the_bridge()
+    {
+        // Two pairs of points on opposite sides of a rectangle: 0 and 2 are as near as 1 and 3.
+        using CpuDevice device = new(1);
+        using Matrix<double> x = Matrix<double>.From(device, 4, 2, [0, 0, 0, 1, 5, 0, 5, 1]);
+        using DomainCostResult result = DomainCosts.Build(x, Blobs(GraphWeights.Distance, ComponentRule.Bridge) with { Neighbours = 1 });
+        Assert.Equal((2, 1), (result.Components, result.Bridges));
+        Assert.Equal([0, 1, 5, 6, 1, 0, 6, 7], result.Cost.ToArray()[..8]);
+    }
+
+    [Fact]
+    public void More_components_than_can_be_bridged_are_refused()
+    {
+        using CpuDevice device = new(2);
+        const int Pairs = NeighbourGraph.MostBridged + 1;
+        using Matrix<double> x = device.AllocateMatrix<double>(2 * Pairs, 1);
+        for (int i = 0; i < x.Rows; i++) x.Row(i)[0] = 10 * (i / 2) + i % 2;
+        DomainCostOptions options = Blobs(GraphWeights.Hops, ComponentRule.Bridge) with { Neighbours = 1 };
+        Assert.Contains("has 1001 components, more than the 1000 that are bridged", Assert.Throws<DataException>(() => DomainCosts.Build(x, options)).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Bridges_and_paths_are_those_of_scikit_learn_and_scipy()
     {
         string? python = Python.Find("import numpy, scipy.sparse.csgraph, sklearn.utils.graph", out string reason);

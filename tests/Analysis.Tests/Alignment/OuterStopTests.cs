@@ -23,6 +23,20 @@ public sealed class OuterStopTests
         Assert.True(stop.Met);
     }
 
+    /// <summary>jnp.isclose has an absolute term beside the relative one, so that costs near zero can settle.</summary>
+    [Theory]
+    [InlineData(0, 0.9e-8, true)]
+    [InlineData(0, 1.1e-8, false)]
+    [InlineData(2, 1.9e-6, true)]
+    [InlineData(2, 2.1e-6, false)]
+    public void Ott_takes_changes_of_a_hundred_millionth_for_none(double cost, double change, bool met)
+    {
+        OuterStop stop = OuterStop.Of(new GromovOptions { Stop = StoppingRule.Ott, Tolerance = 1e-6 });
+        for (int iteration = 0; iteration <= 4; iteration++) stop.Observe(iteration, 0, cost, true);
+        stop.Observe(5, 0, cost + change, true);
+        Assert.Equal(met, stop.Met);
+    }
+
     [Fact]
     public void Pot_looks_at_every_tenth_change()
     {
