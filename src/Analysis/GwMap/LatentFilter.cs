@@ -63,9 +63,8 @@ public static class LatentFilter
         using Matrix<float> columns = Gather.Columns(latents, candidates);
         double log10Q = Math.Log10(options.MaxAdjustedP);
         // Only fold change and test decide here: the bounds on purity and frequency of the volcano plots are no part of GW-map.
-        DifferentialOptions volcano = new() { MinLog2FoldChange = options.MinLog2FoldChange, MaxGiniImpurity = 1, MinActiveImages = 0 };
         HashSet<int> differing = [];
-        foreach (DifferentialComparison comparison in DifferentialLatents.Compare(columns, labels, volcano, cancellation))
+        foreach (DifferentialComparison comparison in DifferentialLatents.Compare(columns, labels, new DifferentialOptions(), cancellation))
             foreach (DifferentialLatent latent in comparison.Latents)
                 if (Math.Abs(latent.Log2FoldChange) >= options.MinLog2FoldChange && latent.Log10Q <= log10Q) differing.Add(candidates[latent.Latent]);
         return [.. differing.Order()];

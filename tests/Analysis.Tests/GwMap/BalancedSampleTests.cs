@@ -39,6 +39,25 @@ public sealed class BalancedSampleTests
     }
 
     [Fact]
+    public void Either_side_may_set_the_limit_and_any_row_may_be_drawn()
+    {
+        Assert.Equal(20, BalancedSample.Draw(s_images, s_cells, new BalancedSampleOptions { MaxCells = 60 }).PerLabel);
+        Assert.Equal(21, BalancedSample.Draw(s_images, s_cells, new BalancedSampleOptions { MaxImages = 63 }).PerLabel);
+        // 25 of the 30 images of "a", which come first: the last ones are drawn as often as the others.
+        int[] drawn = new int[30];
+        for (ulong seed = 0; seed < 200; seed++)
+            foreach (int row in BalancedSample.Draw(s_images, s_cells, new BalancedSampleOptions { Seed = seed }).Images.Where(i => i < 30)) drawn[row]++;
+        Assert.All(drawn, times => Assert.InRange(times, 145, 188));
+    }
+
+    [Fact]
+    public void Rows_without_a_label_take_no_part()
+    {
+        BalancedSample sample = BalancedSample.Draw([.. s_images, .. Labels(("", 21))], [.. s_cells, .. Labels(("", 21))], new BalancedSampleOptions());
+        Assert.Equal(["a", "b", "c"], sample.Labels);
+    }
+
+    [Fact]
     public void What_cannot_be_balanced_is_named()
     {
         Assert.Contains("share no label", Refused(["a", "b"], ["x", "y"], new()), StringComparison.Ordinal);

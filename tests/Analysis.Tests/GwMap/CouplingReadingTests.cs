@@ -52,6 +52,31 @@ public sealed class CouplingReadingTests : IDisposable
     }
 
     [Fact]
+    public void Of_equal_masses_the_first_is_likeliest_and_partners_that_are_the_same_cell_are_near()
+    {
+        using Matrix<double> coupling = Coupling((_, j) => j is 5 or 9 ? 1 : 0), line = Line(i => i);
+        CouplingReading reading = CouplingReading.Of(coupling, s_labels, s_labels, line, line, neighbours: 3);
+        Assert.All(reading.LikeliestCell, j => Assert.Equal(5, j));
+        Assert.Equal(1, reading.NeighbourConsistency);
+    }
+
+    [Fact]
+    public void Shares_count_images_alike_and_entropies_do_not_depend_on_the_total()
+    {
+        // Image i carries i + 1 parts of mass; half of it on its own place, half on cell 0, which is in class a.
+        using Matrix<double> coupling = Coupling((i, j) => (i + 1) * ((j == i ? 0.5 : 0) + (j == 0 ? 0.5 : 0))), line = Line(i => i);
+        CouplingReading reading = CouplingReading.Of(coupling, s_labels, s_labels, line, line);
+        Assert.Equal([1, 0], reading.MeanProbability[0]);
+        Assert.Equal(0.5, reading.MeanProbability[1][0], 12);
+        Assert.Equal(0.5, reading.MeanProbability[1][1], 12);
+        Assert.Equal((N - 1) * Math.Log(2) / (N * Math.Log(N)), reading.RelativeRowEntropy, 12);
+        using Matrix<double> whole = Coupling((i, j) => coupling.Row(i)[j] / (N * (N + 1) / 2));
+        double entropy = -Enumerable.Range(0, N * N).Select(k => whole.Row(k / N)[k % N]).Where(t => t > 0).Sum(t => t * Math.Log(t));
+        Assert.Equal(entropy, reading.Entropy, 12);
+        Assert.Equal(entropy, CouplingReading.Of(whole, s_labels, s_labels, line, line).Entropy, 12);
+    }
+
+    [Fact]
     public void An_image_without_mass_has_no_probability_and_is_no_error()
     {
         using Matrix<double> coupling = Coupling((i, j) => i == 0 ? 0 : j == i ? 1.0 / N : 0), line = Line(i => i);

@@ -44,6 +44,35 @@ public sealed class LatentFilterTests : IDisposable
     }
 
     [Fact]
+    public void Bounds_are_themselves_dead_and_still_varying()
+    {
+        for (int i = 0; i < N; i++) (_latents.Row(i)[0], _latents.Row(i)[1]) = (0, i % 2 == 0 ? 0.5f : 1.5f);
+        LatentFilterOptions all = new() { DeadThreshold = 0, MinVariation = 0, Differential = false };
+        Assert.Equal([1, 2, 3, 4, 5], LatentFilter.Select(_latents, _labels, all).Kept);
+        // Mean 1, deviation 1/2 with divisor n.
+        Assert.Contains(1, LatentFilter.Select(_latents, _labels, all with { MinVariation = 0.5 }).Kept);
+        Assert.DoesNotContain(1, LatentFilter.Select(_latents, _labels, all with { DeadThreshold = 1 }).Kept);
+        Assert.Contains(1, LatentFilter.Select(_latents, _labels, all with { DeadThreshold = 0.999999 }).Kept);
+    }
+
+    [Fact]
+    public void Latents_that_are_lower_in_a_label_differ_and_single_high_images_do_not_make_a_difference()
+    {
+        string[] labels = [.. Enumerable.Range(0, N).Select(i => i < 12 ? "few" : i % 2 == 0 ? "x" : "y")];
+        CounterRandom random = new(6);
+        for (int i = 0; i < N; i++)
+        {
+            Span<float> row = _latents.Row(i);
+            // A tenth in twelve images: against all others a factor of ten down; the others hardly rise against a mean with these in it.
+            row[0] = (float)((i < 12 ? 0.1 : 1) * (1 + 0.3 * random.NextDouble()));
+            row[1] = (float)(i == 40 ? 200 : 1 + 0.3 * random.NextDouble());
+            row[2] = (float)((labels[i] == "x" ? 3 : 1) * (1 + 0.3 * random.NextDouble()));
+        }
+        Assert.Equal([0, 2], LatentFilter.Select(_latents, labels, new LatentFilterOptions()).Kept);
+        Assert.Equal([0, 1, 2], LatentFilter.Select(_latents, labels, new LatentFilterOptions { MaxAdjustedP = 1 }).Kept.Where(l => l < 3));
+    }
+
+    [Fact]
     public void Too_few_latents_are_refused_with_the_filter_that_took_them()
     {
         string message = Assert.Throws<DataException>(() => LatentFilter.Select(_latents, _labels, new LatentFilterOptions { MinLog2FoldChange = 9 })).Message;

@@ -82,6 +82,35 @@ public sealed class PredictabilityStudyTests : IDisposable
     }
 
     [Fact]
+    public void Genes_are_ranked_by_the_mean_over_labels_of_the_ridge_on_denoised_targets_where_there_are_any()
+    {
+        IReadOnlyList<PredictabilityRun> runs =
+        [
+            Scored(null, "raw", "ridge", 9, 0), Scored("a", "raw", "ridge", 9, 0), Scored(null, "denoised", "ridge", 0, 1), Scored("a", "denoised", "ridge", 1, 4),
+            Scored("a", "denoised", "mlp", 9, 0), Scored("b", "denoised", "ridge", 3, 5),
+        ];
+        GeneRanking ranking = GeneRanking.Of(runs);
+        Assert.Equal("denoised", ranking.Targets);
+        Assert.Equal([2, 4.5], ranking.Scores);
+        Assert.Equal([1, 0], ranking.Top(5));
+        Assert.Equal([0, 1], GeneRanking.Of(runs, within: false).Scores);
+        Assert.Equal("raw", GeneRanking.Of([.. runs.Take(2)]).Targets);
+
+        static PredictabilityRun Scored(string? label, string targets, string model, params double[] rSquared) =>
+            new(label, targets, model, ["g0", "g1"], 10, new PredictabilityResult(rSquared, rSquared.Average(), 0, null, null, null, null, null));
+    }
+
+    [Fact]
+    public void Over_all_labels_every_fold_has_its_share_of_each()
+    {
+        PredictabilityResult study = Run(null, permutations: 0)[0].Result;
+        int[] codes = [.. _sample.ImageLabels.Select(label => label == "a" ? 0 : 1)];
+        using Matrix<float> soft = GeneSoftTargets.Project(_coupling, _expression);
+        PredictabilityResult stratified = RidgePredictability.Run(_features.View, soft.View, PredictionFolds.Stratified(codes, 4, 1), Options(0).Ridge, SilentProgress.Instance, default);
+        Assert.Equal(stratified.RSquared, study.RSquared);
+    }
+
+    [Fact]
     public void Results_do_not_depend_on_threads()
     {
         IReadOnlyList<PredictabilityRun> two = Run(null, permutations: 10);
