@@ -62,6 +62,33 @@ public sealed class GeneModulesTests : IDisposable
     }
 
     [Fact]
+    public void Profiles_that_vary_by_rounding_alone_do_not_vary_and_a_large_mean_hides_nothing()
+    {
+        using Matrix<float> profiles = PlantedProfiles.Make(_device, 3, 8, 3, 80, 0.5, 9), far = _device.AllocateMatrix<float>(24, 80);
+        for (int g = 0; g < 24; g++)
+            for (int i = 0; i < 80; i++) far.Row(g)[i] = profiles.Row(g)[i] + 3e4f;
+        ModuleOptions options = new([0.5], 6, 1);
+        double near = GeneModules.Find(profiles.View, PlantedProfiles.Genes(24), options).Modularity[0], offset = GeneModules.Find(far.View, PlantedProfiles.Genes(24), options).Modularity[0];
+        // Single precision keeps 2e-3 of values at 3e4.
+        Assert.Equal(near, offset, 2e-4);
+        far.Row(5).Fill(3e4f);
+        far.Row(5)[7] = MathF.BitIncrement(3e4f);
+        Assert.Equal(["GENE5"], GeneModules.Find(far.View, PlantedProfiles.Genes(24), options).FlatGenes);
+    }
+
+    [Fact]
+    public void Seeds_and_runs_reach_the_search()
+    {
+        using Matrix<float> noise = PlantedProfiles.Make(_device, 40, 2, 1, 30, 3, 10);
+        ModuleHierarchy Find(ulong seed, int runs) => GeneModules.Find(noise.View, PlantedProfiles.Genes(80), new ModuleOptions([1], 6, seed) { Runs = runs });
+        ModuleHierarchy[] seeds = [.. Enumerable.Range(0, 6).Select(seed => Find((ulong)seed, 1))];
+        Assert.True(seeds.Select(m => string.Join(",", m.Module[0])).Distinct().Count() > 1);
+        double[] gained = [.. seeds.Select((one, seed) => Find((ulong)seed, 8).Modularity[0] - one.Modularity[0])];
+        Assert.All(gained, gain => Assert.True(gain >= 0));
+        Assert.Contains(gained, gain => gain > 0);
+    }
+
+    [Fact]
     public void The_same_seed_gives_the_same_modules_on_any_number_of_threads()
     {
         using CpuDevice one = new(1);

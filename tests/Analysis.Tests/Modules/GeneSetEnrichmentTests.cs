@@ -37,6 +37,20 @@ public sealed class GeneSetEnrichmentTests
     }
 
     [Fact]
+    public void Bounds_are_allowed_and_equal_sets_stand_in_the_order_of_their_names()
+    {
+        GeneSet[] sets = [Set("beta", Enumerable.Range(50, 6)), Set("alpha", Enumerable.Range(50, 6)), Set("other", Enumerable.Range(0, 9))];
+        EnrichmentOptions options = new() { MinimumSetSize = 6, MaximumSetSize = 9, MinimumOverlap = 6 };
+        EnrichmentTable table = GeneSetEnrichment.Test(Modules(), sets, null, options);
+        Assert.Equal((3, 0, 0), (table.Matching.SetsTested, table.Matching.SetsTooSmall, table.Matching.SetsTooLarge));
+        Assert.Equal(["alpha", "beta"], table.Rows.Where(r => r.Level == 1 && r.Module == 2).Select(r => r.Set));
+        Assert.Equal("alpha", table.Labels[1][2]);
+        double q = table.Names[1][2].Best!.Q;
+        Assert.Equal("alpha", GeneSetEnrichment.Test(Modules(), sets, null, options with { Significance = q }).Labels[1][2]);
+        Assert.Equal("unnamed", GeneSetEnrichment.Test(Modules(), sets, null, options with { Significance = Math.BitDecrement(q) }).Labels[1][2]);
+    }
+
+    [Fact]
     public void Why_a_module_has_no_name_is_said()
     {
         EnrichmentTable none = GeneSetEnrichment.Test(Modules(), [Set("tiny", 1, 2)]);

@@ -25,6 +25,18 @@ public sealed class ProgrammeRecoveryTests
     }
 
     [Fact]
+    public void Of_equal_Jaccard_indices_the_module_with_more_common_genes_stands_for_the_programme()
+    {
+        // Two of the three genes in a module of five, the third alone: 2 / 6 and 1 / 3.
+        int[] large = [0, 0, 0, 0, 0, 1], small = [1, 1, 1, 1, 1, 0];
+        foreach (int[] level in new[] { large, small })
+        {
+            RecoveredProgramme found = ProgrammeRecovery.Measure(new ModuleHierarchy(PlantedProfiles.Genes(6), [1], [level], [double.NaN]), [Set("p", 0, 1, 5)], 0).Programmes[0];
+            Assert.Equal((level[0], 5, 2, 1 / 3.0), (found.Module, found.ModuleSize, found.Overlap, found.Jaccard));
+        }
+    }
+
+    [Fact]
     public void Chance_is_the_mean_over_random_deals()
     {
         // Two modules of two genes: a programme of two gets both in one module in 1 of 3 deals (F1 = 1), else one in each (F1 = 1/2).
