@@ -106,6 +106,49 @@ public sealed class RidgePredictabilityTests : IDisposable
         for (int k = 0; k < 20; k++) Assert.Equal(nulls[k].Average(), result.NullMeans![k], 5);
     }
 
+    /// <summary>A null without spread has no z-score of its own: a millionth stands for its deviation.</summary>
+    [Fact]
+    public void NullWithoutSpreadLeavesAFiniteZScore()
+    {
+        NullTally tally = new(1, 3);
+        tally.Add(0, 0.5, [0.5f, 0.25f, 0.25f, 0.25f], 1);
+        PredictabilityResult result = tally.ToResult();
+        Assert.Equal((0.25, 0.0, 0.25 / 1e-6, 0.25), (result.NullMean![0], result.NullDeviation![0], result.ZScore![0], result.PValue![0]));
+    }
+
+    [Fact]
+    public void FeaturesWithoutVarianceAreNoFeatures()
+    {
+        // 12 rows, 20 columns, all multiples of three of them; and the same with columns that do not vary at all.
+        float[] three = PredictionCases.Normal(12 * 3, 26), x = new float[12 * 20], y = PredictionCases.Normal(12, 27), flat = [.. Enumerable.Repeat(4f, 12 * 20)];
+        for (int i = 0; i < 12; i++)
+            for (int k = 0; k < 20; k++) x[i * 20 + k] = (1 << k % 4) * three[i * 3 + k % 3];
+        PredictionFolds folds = PredictionFolds.Shuffled(12, 3, 13);
+        using Matrix<float> features = Matrix<float>.From(_cpu, 12, 20, x);
+        using RidgeDesign design = new(features.View, folds, 0.5);
+        Assert.Equal(3, design.Rank);
+        PredictabilityResult result = Run(flat, y, folds, new RidgeOptions { Permutations = 5 });
+        double mean = y.Average(v => (double)v), left = 0;
+        for (int i = 0; i < 12; i++)
+        {
+            double training = Enumerable.Range(0, 12).Where(j => folds.FoldOfRow[j] != folds.FoldOfRow[i]).Average(j => (double)y[j]);
+            left += (y[i] - training) * (y[i] - training);
+        }
+        Assert.Equal(1 - left / y.Sum(v => (v - mean) * (v - mean)), result.RSquared[0], 1e-6);
+    }
+
+    /// <summary>One fold that is hard to invert is enough to leave single precision.</summary>
+    [Fact]
+    public void TheWorstFoldDecidesThePrecision()
+    {
+        float[] x = PredictionCases.Normal(40 * 24, 28);
+        using Matrix<float> features = Matrix<float>.From(_cpu, 40, 24, x);
+        using RidgeDesign design = new(features.View, PredictionFolds.Shuffled(40, 4, 14), 0.5);
+        double[] conditions = [.. design.Folds.Select(f => f.Condition)];
+        Assert.True(conditions.Min() < 0.9 * conditions.Max());
+        Assert.Equal(conditions.Max(), design.Condition);
+    }
+
     [Fact]
     public void ConstantTargetHasNothingToPredict()
     {
