@@ -158,7 +158,7 @@ internal sealed class MlpTrainer : IDisposable
             return true;
         }
 
-        public bool IsOver(MlpOptions options) => Epochs >= options.Epochs || Epochs - _bestEpoch >= options.Patience;
+        public bool IsOver(MlpOptions options) => Epochs >= options.Epochs || Epochs - _bestEpoch > options.Patience;
     }
 
     private struct Job : IBlockJob

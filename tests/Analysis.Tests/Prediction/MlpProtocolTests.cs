@@ -12,7 +12,8 @@ public sealed class MlpProtocolTests : IDisposable
 
     /// <summary>Folds of 15, 14 and 14 rows: the first is fitted in whole batches, the others with a last batch of one row, and test rows are more than a batch.</summary>
     [Theory]
-    [InlineData(12, 3, 0.5)]
+    [InlineData(12, 1, 0.5)]
+    [InlineData(14, 2, 0.5)]
     [InlineData(10, 10, 1e9)]
     public void Runs_and_permutations_are_those_of_plain_loops(int epochs, int patience, double clip)
     {

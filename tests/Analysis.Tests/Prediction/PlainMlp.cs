@@ -59,7 +59,7 @@ internal sealed class PlainMlp
         double[][] State() => [.. parameters.Concat(network._mean).Concat(network._variance).Select(p => (double[])p.Clone())];
         double least = double.PositiveInfinity;
         int step = 0, bestEpoch = 0;
-        for (int epoch = 0; epoch < options.Epochs && epoch - bestEpoch < options.Patience; epoch++)
+        for (int epoch = 0; epoch < options.Epochs && epoch - bestEpoch <= options.Patience; epoch++)
         {
             double rate = options.FinalLearningRate + 0.5 * (options.LearningRate - options.FinalLearningRate) * (1 + Math.Cos(Math.PI * epoch / options.Epochs));
             random.Shuffle<int>(fitted);
