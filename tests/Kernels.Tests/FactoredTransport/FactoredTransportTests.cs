@@ -106,6 +106,42 @@ public sealed class FactoredTransportTests
     }
 
     [Fact]
+    public void A_plan_with_other_factors_is_solved_as_a_new_one()
+    {
+        using CpuDevice device = new(1);
+        using Problem<float> used = new(device, 12, 12, 2, 5000), fresh = new(device, 12, 12, 2, 5000);
+        used.Solve(KernelVariant.Avx2, s_accelerated with { MaxIterations = 50 });
+        used.Redraw(4000);
+        fresh.Redraw(4000);
+        (SinkhornResult result, double[] u, double[] v) = used.Solve(KernelVariant.Avx2, s_accelerated with { MaxIterations = 50 });
+        (_, double[] expectedU, double[] expectedV) = fresh.Solve(KernelVariant.Avx2, s_accelerated with { MaxIterations = 50 });
+        Assert.True(result.Absorptions > 0);
+        Assert.Equal(expectedU, u);
+        Assert.Equal(expectedV, v);
+    }
+
+    /// <summary>Potentials are double: what single precision cannot hold of a large one is not lost.</summary>
+    [Fact]
+    public void Digits_of_a_row_potential_beyond_single_precision_count()
+    {
+        using CpuDevice device = new(1);
+        using FactoredPlan<float> plan = new(device, 1, 3, 1);
+        using Matrix<double> right = Matrix<double>.From(device, 3, 1, [0, 1, 2]), entries = device.AllocateMatrix<double>(1, 3);
+        using DeviceBuffer<double> u = device.Allocate<double>(1), v = device.Allocate<double>(3);
+        plan.Left.Row(0)[0] = 1;
+        plan.SetRight(right.View);
+        // A single keeps steps of 1.2e-4 at 1024.
+        u.View.Host[0] = 1024 + 3e-5;
+        v.View.Host.Fill(-1024);
+        foreach (KernelVariant variant in s_fast)
+        {
+            using KernelDispatch.ForcedVariant forced = KernelDispatch.Force(variant);
+            FactoredTransport.Entries(plan, u.View, v.View, 0, 0, entries.View);
+            for (int j = 0; j < 3; j++) Assert.Equal(Math.Exp(j + 3e-5), entries.Row(0)[j], 2e-6 * Math.Exp(j));
+        }
+    }
+
+    [Fact]
     public void Warm_solves_allocate_nothing()
     {
         using CpuDevice device = new(2);
@@ -158,8 +194,13 @@ public sealed class FactoredTransportTests
             _features = device.AllocateMatrix<double>(m, 6);
             for (int i = 0; i < m * 6; i++) _features.Buffer.View.Host[i] = (float)random.NextNormal();
             (_a, _b) = (device.Allocate<double>(n), device.Allocate<double>(m));
-            _a.View.Host.Fill(1.0 / n);
-            _b.View.Host.Fill(1.0 / m);
+            CounterRandom masses = new(12);
+            foreach (DeviceBuffer<double> side in (DeviceBuffer<double>[])[_a, _b])
+            {
+                foreach (ref double mass in side.View.Host) mass = 0.5 + masses.NextDouble();
+                double sum = side.View.Host.ToArray().Sum();
+                foreach (ref double mass in side.View.Host) mass /= sum;
+            }
             (_u, _v, _sums, _otherU, _rows) = (device.Allocate<double>(n), device.Allocate<double>(m), device.Allocate<double>(m), device.Allocate<double>(n), device.Allocate<double>(n));
             _start = new double[m];
             for (int j = 0; j < m; j++) _start[j] = (float)random.NextNormal();
@@ -167,6 +208,13 @@ public sealed class FactoredTransportTests
         }
 
         public void Reset() => _start.CopyTo(_v.View.Host);
+
+        /// <summary>Other row factors in the same plan.</summary>
+        public void Redraw(double scale)
+        {
+            CounterRandom random = new(13);
+            for (int i = 0; i < _n * _rank; i++) _plan.Left.Buffer.View.Host[i] = T.CreateTruncating(scale * random.NextNormal());
+        }
 
         public Answers Answer(KernelVariant variant)
         {
@@ -197,7 +245,7 @@ public sealed class FactoredTransportTests
                     most = T.Max(most, score);
                 }
                 for (int j = 0; j < _m; j++) total += T.Exp(scores[j] - most);
-                T shift = most + T.Log(total * T.CreateTruncating(_n));
+                T shift = most + T.Log(total / T.CreateTruncating(_a.View.Host[i]));
                 for (int j = 0; j < _m; j++) sums[j] += T.Exp(scores[j] - shift);
             }
             return [.. sums.Select(sum => double.CreateTruncating(sum))];
