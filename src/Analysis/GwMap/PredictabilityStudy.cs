@@ -46,6 +46,9 @@ public sealed record PredictabilityStudyOptions
     /// <summary>The small network that GW-map predicts genes with; null leaves it out.</summary>
     public MlpOptions? Mlp { get; init; }
 
+    /// <summary>Where the networks are trained; null: where the features lie.</summary>
+    public ComputeDevice? Device { get; init; }
+
     public ulong Seed { get; init; }
 }
 
@@ -90,7 +93,7 @@ public static class PredictabilityStudy
                         if (result is null)
                         {
                             NullParts? parts = store is null ? null : new NullParts(store, name);
-                            result = run(soft.Features.View, soft.Targets.View, folds, progress, cancellation, parts);
+                            result = run(soft.Features, soft.Targets, folds, progress, cancellation, parts);
                             store?.Keep(name, result.Pack());
                             parts?.Drop();
                         }
@@ -107,14 +110,18 @@ public static class PredictabilityStudy
         return runs;
     }
 
-    private delegate PredictabilityResult Model(MatrixView<float> x, MatrixView<float> y, PredictionFolds folds, IProgressReporter progress, CancellationToken cancellation, NullParts? parts);
+    private delegate PredictabilityResult Model(Matrix<float> x, Matrix<float> y, PredictionFolds folds, IProgressReporter progress, CancellationToken cancellation, NullParts? parts);
 
     /// <summary>Ridge for everything; trees for the cells' space and the network for genes where they are asked for.</summary>
     private static IEnumerable<(string Name, Model Run)> Models(string targets, PredictabilityStudyOptions options)
     {
-        yield return (GwMapTargets.Ridge, (x, y, folds, progress, cancel, parts) => RidgePredictability.Run(x, y, folds, options.Ridge, progress, cancel, parts));
-        if (options.Trees is { } trees && targets == GwMapTargets.Latent) yield return (GwMapTargets.Trees, (x, y, folds, progress, cancel, parts) => TreePredictability.Run(x, y, folds, trees, progress, cancel, parts));
-        if (options.Mlp is { } mlp && targets != GwMapTargets.Latent) yield return (GwMapTargets.Mlp, (x, y, folds, progress, cancel, parts) => MlpPredictability.Run(x, y, folds, mlp, progress, cancel, parts));
+        yield return (GwMapTargets.Ridge, (x, y, folds, progress, cancel, parts) => RidgePredictability.Run(x.View, y.View, folds, options.Ridge, progress, cancel, parts));
+        if (options.Trees is { } trees && targets == GwMapTargets.Latent) yield return (GwMapTargets.Trees, (x, y, folds, progress, cancel, parts) => TreePredictability.Run(x.View, y.View, folds, trees, progress, cancel, parts));
+        if (options.Mlp is { } mlp && targets != GwMapTargets.Latent) yield return (GwMapTargets.Mlp, (x, y, folds, progress, cancel, parts) =>
+        {
+            using PlacedMatrix<float> features = x.At(options.Device ?? x.Device);
+            return MlpPredictability.Run(features.Matrix.View, y.View, folds, mlp, progress, cancel, parts);
+        });
     }
 
     /// <summary>Features and soft targets of one set, made when a model first asks for them.</summary>

@@ -116,6 +116,7 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
             Ridge = new RidgeOptions { Alpha = config.Predictability.RidgeAlpha, Permutations = config.Predictability.RidgePermutations, Seed = context.Seed },
             Trees = config.Predictability.Trees is { } trees ? new TreeOptions { Trees = trees.Trees, Depth = trees.Depth, Permutations = trees.Permutations, Seed = context.Seed } : null,
             Mlp = config.Predictability.Mlp is { } mlp ? new MlpOptions { Runs = mlp.Runs, Epochs = mlp.Epochs, Patience = Math.Min(50, mlp.Epochs), Permutations = mlp.Permutations, Seed = context.Seed } : null,
+            Device = context.Device,
             Seed = context.Seed,
         };
         Action<string?, string, Matrix<float>>? write = config.WriteSoftTargets

@@ -1,14 +1,18 @@
 using BioSup.Analysis.GwMap;
 using BioSup.Analysis.Prediction;
 using BioSup.Runtime;
+using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.GwMap;
 
 /// <summary>Two labels, images and cells on a line within each; gene 0 follows the place, gene 1 the label alone, gene 2 nothing.</summary>
+[Collection("cuda")]
 public sealed class PredictabilityStudyTests : IDisposable
 {
     private const int PerLabel = 40, Genes = 3;
     private readonly CpuDevice _device = new(2);
+    private MlpOptions? _mlp;
+    private ComputeDevice? _networks;
     private readonly BalancedSample _sample;
     private readonly Matrix<double> _coupling;
     private readonly Matrix<float> _expression, _features;
@@ -128,7 +132,29 @@ public sealed class PredictabilityStudyTests : IDisposable
     private IReadOnlyList<PredictabilityRun> Run(Action<string?, string, Matrix<float>>? visit, int permutations) =>
         PredictabilityStudy.Run(_coupling, _sample, [new TargetSet("raw", ["g0", "g1", "g2"], _expression, _features)], Options(permutations), visit, null, SilentProgress.Instance);
 
-    private static PredictabilityStudyOptions Options(int permutations) => new() { Folds = 4, Ridge = new RidgeOptions { Alpha = 1e-3, Permutations = permutations, Seed = 1 }, Seed = 1 };
+    private PredictabilityStudyOptions Options(int permutations) =>
+        new() { Folds = 4, Ridge = new RidgeOptions { Alpha = 1e-3, Permutations = permutations, Seed = 1 }, Mlp = _mlp, Device = _networks, Seed = 1 };
+
+    /// <summary>Single precision sums in another order there, so that the bytes tell the devices apart; the results agree.</summary>
+    [Fact]
+    public void Networks_are_trained_where_the_study_is_told_to()
+    {
+        CudaDevice? gpu = CudaEmulator.Open(out string reason);
+        Assert.SkipWhen(gpu is null, reason);
+        using (gpu)
+        {
+            _mlp = new MlpOptions { Hidden = 8, Batch = 64, Epochs = 2, Patience = 2, Runs = 1, Permutations = 0, LearningRate = 1e-2 };
+            PredictabilityRun[] expected = [.. Run(null, permutations: 0).Where(r => r.Model == GwMapTargets.Mlp)];
+            _networks = gpu;
+            PredictabilityRun[] actual = [.. Run(null, permutations: 0).Where(r => r.Model == GwMapTargets.Mlp)];
+            Assert.Equal([null, "a", "b"], actual.Select(r => r.Label));
+            foreach ((PredictabilityRun want, PredictabilityRun got) in expected.Zip(actual))
+            {
+                Assert.NotEqual(want.Result.RSquared, got.Result.RSquared);
+                for (int t = 0; t < Genes; t++) Assert.Equal(want.Result.RSquared[t], got.Result.RSquared[t], 1e-3);
+            }
+        }
+    }
 
     /// <summary>Place on the line, in [0, 1), of each drawn row.</summary>
     private static double[] Places(int[] rows) => [.. rows.Select(r => r % PerLabel / (double)PerLabel)];
