@@ -1,5 +1,3 @@
-using BioSup.Runtime;
-
 namespace BioSup.Kernels;
 
 /// <summary>How targets are seen by a network: z = y · Inverse − Mean · Inverse, kept with the other sign, so that a residual is output + y · NegativeInverse + Offset.</summary>
