@@ -39,7 +39,7 @@ public sealed class DiffusionMap : IDisposable
     {
         if (components < 2) throw new UsageException($"A diffusion map of {components} components shows nothing; the first one is trivial, so 2 are the fewest.");
         if (components >= connectivities.Cells) throw new UsageException($"{components} diffusion components need more cells than that; there are {connectivities.Cells}.");
-        TransitionMap transitions = new(device.Host, connectivities);
+        ScaledGraph transitions = ScaledGraph.Transitions(device.Host, connectivities);
         int[] component = connectivities.Components(out int count);
         using Matrix<double> trivial = Trivial(device.Host, transitions, component, Math.Min(count, components));
         if (count >= components)
@@ -82,18 +82,18 @@ public sealed class DiffusionMap : IDisposable
 
     public void Dispose() => Vectors.Dispose();
 
-    /// <summary>z restricted to a component is the eigenvector of its eigenvalue 1.</summary>
-    private static Matrix<double> Trivial(CpuDevice host, TransitionMap transitions, int[] component, int count)
+    /// <summary>The trivial vector restricted to each of the first components, of unit length.</summary>
+    private static Matrix<double> Trivial(CpuDevice host, ScaledGraph transitions, int[] component, int count)
     {
         Matrix<double> vectors = host.AllocateMatrix<double>(count, component.Length);
         for (int c = 0; c < count; c++) vectors.Row(c).Clear();
-        double[] squares = new double[count];
-        for (int i = 0; i < component.Length; i++) if (component[i] < count) squares[component[i]] += transitions.Root(i) * transitions.Root(i);
-        for (int i = 0; i < component.Length; i++) if (component[i] < count) vectors.Row(component[i])[i] = transitions.Root(i) / Math.Sqrt(squares[component[i]]);
+        for (int i = 0; i < component.Length; i++) if (component[i] < count) vectors.Row(component[i])[i] = transitions.Trivial[i];
+        for (int c = 0; c < count; c++) TensorPrimitives.Multiply(vectors.Row(c), 1 / Math.Sqrt(TensorPrimitives.SumOfSquares(vectors.Row(c))), vectors.Row(c));
         return vectors;
     }
 
-    private static void FixSign(Span<double> vector)
+    /// <summary>An eigenvector is known up to its sign: its entry of largest magnitude is made positive.</summary>
+    internal static void FixSign(Span<double> vector)
     {
         int largest = TensorPrimitives.IndexOfMaxMagnitude(vector);
         if (vector[largest] < 0) TensorPrimitives.Negate(vector, vector);
