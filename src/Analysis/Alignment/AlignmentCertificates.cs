@@ -23,12 +23,16 @@ public enum SolveState
 public sealed record AlignmentCertificates(SolveState State, StationarityGap? Gap, LowerBounds? Bounds, IReadOnlyList<string> NotMeasured)
 {
     /// <summary>"converged", "iteration limit" or "diverged".</summary>
-    public string StateWord => State switch { SolveState.Converged => "converged", SolveState.IterationLimit => "iteration limit", _ => "diverged" };
+    public string StateWord => Word(State);
+
+    /// <summary>A state in words.</summary>
+    public static string Word(SolveState state) => state switch { SolveState.Converged => "converged", SolveState.IterationLimit => "iteration limit", _ => "diverged" };
 
     /// <summary>How a solve ended, from its numbers alone.</summary>
-    public static SolveState StateOf(GromovResult result) =>
-        !double.IsFinite(result.Loss) || !(result.RowError + result.ColumnError <= EpsilonCheck.NoCoupling) ? SolveState.Diverged
-        : result.Converged ? SolveState.Converged : SolveState.IterationLimit;
+    public static SolveState StateOf(GromovResult result) => StateOf(result.Loss, result.RowError + result.ColumnError, result.Converged);
+
+    internal static SolveState StateOf(double loss, double marginals, bool converged) =>
+        !double.IsFinite(loss) || !(marginals <= EpsilonCheck.NoCoupling) ? SolveState.Diverged : converged ? SolveState.Converged : SolveState.IterationLimit;
 
     internal static AlignmentCertificates Of(GromovResult result, DomainCostResult c1, DomainCostResult c2, GromovOptions options, Runtime.Matrix<double>? fused, BlockLabels? blocks,
         CancellationToken cancellation)

@@ -74,24 +74,15 @@ public sealed record NullDistribution(double Observed, IReadOnlyList<double> Dec
     public double P => (1 + Decoys.Count(correlation => correlation >= Observed)) / (1.0 + Decoys.Count);
 }
 
-/// <summary>A finished alignment. Owns its coupling.</summary>
-public sealed class AlignmentResult : IDisposable
+/// <summary>What is known of a finished alignment, whatever the form of its coupling.</summary>
+public abstract class AlignmentReport : IDisposable
 {
-    public required GromovResult Gromov { get; init; }
-
     /// <summary>Which start the coupling came from.</summary>
     public required string SelectedStart { get; init; }
     public required IReadOnlyList<StartOutcome> Starts { get; init; }
-    public required NullDistribution? Null { get; init; }
 
     /// <summary>Which starts ended in the same optimum; null with one start.</summary>
     public required DistinctOptima? Optima { get; init; }
-
-    /// <summary>Nulls beside the decoys; null without decoys.</summary>
-    public required SmoothnessNulls? SmoothNulls { get; init; }
-
-    /// <summary>Bootstrap stability of the cells' partners; null without replicates.</summary>
-    public required CellStability? Stability { get; init; }
 
     /// <summary>State of the solve, stationarity gap and lower bounds.</summary>
     public required AlignmentCertificates Certificates { get; init; }
@@ -101,20 +92,38 @@ public sealed class AlignmentResult : IDisposable
     public required ConfusionMatrix? NeighbourVote { get; init; }
     public required FosctTm? Foscttm { get; init; }
 
+    /// <summary>exp of the mean row entropy: how many partners a cell has on average.</summary>
+    public required double MeanPartners { get; init; }
+    public required AlignmentVerdict Verdict { get; init; }
+    public required MemoryPlan Memory { get; init; }
+    public required (int First, int Second) GraphComponents { get; init; }
+
+    /// <summary>What a user must know about the input and the solve, one sentence each; empty when all is well.</summary>
+    public required IReadOnlyList<string> Warnings { get; init; }
+
+    public abstract void Dispose();
+}
+
+/// <summary>A finished alignment by an entropic coupling, stored or implicit. Owns its coupling.</summary>
+public sealed class AlignmentResult : AlignmentReport
+{
+    public required GromovResult Gromov { get; init; }
+    public required NullDistribution? Null { get; init; }
+
+    /// <summary>Nulls beside the decoys; null without decoys.</summary>
+    public required SmoothnessNulls? SmoothNulls { get; init; }
+
+    /// <summary>Bootstrap stability of the cells' partners; null without replicates.</summary>
+    public required CellStability? Stability { get; init; }
+
     /// <summary>FOSCTTM among the cells of each block, what the verdict looks at; null without blocks or truth.</summary>
     public FosctTm? FoscttmWithinBlocks { get; init; }
 
     /// <summary>The labels that the coupling was restricted to, in ordinal order, with the cells of both domains and the mass of each; null without blocks.</summary>
     public IReadOnlyList<(string Label, int First, int Second, double Mass)>? Blocks { get; init; }
 
-    /// <summary>exp of the mean row entropy: how many partners a cell has on average.</summary>
-    public required double MeanPartners { get; init; }
-
     /// <summary>Cells that have a partner at all; scores are those of them.</summary>
     public required MatchedCells Matched { get; init; }
-    public required AlignmentVerdict Verdict { get; init; }
-    public required MemoryPlan Memory { get; init; }
-    public required (int First, int Second) GraphComponents { get; init; }
 
     /// <summary>How well embedded points stand for the costs; null where they were not embedded.</summary>
     public (EmbeddingReport? First, EmbeddingReport? Second) Embeddings { get; init; }
@@ -124,10 +133,7 @@ public sealed class AlignmentResult : IDisposable
 
     /// <summary>Cells of both domains that decoys, smoothness nulls and stability were measured on; null where all of them were.</summary>
     public (int[] First, int[] Second)? SampledCells { get; init; }
-
-    /// <summary>What a user must know about the input and the solve, one sentence each; empty when all is well.</summary>
-    public required IReadOnlyList<string> Warnings { get; init; }
     public Matrix<double> Coupling => Gromov.Coupling;
 
-    public void Dispose() => Gromov.Dispose();
+    public override void Dispose() => Gromov.Dispose();
 }

@@ -64,24 +64,14 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
         DistinctOptima? optima, AlignmentCertificates certificates, CellStability? stability, SmoothnessNulls? nulls, BlockLabels? blocks = null)
     {
         List<string> against = [], supporting = [];
-        bool evidence = false;
-        JudgeSolve(result, meanPartners, matched.Cells.Second, against);
+        JudgeSolve(result.Converged, result.Iterations, result.RowError + result.ColumnError, against);
+        if (result.Loss < 0) against.Add(Text($"The loss is negative ({result.Loss:g3}), which no coupling of the given masses has."));
+        JudgeSpread(meanPartners, matched.Cells.Second, "epsilon is too large for these costs", against);
         JudgeMarginals(result, options, matched, against);
         JudgeCertificates(result, certificates, against, supporting);
         // Labels that follow from the blocks are transferred by every coupling of them.
         if (blocks is not null && labels is { Majority: >= 1 }) labels = null;
-        if (labels is not null)
-        {
-            evidence = true;
-            JudgeLabels(labels, against, supporting);
-        }
-        if (foscttm is not null)
-        {
-            evidence = true;
-            string value = Text($"FOSCTTM {(blocks is null ? "" : "among the cells of a block ")}is {foscttm.Average:F3} (0 is perfect, 0.5 is chance)");
-            if (foscttm.Average > FoscttmLimit) against.Add($"{value}: true partners are not found.");
-            else supporting.Add($"{value}.");
-        }
+        bool evidence = JudgeScores(labels, foscttm, blocks is not null, against, supporting);
         bool startsAgree = JudgeStarts(starts, selectedScreeningLoss, optima, against, supporting);
         bool decoysPassed = JudgeDecoys(decoys, against, supporting);
         if (stability is not null) JudgeStability(stability, against, supporting);
@@ -91,14 +81,27 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
         return new AlignmentVerdict(evidence || (startsAgree && decoysPassed) ? Trust.Reliable : Trust.NotAssessed, against, supporting);
     }
 
-    private static void JudgeSolve(GromovResult result, double meanPartners, int columns, List<string> against)
+    /// <summary>What is asked of every coupling, whatever its form: that the solve ended and the masses are met.</summary>
+    internal static void JudgeSolve(bool converged, int iterations, double marginals, List<string> against)
     {
-        if (!result.Converged) against.Add(Text($"The solver stopped after {result.Iterations} iterations before the coupling settled."));
-        double marginals = result.RowError + result.ColumnError;
+        if (!converged) against.Add(Text($"The solver stopped after {iterations} iterations before the coupling settled."));
         if (marginals > MarginalLimit) against.Add(Text($"The marginals are off by {marginals:F3} in L1: the coupling does not respect the cells' masses."));
-        if (result.Loss < 0) against.Add(Text($"The loss is negative ({result.Loss:g3}), which no coupling of the given masses has."));
-        if (meanPartners > DiffuseShare * columns)
-            against.Add(Text($"The coupling is diffuse: a cell has {meanPartners:F0} partners of {columns} on average; epsilon is too large for these costs."));
+    }
+
+    internal static void JudgeSpread(double meanPartners, int columns, string remedy, List<string> against)
+    {
+        if (meanPartners > DiffuseShare * columns) against.Add(Text($"The coupling is diffuse: a cell has {meanPartners:F0} partners of {columns} on average; {remedy}."));
+    }
+
+    /// <summary>Labels and truth where they are known; returns whether either could have spoken against the coupling.</summary>
+    internal static bool JudgeScores(LabelTransferResult? labels, FosctTm? foscttm, bool withinBlocks, List<string> against, List<string> supporting)
+    {
+        if (labels is not null) JudgeLabels(labels, against, supporting);
+        if (foscttm is null) return labels is not null;
+        string value = Text($"FOSCTTM {(withinBlocks ? "among the cells of a block " : "")}is {foscttm.Average:F3} (0 is perfect, 0.5 is chance)");
+        if (foscttm.Average > FoscttmLimit) against.Add($"{value}: true partners are not found.");
+        else supporting.Add($"{value}.");
+        return true;
     }
 
     /// <summary>
@@ -163,7 +166,7 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
         else supporting.Add(Text($"Labels are transferred better than through all {accuracies.Count} rotated targets (highest {highest:F3})."));
     }
 
-    internal static void JudgeLabels(LabelTransferResult labels, List<string> against, List<string> supporting)
+    private static void JudgeLabels(LabelTransferResult labels, List<string> against, List<string> supporting)
     {
         double accuracy = labels.Barycentric.Accuracy, baseline = Math.Max(labels.Majority, labels.Chance);
         double error = Math.Sqrt(baseline * (1 - baseline) / Math.Max(1, labels.Barycentric.Total));
@@ -174,7 +177,7 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
             against.Add(Text($"Exchanging the names of classes would raise the accuracy from {accuracy:F3} to {labels.BestRenamedAccuracy:F3}: classes are matched to wrong ones, as in a mirrored optimum."));
     }
 
-    private static bool JudgeStarts(IReadOnlyList<StartOutcome> starts, double? selected, DistinctOptima? optima, List<string> against, List<string> supporting)
+    internal static bool JudgeStarts(IReadOnlyList<StartOutcome> starts, double? selected, DistinctOptima? optima, List<string> against, List<string> supporting)
     {
         if (starts.Count < 2 || selected is not { } best) return false;
         StartOutcome? rival = null;

@@ -8,7 +8,7 @@ namespace BioSup.Analysis.Alignment;
 /// A coupling T [n, m] known by the points and its potentials, T_ij = exp(u_i + v_j + a_i · b_j), in double precision. Every question is answered by a pass over the
 /// points; nothing of the size n m is stored. Not for use by several threads at once.
 /// </summary>
-public sealed class ImplicitCoupling : IDisposable
+public sealed class ImplicitCoupling : IFactoredCoupling
 {
     /// <summary>Classes whose masses are summed in one pass: bounds the memory that any number of labels needs.</summary>
     private const int ClassesAtOnce = 16;
@@ -66,6 +66,7 @@ public sealed class ImplicitCoupling : IDisposable
 
     public int Rows => _plan.Rows;
     public int Columns => _plan.Columns;
+    public int RowStep => 1;
 
     /// <summary>u [n] and v [m] in units of epsilon, for the scores without terms of a row or column alone.</summary>
     public ReadOnlySpan<double> RowPotentials => _u.View.Host;
@@ -80,7 +81,7 @@ public sealed class ImplicitCoupling : IDisposable
     /// <summary>Row i of T [m].</summary>
     public void Row(int i, Span<double> row)
     {
-        using Matrix<double> block = Block(i, 1, 0, Columns);
+        using Matrix<double> block = Block(i, 1);
         block.Row(0).CopyTo(row);
     }
 
@@ -99,6 +100,8 @@ public sealed class ImplicitCoupling : IDisposable
         FactoredTransport.Entries(_plan, _u.View, _v.View, firstRow, firstColumn, block.View);
         return block;
     }
+
+    public Matrix<double> Block(int first, int count) => Block(first, count, 0, Columns);
 
     /// <summary>T V [n, k] for features V [m, k] in host memory.</summary>
     public Matrix<double> Multiply(MatrixView<double> features)

@@ -72,21 +72,31 @@ public static class LabelTransfer
         return Result(classes, x, y, hard, soft, seed);
     }
 
-    /// <summary>The same through a coupling that is not stored: one pass for the best partners and one for the masses of the classes.</summary>
+    /// <summary>The same through a coupling that is not stored: one pass for the best partners (of the rows that are looked at) and one for the masses of the classes.</summary>
     /// <inheritdoc cref="Evaluate(Matrix{double}, IReadOnlyList{string}, IReadOnlyList{string}, ulong)"/>
-    public static LabelTransferResult Evaluate(ImplicitCoupling coupling, IReadOnlyList<string> first, IReadOnlyList<string> second, ulong seed = 0)
+    public static LabelTransferResult Evaluate(IFactoredCoupling coupling, IReadOnlyList<string> first, IReadOnlyList<string> second, ulong seed = 0)
     {
         (string[] classes, int[] x, int[] y) = Classes(first, second, coupling.Rows, coupling.Columns);
         int k = classes.Length;
-        int[][] hard = Empty(k), soft = Empty(k);
+        int[][] hard = Empty(k);
         int[] best = coupling.BestColumns();
-        using Matrix<double> masses = coupling.LabelSums(y, k);
-        for (int i = 0; i < x.Length; i++)
-        {
-            hard[x[i]][y[best[i]]]++;
-            soft[x[i]][Largest(masses.Row(i))]++;
-        }
-        return Result(classes, x, y, hard, soft, seed);
+        for (int i = 0; i < best.Length; i++) hard[x[i * coupling.RowStep]][y[best[i]]]++;
+        return Result(classes, x, y, hard, Soft(coupling, x, y, k), seed);
+    }
+
+    /// <summary>The label with the largest mass in each row alone: one pass.</summary>
+    internal static ConfusionMatrix Barycentric(IFactoredCoupling coupling, IReadOnlyList<string> first, IReadOnlyList<string> second)
+    {
+        (string[] classes, int[] x, int[] y) = Classes(first, second, coupling.Rows, coupling.Columns);
+        return new ConfusionMatrix(classes, Soft(coupling, x, y, classes.Length));
+    }
+
+    private static int[][] Soft(IFactoredCoupling coupling, int[] x, int[] y, int classes)
+    {
+        int[][] counts = Empty(classes);
+        using Matrix<double> masses = coupling.LabelSums(y, classes);
+        for (int i = 0; i < x.Length; i++) counts[x[i]][Largest(masses.Row(i))]++;
+        return counts;
     }
 
     private static (string[] Classes, int[] First, int[] Second) Classes(IReadOnlyList<string> first, IReadOnlyList<string> second, int rows, int columns)

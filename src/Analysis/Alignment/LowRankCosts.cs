@@ -96,21 +96,7 @@ internal sealed class PointCosts : LowRankCosts
         Gemm.Multiply(Transpose.No, Transpose.No, -4, _factor.View, _sums.View, 0, gradient);
     }
 
-    /// <summary>From moments: |x_i - x_k|⁴ = (s_i + s_k - 2 x_i · x_k)².</summary>
-    public override double[] SquaredRows(double[] weights)
-    {
-        SquaredDistanceDomain.Moments w = new(_points, weights);
-        int d = _points.Dimensions;
-        double[] sums = new double[Count];
-        BlockLoop.Run(Device, Count, i =>
-        {
-            ReadOnlySpan<double> x = _points.Points.Row(i);
-            double s = _points.Norms[i] + _points.MeanNorm, second = 0;
-            for (int c = 0; c < d; c++) second += x[c] * TensorPrimitives.Dot(w.Second.AsSpan(c * d, d), x);
-            sums[i] = w.Mass * s * s + w.Squares + 4 * second + 2 * s * w.Sum - 4 * s * TensorPrimitives.Dot(x, w.Mean) - 4 * TensorPrimitives.Dot(x, w.Weighted);
-        });
-        return sums;
-    }
+    public override double[] SquaredRows(double[] weights) => _points.QuarticRows(weights);
 
     public override void Row(int i, Span<double> row)
     {

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Numerics.Tensors;
 using BioSup.Kernels;
 using BioSup.Runtime;
@@ -7,10 +8,15 @@ namespace BioSup.Analysis.Alignment;
 /// <summary>
 /// A coupling T = Q diag(1 / g) Rᵀ [n, m] known by its factors. Nothing of the size n m is stored; questions that look at every entry are answered by blocks of rows. In host memory. Owns the factors.
 /// </summary>
-public sealed class LowRankCoupling : IDisposable
+public sealed class LowRankCoupling : IFactoredCoupling
 {
-    private const int BlockElements = 1 << 22;
+    /// <summary>Elements of a block of rows that is formed to be looked at.</summary>
+    private const int BlockElements = 1 << 20;
+
+    /// <summary>Entries that are looked at one by one; of larger couplings every second, third, ... row.</summary>
+    private const long MostEntries = 4_000_000_000;
     private readonly Matrix<double> _scaled;
+    private (int[] Best, double[] Entropies)? _looked;
 
     internal LowRankCoupling(Matrix<double> first, Matrix<double> second, double[] weights)
     {
@@ -21,9 +27,30 @@ public sealed class LowRankCoupling : IDisposable
         ColumnMasses = MultiplyOnes(_scaled, TensorSums(first));
     }
 
+    /// <summary>A coupling from its factors, as they were saved.</summary>
+    /// <param name="first">Q [n, r], in host memory, entries not negative; passes to this object.</param>
+    /// <param name="second">R [m, r]; passes to this object.</param>
+    /// <param name="weights">g [r], positive.</param>
+    /// <param name="source">What to call the coupling in errors.</param>
+    /// <exception cref="DataException">The shapes do not fit, a value is not finite or negative, a weight not positive, or a row carries no mass.</exception>
+    public static LowRankCoupling From(Matrix<double> first, Matrix<double> second, double[] weights, string source = "coupling")
+    {
+        if (first.Rows == 0 || second.Rows == 0 || weights.Length == 0 || first.Columns != weights.Length || second.Columns != weights.Length)
+            throw new DataException(source, null, $"factors of {first.Rows} x {first.Columns} and {second.Rows} x {second.Columns} with {weights.Length} weights make no coupling.");
+        RequireMasses(first, source, "Q");
+        RequireMasses(second, source, "R");
+        int wrong = Array.FindIndex(weights, weight => !(weight > 0) || !double.IsFinite(weight));
+        if (wrong >= 0) throw new DataException(source, $"g, element {wrong}, counted from 0", string.Create(CultureInfo.InvariantCulture, $"the weight is {weights[wrong]}; weights must be positive."));
+        LowRankCoupling coupling = new(first, second, weights);
+        int empty = Array.FindIndex(coupling.RowMasses, mass => !(mass > 0));
+        if (empty >= 0) throw new DataException(source, $"row {empty}, counted from 0", "every mass is zero, so that the cell has no partner.");
+        return coupling;
+    }
+
     public int Rows => First.Rows;
     public int Columns => Second.Rows;
     public int Rank => Weights.Length;
+    public int RowStep => (int)((MostEntries - 1 + (long)Rows * Columns) / MostEntries);
 
     /// <summary>Q [n, r], row sums 1 / n.</summary>
     public Matrix<double> First { get; }
@@ -103,6 +130,24 @@ public sealed class LowRankCoupling : IDisposable
         return (best, entropies);
     }
 
+    /// <summary>Looks at the entries once for <see cref="BestColumns"/> and <see cref="MeanPartners"/>, which otherwise do it when first asked.</summary>
+    public void Look(CancellationToken cancellation = default) => _looked ??= Scan(RowStep, cancellation);
+
+    public int[] BestColumns()
+    {
+        Look();
+        return _looked!.Value.Best;
+    }
+
+    public double MeanPartners()
+    {
+        Look();
+        return Math.Exp(_looked!.Value.Entropies.Average());
+    }
+
+    /// <summary>Native bytes that scores hold beside the coupling: a block of rows, and one of the classes or coordinates of both domains.</summary>
+    internal static long ScoringBytes(long rows, long columns, int features) => 8 * (Math.Max(Math.Min(BlockElements, rows * columns), columns) + 2 * (rows + columns) * features);
+
     /// <summary>All of T [n, m]: for couplings that fit.</summary>
     public Matrix<double> ToMatrix() => Block(0, Rows);
 
@@ -120,6 +165,14 @@ public sealed class LowRankCoupling : IDisposable
         Matrix<double> result = First.Device.AllocateMatrix<double>(outer.Rows, features.Columns);
         Gemm.Multiply(Transpose.No, Transpose.No, 1, outer.View, between.View, 0, result.View);
         return result;
+    }
+
+    private static void RequireMasses(Matrix<double> factor, string source, string name)
+    {
+        for (int i = 0; i < factor.Rows; i++)
+            foreach (double mass in factor.Row(i))
+                if (!(mass >= 0) || !double.IsFinite(mass))
+                    throw new DataException(source, $"{name}, row {i}, counted from 0", string.Create(CultureInfo.InvariantCulture, $"the value is {mass}; factors hold masses, finite and not negative."));
     }
 
     private static double[] TensorSums(Matrix<double> factor)

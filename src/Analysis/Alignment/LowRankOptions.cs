@@ -40,6 +40,12 @@ public sealed record LowRankOptions
     public LowRankStep Step { get; init; } = LowRankStep.Safeguarded;
     public LowRankStart Start { get; init; } = LowRankStart.Clusters;
 
+    /// <summary>
+    /// Which of the starts of this kind: 0 the usual one. From clusters, 1 aligns them from the mirror image of their alignment, and further ones cut other clusters and align them from random
+    /// landmarks; random factors are other ones.
+    /// </summary>
+    public int Variant { get; init; }
+
     /// <summary>Lower bound of the inner weights g (alpha in the papers), in (0, 1 / rank).</summary>
     public double SmallestWeight { get; init; } = 1e-10;
 
@@ -62,6 +68,7 @@ public sealed record LowRankOptions
     {
         if (Rank < 1) throw new UsageException($"rank is {Rank}; a coupling has at least rank 1.");
         if (!(SmallestWeight > 0 && SmallestWeight * Rank < 1)) throw new UsageException(Text($"The smallest weight is {SmallestWeight}; it must lie between 0 and 1 / rank, as the weights sum to 1."));
+        if (Variant < 0) throw new UsageException($"The variant of the start is {Variant}; it must not be negative.");
         if (!(Tolerance >= 0)) throw new UsageException(Text($"The tolerance is {Tolerance}; it must not be negative."));
         if (MaxIterations < 1 || ProjectionIterations < 1) throw new UsageException("At least one iteration is needed.");
         if (!(ProjectionTolerance > 0)) throw new UsageException(Text($"The tolerance of projections is {ProjectionTolerance}; it must be positive."));

@@ -21,8 +21,8 @@ internal static class LowRankStarts
         switch (options.Start)
         {
             case LowRankStart.RankTwo: RankTwo(q.Values, r.Values, weights); break;
-            case LowRankStart.Random: Random(q.Values, r.Values, weights, options.Seed); break;
-            default: FromClusters(c1, c2, options.Seed, q, r, weights, cancellation); break;
+            case LowRankStart.Random: Random(q.Values, r.Values, weights, options.Seed + (ulong)options.Variant); break;
+            default: FromClusters(c1, c2, options, q, r, weights, cancellation); break;
         }
     }
 
@@ -71,12 +71,13 @@ internal static class LowRankStarts
     }
 
     /// <summary>With cluster memberships Z1, Z2 and a coupling G of the clusters, Q = Z1 diag(1 / mass) G, R = Z2 and g the masses of the second domain's clusters.</summary>
-    private static void FromClusters(LowRankCosts c1, LowRankCosts c2, ulong seed, LowRankFactor q, LowRankFactor r, double[] weights, CancellationToken cancellation)
+    private static void FromClusters(LowRankCosts c1, LowRankCosts c2, LowRankOptions options, LowRankFactor q, LowRankFactor r, double[] weights, CancellationToken cancellation)
     {
-        int rank = weights.Length;
-        using Clusters first = Clusters.Of(c1, q, seed, 0x636C31, cancellation), second = Clusters.Of(c2, r, seed, 0x636C32, cancellation);
-        using Matrix<double> coarse = Align(first, second, cancellation);
-        Random(q.Values, r.Values, weights, seed);
+        // The mirrored start has the clusters of the usual one, so that what differs is how they are aligned.
+        ulong other = options.Variant > 1 ? (ulong)options.Variant << 24 : 0;
+        using Clusters first = Clusters.Of(c1, q, options.Seed, 0x636C31 + other, cancellation), second = Clusters.Of(c2, r, options.Seed, 0x636C32 + other, cancellation);
+        using Matrix<double> coarse = Align(first, second, options, cancellation);
+        Random(q.Values, r.Values, weights, options.Seed);
         second.Masses.CopyTo(weights.AsSpan());
         for (int i = 0; i < c1.Count; i++)
         {
@@ -93,7 +94,7 @@ internal static class LowRankStarts
         }
     }
 
-    private static Matrix<double> Align(Clusters first, Clusters second, CancellationToken cancellation)
+    private static Matrix<double> Align(Clusters first, Clusters second, LowRankOptions options, CancellationToken cancellation)
     {
         double loss = MeanSquare(first) + MeanSquare(second) - 2 * Mean(first) * Mean(second);
         if (!(loss > 0))
@@ -102,9 +103,21 @@ internal static class LowRankStarts
             for (int k = 0; k < product.Rows; k++) TensorPrimitives.Multiply(second.Masses, first.Masses[k], product.Row(k));
             return product;
         }
-        GromovOptions options = new() { Epsilon = CoarseEntropy * loss, MaxIterations = CoarseIterations, Tolerance = 1e-6 };
-        using GromovResult result = EntropicGromovWasserstein.Solve(first.Costs, second.Costs, options, p: first.Masses, q: second.Masses, cancellation: cancellation);
-        return result.Coupling.CopyOnHost();
+        GromovOptions settings = new() { Epsilon = CoarseEntropy * loss, MaxIterations = CoarseIterations, Tolerance = 1e-6 };
+        using Matrix<double>? landmarks = options.Variant > 1 ? StartingCouplings.Random(first.Costs, second.Costs, options.Seed, options.Variant) : null;
+        Matrix<double> found = Solve(landmarks);
+        if (options.Variant != 1) return found;
+        using (found)
+        {
+            using Matrix<double> mirrored = StartingCouplings.Mirrored(first.Costs, second.Costs, found);
+            return Solve(mirrored);
+        }
+
+        Matrix<double> Solve(Matrix<double>? initial)
+        {
+            using GromovResult result = EntropicGromovWasserstein.Solve(first.Costs, second.Costs, settings, initial: initial, p: first.Masses, q: second.Masses, cancellation: cancellation);
+            return result.Coupling.CopyOnHost();
+        }
     }
 
     private static double Mean(Clusters clusters) => Sum(clusters, x => x);

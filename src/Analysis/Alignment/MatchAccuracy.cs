@@ -86,7 +86,7 @@ public static class MatchAccuracy
     internal static int BlockRows(int n, int m) => (int)Math.Clamp((1L << 22) / Math.Max(1, m), 1, Math.Min(n, 512));
 
     /// <summary>FOSCTTM from a coupling that is not stored, as <see cref="ByMass(Matrix{double}, string)"/>, a block of rows at a time.</summary>
-    public static FosctTm ByMass(ImplicitCoupling coupling, string name = "coupling")
+    public static FosctTm ByMass(IFactoredCoupling coupling, string name = "coupling")
     {
         int n = coupling.Rows;
         RequireSquare(n, coupling.Columns, name);
@@ -97,7 +97,7 @@ public static class MatchAccuracy
         for (int pass = 0; pass < 2; pass++)
             for (int start = 0; start < n; start += rows)
             {
-                using Matrix<double> block = coupling.Block(start, Math.Min(rows, n - start), 0, n);
+                using Matrix<double> block = coupling.Block(start, Math.Min(rows, n - start));
                 for (int i = 0; i < block.Rows; i++)
                     if (pass == 0) truth[start + i] = block.Row(i)[start + i];
                     else Count(block.Row(i), truth, start + i, -1, rowCloser, columnCloser);

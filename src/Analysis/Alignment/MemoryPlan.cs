@@ -29,7 +29,7 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
         ForDense(n, m, options.Gromov.Precision, fused: false, options.Gromov.ExactProducts, options.Gromov.Marginals != MarginalConstraint.Balanced).TotalBytes - (long)n * n * 8;
 
     /// <summary>What the stationarity gap and the lower bounds hold beside the costs and the coupling, one after the other; managed memory too.</summary>
-    private static long OfCertificates(GromovOptions options, int n, int m)
+    internal static long OfCertificates(GromovOptions options, int n, int m)
     {
         if (options.Marginals != MarginalConstraint.Balanced) return 0;
         long nm = (long)n * m, squares = (long)n * n + (long)m * m, parts = LinearTransport.ExactSize(n, m), largest = Math.Max(n, m);

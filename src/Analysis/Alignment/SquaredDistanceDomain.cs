@@ -75,6 +75,22 @@ internal sealed class SquaredDistanceDomain : IDisposable
             - 4 * TensorPrimitives.Dot<double>(a.Weighted, b.Mean) - 4 * TensorPrimitives.Dot<double>(b.Weighted, a.Mean);
     }
 
+    /// <summary>sum_k w_k |x_i - x_k|⁴ of every point, from the same moments.</summary>
+    public double[] QuarticRows(double[] weights)
+    {
+        Moments w = new(this, weights);
+        int d = Dimensions;
+        double[] sums = new double[Count];
+        BlockLoop.Run(Points.Device, Count, i =>
+        {
+            ReadOnlySpan<double> x = Points.Row(i);
+            double s = Norms[i] + MeanNorm, second = 0;
+            for (int c = 0; c < d; c++) second += x[c] * TensorPrimitives.Dot(w.Second.AsSpan(c * d, d), x);
+            sums[i] = w.Mass * s * s + w.Squares + 4 * second + 2 * s * w.Sum - 4 * s * TensorPrimitives.Dot(x, w.Mean) - 4 * TensorPrimitives.Dot(x, w.Weighted);
+        });
+        return sums;
+    }
+
     public void Dispose() => Points.Dispose();
 
     private void Centre()

@@ -83,78 +83,44 @@ internal static class GwAlignCommand
         context.Say(Text($"GW loss          {gromov.Loss:g6} after {gromov.Iterations} iterations ({(gromov.Converged ? "converged" : "not converged")}), {gromov.Timing.Total:F1} s"));
         if (options.Gromov.Marginals != MarginalConstraint.Balanced)
             context.Say(Text($"mass             {gromov.Mass:g4}, rows {gromov.RowDeviation:g3} and columns {gromov.ColumnDeviation:g3} away from uniform in L1; {result.Matched.LeftOutFirst} and {result.Matched.LeftOutSecond} cells without a partner"));
-        foreach (string line in GwTrustJson.Lines(result)) context.Say(line);
-        if (result.Labels is { } labels)
-            context.Say(Text($"label transfer   one-to-one {labels.OneToOne.Accuracy:F3}, barycentric {labels.Barycentric.Accuracy:F3} (most frequent label {labels.Majority:F3})"));
-        if (result.Foscttm is { } foscttm) context.Say(Text($"FOSCTTM          {foscttm.Average:F5} (x to y {foscttm.FirstToSecond:F5}, y to x {foscttm.SecondToFirst:F5}; chance 0.5)"));
-        if (result.FoscttmWithinBlocks is { } within) context.Say(Text($"  within blocks  {within.Average:F5} (x to y {within.FirstToSecond:F5}, y to x {within.SecondToFirst:F5}; chance 0.5, the blocks' own share taken out)"));
-        context.Say($"verdict          {result.Verdict.Word}");
-        foreach (string reason in result.Verdict.Against) context.Say($"  against: {reason}");
-        foreach (string reason in result.Verdict.For) context.Say($"  for:     {reason}");
+        foreach (string line in GwTrustJson.Lines(result, result.Stability, result.SmoothNulls)) context.Say(line);
+        string[] within = result.FoscttmWithinBlocks is not { } found ? []
+            : [Text($"  within blocks  {found.Average:F5} (x to y {found.FirstToSecond:F5}, y to x {found.SecondToFirst:F5}; chance 0.5, the blocks' own share taken out)")];
+        foreach (string line in GwResultJson.Lines(result.Verdict, result.Labels, result.Foscttm, within)) context.Say(line);
         context.Say($"results          {folder.Path}");
     }
 
     internal static JsonObject Describe(AlignmentResult result, AlignmentOptions options)
     {
         GromovResult gromov = result.Gromov;
-        return new JsonObject
-        {
-            ["gw_loss"] = JsonText.Number(gromov.Loss),
-            ["fused_loss"] = JsonText.Number(gromov.FusedLoss),
-            ["regularised_objective"] = JsonText.Number(gromov.RegularisedObjective),
-            ["entropy"] = JsonText.Number(gromov.Entropy),
-            ["marginals"] = Name(options.Gromov.Marginals),
-            ["coupling"] = result.Choice is not { } choice ? null : new JsonObject { ["form"] = choice.Word, ["reason"] = choice.Reason },
-            ["mass"] = JsonText.Number(gromov.Mass),
-            ["blocks"] = result.Blocks is not { } blocks ? null : new JsonArray([.. blocks.Select(b => (JsonNode)new JsonObject { ["label"] = b.Label, ["cells_x"] = b.First, ["cells_y"] = b.Second, ["mass"] = JsonText.Number(b.Mass) })]),
-            ["mean_partners"] = JsonText.Number(result.MeanPartners),
-            ["cells_without_partner"] = new JsonArray(result.Matched.LeftOutFirst, result.Matched.LeftOutSecond),
-            ["marginal_error_rows"] = JsonText.Number(gromov.RowError),
-            ["marginal_error_columns"] = JsonText.Number(gromov.ColumnError),
-            ["marginal_deviation_rows"] = JsonText.Number(gromov.RowDeviation),
-            ["marginal_deviation_columns"] = JsonText.Number(gromov.ColumnDeviation),
-            ["symmetric_costs"] = gromov.Symmetric,
-            ["converged"] = gromov.Converged,
-            ["iterations"] = gromov.Iterations,
-            ["inner_iterations"] = gromov.InnerIterations,
-            ["inner_not_converged"] = gromov.InnerNotConverged,
-            ["last_inner_error"] = JsonText.Number(gromov.LastInnerError),
-            ["error_trace"] = JsonText.Numbers(gromov.ErrorTrace),
-            ["cost_trace"] = options.Gromov.Stop == StoppingRule.Ott ? JsonText.Numbers(gromov.CostTrace) : null,
-            ["epsilon"] = options.Gromov.Epsilon,
-            ["convention"] = options.Gromov.Convention.ToString().ToLowerInvariant(),
-            ["solver"] = options.Gromov.Solver.ToString().ToLowerInvariant(),
-            ["dtype"] = options.Gromov.Precision == GromovPrecision.Double ? "float64" : "float32",
-            ["seed"] = options.Seed,
-            ["graph_components"] = new JsonArray(result.GraphComponents.First, result.GraphComponents.Second),
-            ["embeddings"] = result.Embeddings is { First: { } first, Second: { } second } ? new JsonArray(Describe(first), Describe(second)) : null,
-            ["memory_plan_bytes"] = result.Memory.TotalBytes,
-            ["seconds"] = new JsonObject
-            {
-                ["products"] = gromov.Timing.Products, ["linearise"] = gromov.Timing.Linearise, ["sinkhorn"] = gromov.Timing.Sinkhorn, ["coupling"] = gromov.Timing.Coupling,
-            },
-            ["warnings"] = JsonText.Strings(result.Warnings),
-            ["certificates"] = GwTrustJson.Certificates(result),
-            ["verdict"] = Verdict(result),
-        };
-    }
-
-    private static JsonObject Verdict(AlignmentResult result) => new()
-    {
-        ["trust"] = result.Verdict.Word,
-        ["against"] = JsonText.Strings(result.Verdict.Against),
-        ["for"] = JsonText.Strings(result.Verdict.For),
-        ["label_transfer"] = GwCommand.Describe(result.Labels, result.NeighbourVote),
-        ["foscttm"] = GwCommand.Describe(result.Foscttm),
-        ["foscttm_within_blocks"] = GwCommand.Describe(result.FoscttmWithinBlocks),
-        ["selected_start"] = result.SelectedStart,
-        ["starts"] = new JsonArray([.. result.Starts.Select(start => (JsonNode)Describe(start))]),
-        ["optima"] = GwTrustJson.Optima(result.Optima),
-        ["sampled_cells"] = result.SampledCells is not { } cells ? null : new JsonArray(cells.First.Length, cells.Second.Length),
-        ["mirrored_optimum"] = result.Starts.LastOrDefault(start => start.Kind == "mirrored") is { } mirrored ? Describe(mirrored) : null,
-        ["stability"] = GwTrustJson.Stability(result.Stability),
-        ["smoothness_nulls"] = GwTrustJson.Nulls(result.SmoothNulls),
-        ["null"] = result.Null is not { } decoys ? null : new JsonObject
+        (double Rows, double Columns) error = (gromov.RowError, gromov.ColumnError);
+        JsonObject json = GwResultJson.Solve(options.Gromov.Solver.ToString().ToLowerInvariant(), gromov.Loss, error, gromov.Converged, gromov.Iterations, gromov.InnerIterations, gromov.InnerNotConverged);
+        json["fused_loss"] = JsonText.Number(gromov.FusedLoss);
+        json["regularised_objective"] = JsonText.Number(gromov.RegularisedObjective);
+        json["entropy"] = JsonText.Number(gromov.Entropy);
+        json["marginals"] = Name(options.Gromov.Marginals);
+        json["coupling"] = result.Choice is not { } choice ? null : new JsonObject { ["form"] = choice.Word, ["reason"] = choice.Reason };
+        json["mass"] = JsonText.Number(gromov.Mass);
+        json["blocks"] = result.Blocks is not { } blocks ? null : new JsonArray([.. blocks.Select(b => (JsonNode)new JsonObject { ["label"] = b.Label, ["cells_x"] = b.First, ["cells_y"] = b.Second, ["mass"] = JsonText.Number(b.Mass) })]);
+        json["cells_without_partner"] = new JsonArray(result.Matched.LeftOutFirst, result.Matched.LeftOutSecond);
+        json["marginal_deviation_rows"] = JsonText.Number(gromov.RowDeviation);
+        json["marginal_deviation_columns"] = JsonText.Number(gromov.ColumnDeviation);
+        json["symmetric_costs"] = gromov.Symmetric;
+        json["last_inner_error"] = JsonText.Number(gromov.LastInnerError);
+        json["error_trace"] = JsonText.Numbers(gromov.ErrorTrace);
+        json["cost_trace"] = options.Gromov.Stop == StoppingRule.Ott ? JsonText.Numbers(gromov.CostTrace) : null;
+        json["epsilon"] = options.Gromov.Epsilon;
+        json["convention"] = options.Gromov.Convention.ToString().ToLowerInvariant();
+        json["dtype"] = options.Gromov.Precision == GromovPrecision.Double ? "float64" : "float32";
+        json["embeddings"] = result.Embeddings is { First: { } first, Second: { } second } ? new JsonArray(Describe(first), Describe(second)) : null;
+        json["seconds"] = new JsonObject { ["products"] = gromov.Timing.Products, ["linearise"] = gromov.Timing.Linearise, ["sinkhorn"] = gromov.Timing.Sinkhorn, ["coupling"] = gromov.Timing.Coupling };
+        GwResultJson.Add(json, result, error, options.Seed);
+        JsonObject verdict = json["verdict"]!.AsObject();
+        verdict["foscttm_within_blocks"] = GwCommand.Describe(result.FoscttmWithinBlocks);
+        verdict["sampled_cells"] = result.SampledCells is not { } cells ? null : new JsonArray(cells.First.Length, cells.Second.Length);
+        verdict["stability"] = GwTrustJson.Stability(result.Stability);
+        verdict["smoothness_nulls"] = GwTrustJson.Nulls(result.SmoothNulls);
+        verdict["null"] = result.Null is not { } decoys ? null : new JsonObject
         {
             ["kind"] = "targets with rearranged clusters",
             ["statistic"] = "correlation of matched distances",
@@ -162,8 +128,9 @@ internal static class GwAlignCommand
             ["decoys"] = JsonText.Numbers(decoys.Decoys),
             ["rejected_arrangements"] = decoys.Rejected,
             ["p"] = JsonText.Number(decoys.P),
-        },
-    };
+        };
+        return json;
+    }
 
     private static JsonObject Describe(EmbeddingReport embedding) => new()
     {
@@ -171,15 +138,6 @@ internal static class GwAlignCommand
         ["relative_error"] = JsonText.Number(embedding.RelativeError),
         ["negative_share"] = JsonText.Number(embedding.NegativeShare),
         ["landmarks"] = embedding.Landmarks,
-    };
-
-    private static JsonObject Describe(StartOutcome start) => new()
-    {
-        ["kind"] = start.Kind,
-        ["loss"] = JsonText.Number(start.Loss),
-        ["converged"] = start.Converged,
-        ["displacement"] = JsonText.Number(start.Displacement),
-        ["barycentric_accuracy"] = start.BarycentricAccuracy is { } accuracy ? JsonText.Number(accuracy) : null,
     };
 
     internal static JsonObject Configuration(AlignmentOptions options, string x, string y) => new()

@@ -6,12 +6,13 @@ using BioSup.Runtime;
 
 namespace BioSup.Cli.Commands;
 
-/// <summary>`biosup gw`: align, evaluate, map.</summary>
+/// <summary>`biosup gw`: align, coot, evaluate, map.</summary>
 internal static class GwCommand
 {
     public static Command Create() => new("gw", "Gromov-Wasserstein alignment of two data sets without shared features.")
     {
         GwAlignCommand.Create(),
+        GwCootCommand.Create(),
         GwEvaluateCommand.Create(),
         GwMapCommand.Create(),
     };

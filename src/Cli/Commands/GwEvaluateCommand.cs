@@ -10,7 +10,7 @@ namespace BioSup.Cli.Commands;
 /// <summary>`biosup gw evaluate`: scores of a coupling, however it was made.</summary>
 internal static class GwEvaluateCommand
 {
-    private static readonly Option<string> s_coupling = new("--coupling") { Description = "coupling [n, m], or the coupling.npz of an alignment whose coupling is not stored", Required = true };
+    private static readonly Option<string> s_coupling = new("--coupling") { Description = "coupling [n, m], or the coupling.npz of an alignment whose coupling is not stored (implicit or low-rank)", Required = true };
     private static readonly Option<string?> s_labelsX = GwCommand.LabelsX();
     private static readonly Option<string?> s_labelsY = GwCommand.LabelsY();
     private static readonly Option<string?> s_truth = GwCommand.Truth();
@@ -25,7 +25,7 @@ internal static class GwEvaluateCommand
         if (!identity && labelsX is null) throw new UsageException("There is nothing to score against: give --labels-x and --labels-y, or --truth identity.");
         string locator = parsed.GetValue(s_coupling)!;
         using Matrix<double>? y = parsed.GetValue(s_y) is { } points ? MatrixReader.ReadDouble(context.Host, points) : null;
-        Scores scores = CouplingFile.IsImplicit(locator) ? OfImplicit(locator, labelsX, labelsY, identity, y, context) : OfMatrix(locator, labelsX, labelsY, identity, y, context);
+        Scores scores = CouplingFile.IsFactored(locator) ? OfFactors(locator, labelsX, labelsY, identity, y, context) : OfMatrix(locator, labelsX, labelsY, identity, y, context);
         (LabelTransferResult? labels, FosctTm? foscttm) = (scores.Labels, scores.Foscttm);
 
         if (labels is not null)
@@ -56,9 +56,10 @@ internal static class GwEvaluateCommand
         return new Scores(coupling.Rows, coupling.Columns, GromovAlignment.MeanPartners(coupling), labels, foscttm);
     }
 
-    private static Scores OfImplicit(string locator, string[]? labelsX, string[]? labelsY, bool identity, Matrix<double>? y, CommandContext context)
+    private static Scores OfFactors(string locator, string[]? labelsX, string[]? labelsY, bool identity, Matrix<double>? y, CommandContext context)
     {
-        using ImplicitCoupling coupling = CouplingFile.Read(context.Host, locator);
+        using IFactoredCoupling coupling = CouplingFile.Read(context.Host, locator);
+        if (coupling.RowStep > 1) context.Warn($"One-to-one accuracy and the number of partners are those of every {coupling.RowStep}th row of the coupling.");
         LabelTransferResult? labels = labelsX is null ? null : LabelTransfer.Evaluate(coupling, labelsX, labelsY!, context.Seed);
         FosctTm? foscttm = null;
         if (identity && y is null) foscttm = MatchAccuracy.ByMass(coupling, locator);

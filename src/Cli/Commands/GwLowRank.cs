@@ -17,26 +17,20 @@ internal static class GwLowRank
     public static JsonObject Run(ParseResult parsed, CommandContext context, ResultFolder folder, Matrix<double> x, Matrix<double> y, AlignmentOptions costs, string[]? labelsX, string[]? labelsY)
     {
         LowRankOptions options = Read(parsed, context.Seed);
-        MemoryPlan plan = LowRankAlignment.Plan(costs, options, (x.Rows, x.Columns), (y.Rows, y.Columns));
+        MemoryPlan plan = LowRankAlignment.Plan(costs, options, (x.Rows, x.Columns), (y.Rows, y.Columns), context.Host.Pool.Threads);
         context.Say($"memory           {plan}");
 
         using LowRankAlignmentResult result = LowRankAlignment.Align(x, y, costs, options, labelsX, labelsY, context.Progress, context.Cancellation);
 
         foreach (string warning in result.Warnings) context.Warn(warning);
-        LowRankCoupling coupling = result.Coupling;
-        NpzFile.Write(folder.Locate("coupling.npz"), archive =>
-        {
-            archive.Add("Q", coupling.First.View);
-            archive.Add("R", coupling.Second.View);
-            archive.Add("g", coupling.Weights);
-        });
-        JsonObject json = Describe(result, costs, context.Seed);
+        CouplingFile.Write(folder.Locate(CouplingFile.Name), result.Coupling);
+        JsonObject json = Describe(result, context.Seed);
         AtomicFile.WriteAllText(folder.Locate("result.json"), json.ToJsonString(JsonText.Readable) + "\n");
         string xLocator = parsed.GetValue(GwAlignOptions.X)!, yLocator = parsed.GetValue(GwAlignOptions.Y)!;
         foreach (string? input in new[] { xLocator, yLocator, parsed.GetValue(GwAlignOptions.LabelsX), parsed.GetValue(GwAlignOptions.LabelsY) })
             if (input is not null) folder.AddInput(input);
         JsonObject configuration = GwAlignCommand.Configuration(costs, xLocator, yLocator);
-        foreach (string none in (ReadOnlySpan<string>)["epsilon", "convention", "alpha", "stop", "inner", "starts", "null", "stability"]) configuration.Remove(none);
+        foreach (string none in (ReadOnlySpan<string>)["epsilon", "convention", "alpha", "stop", "inner", "null", "stability"]) configuration.Remove(none);
         (configuration["solver"], configuration["rank"], configuration["tolerance"], configuration["max_iterations"]) = ("lowrank", options.Rank, options.Tolerance, options.MaxIterations);
         folder.WriteManifest(configuration);
         Print(result, context, folder);
@@ -47,7 +41,7 @@ internal static class GwLowRank
     {
         LowRankOptions options = new() { Rank = parsed.GetValue(GwAlignOptions.Rank) ?? DefaultRank, Seed = seed };
         options = options with { Tolerance = parsed.GetValue(GwAlignOptions.Tolerance) ?? options.Tolerance, MaxIterations = parsed.GetValue(GwAlignOptions.MaxIterations) ?? options.MaxIterations };
-        foreach (Option option in (ReadOnlySpan<Option>)[GwAlignOptions.BlocksX, GwAlignOptions.BlocksY, GwAlignOptions.Epsilon, GwAlignOptions.Convention, GwAlignOptions.Fused, GwAlignOptions.Alpha, GwAlignOptions.Init, GwAlignOptions.Starts,
+        foreach (Option option in (ReadOnlySpan<Option>)[GwAlignOptions.BlocksX, GwAlignOptions.BlocksY, GwAlignOptions.Epsilon, GwAlignOptions.Convention, GwAlignOptions.Fused, GwAlignOptions.Alpha, GwAlignOptions.Init,
             GwAlignOptions.Coupling, GwAlignOptions.Null, GwAlignOptions.Stability, GwAlignOptions.Marginals, GwAlignOptions.Loss, GwAlignOptions.Stop, GwAlignOptions.Dtype, GwAlignOptions.Inner])
             if (parsed.GetResult(option) is { Implicit: false })
                 throw new UsageException($"{option.Name} has no meaning with --solver lowrank, which solves the balanced problem with the square loss in double precision, from clusters, smoothed by its rank alone.");
@@ -55,52 +49,27 @@ internal static class GwLowRank
         return options;
     }
 
-    private static JsonObject Describe(LowRankAlignmentResult result, AlignmentOptions costs, ulong seed)
+    private static JsonObject Describe(LowRankAlignmentResult result, ulong seed)
     {
         LowRankResult solve = result.Solve;
-        return new JsonObject
-        {
-            ["gw_loss"] = JsonText.Number(solve.Loss),
-            ["solver"] = "lowrank",
-            ["rank"] = result.Coupling.Rank,
-            ["coupling"] = "T = Q diag(1 / g) R^T",
-            ["mean_partners"] = JsonText.Number(result.MeanPartners),
-            ["marginal_error_rows"] = JsonText.Number(solve.RowError),
-            ["marginal_error_columns"] = JsonText.Number(solve.ColumnError),
-            ["converged"] = solve.Converged,
-            ["iterations"] = solve.Iterations,
-            ["inner_iterations"] = solve.ProjectionIterations,
-            ["inner_not_converged"] = solve.ProjectionsNotConverged,
-            ["rejected_steps"] = solve.RejectedSteps,
-            ["loss_trace"] = JsonText.Numbers(solve.LossTrace),
-            ["seed"] = seed,
-            ["graph_components"] = new JsonArray(result.GraphComponents.First, result.GraphComponents.Second),
-            ["memory_plan_bytes"] = result.Memory.TotalBytes,
-            ["seconds"] = JsonText.Number(solve.Seconds),
-            ["warnings"] = JsonText.Strings(result.Warnings),
-            ["not_measured"] = JsonText.Strings(result.NotMeasured),
-            ["verdict"] = new JsonObject
-            {
-                ["trust"] = result.Verdict.Word,
-                ["against"] = JsonText.Strings(result.Verdict.Against),
-                ["for"] = JsonText.Strings(result.Verdict.For),
-                ["label_transfer"] = GwCommand.Describe(result.Labels, result.NeighbourVote),
-                ["foscttm"] = GwCommand.Describe(result.Foscttm),
-            },
-        };
+        (double Rows, double Columns) error = (solve.RowError, solve.ColumnError);
+        JsonObject json = GwResultJson.Solve("lowrank", solve.Loss, error, solve.Converged, solve.Iterations, solve.ProjectionIterations, solve.ProjectionsNotConverged);
+        json["rank"] = result.Coupling.Rank;
+        json["coupling"] = new JsonObject { ["form"] = "low-rank", ["reason"] = "asked for" };
+        json["rejected_steps"] = solve.RejectedSteps;
+        json["loss_trace"] = JsonText.Numbers(solve.LossTrace);
+        json["seconds"] = JsonText.Number(solve.Seconds);
+        GwResultJson.Add(json, result, error, seed);
+        return json;
     }
 
     private static void Print(LowRankAlignmentResult result, CommandContext context, ResultFolder folder)
     {
         LowRankResult solve = result.Solve;
         context.Say(Text($"GW loss          {solve.Loss:g6} with rank {result.Coupling.Rank} after {solve.Iterations} iterations ({(solve.Converged ? "converged" : "not converged")}), {solve.Seconds:F1} s"));
-        if (result.Labels is { } labels)
-            context.Say(Text($"label transfer   one-to-one {labels.OneToOne.Accuracy:F3}, barycentric {labels.Barycentric.Accuracy:F3} (most frequent label {labels.Majority:F3})"));
-        if (result.Foscttm is { } foscttm) context.Say(Text($"FOSCTTM          {foscttm.Average:F5} (x to y {foscttm.FirstToSecond:F5}, y to x {foscttm.SecondToFirst:F5}; chance 0.5)"));
-        context.Say($"verdict          {result.Verdict.Word}");
-        foreach (string reason in result.Verdict.Against) context.Say($"  against: {reason}");
-        foreach (string reason in result.Verdict.For) context.Say($"  for:     {reason}");
-        foreach (string reason in result.NotMeasured) context.Say($"  not measured: {reason}");
+        foreach (string line in GwTrustJson.Lines(result)) context.Say(line);
+        foreach (string line in GwResultJson.Lines(result.Verdict, result.Labels, result.Foscttm)) context.Say(line);
+        foreach (string reason in result.Certificates.NotMeasured) context.Say($"  not measured: {reason}");
         context.Say($"results          {folder.Path}");
     }
 

@@ -7,14 +7,13 @@ namespace BioSup.Cli.Commands;
 /// <summary>What is known about a coupling besides its scores, as it stands in result.json and on the terminal.</summary>
 internal static class GwTrustJson
 {
-    public static JsonObject Certificates(AlignmentResult result)
+    public static JsonObject Certificates(AlignmentCertificates certificates, (double Rows, double Columns) error)
     {
-        AlignmentCertificates certificates = result.Certificates;
         return new JsonObject
         {
             ["state"] = certificates.StateWord,
-            ["marginal_error_rows"] = JsonText.Number(result.Gromov.RowError),
-            ["marginal_error_columns"] = JsonText.Number(result.Gromov.ColumnError),
+            ["marginal_error_rows"] = JsonText.Number(error.Rows),
+            ["marginal_error_columns"] = JsonText.Number(error.Columns),
             ["stationarity_gap"] = certificates.Gap is not { } gap ? null : new JsonObject
             {
                 ["objective"] = JsonText.Number(gap.Objective),
@@ -89,7 +88,7 @@ internal static class GwTrustJson
     };
 
     /// <summary>Lines for a person; nothing where nothing was measured.</summary>
-    public static IEnumerable<string> Lines(AlignmentResult result)
+    public static IEnumerable<string> Lines(AlignmentReport result, CellStability? cells = null, SmoothnessNulls? smooth = null)
     {
         if (result.Certificates.Bounds is { } bounds)
             yield return Text($"lower bounds     FLB {bounds.First:g4}{Optional("SLB", bounds.Second)}{Optional("TLB", bounds.Third)}");
@@ -97,9 +96,9 @@ internal static class GwTrustJson
             yield return Text($"stationarity     gap {gap.Objective:g3} ({gap.Relative:P3} of the product coupling's loss); {result.Certificates.StateWord}");
         if (result.Optima is { } optima)
             yield return Text($"optima           {optima.Optima.Count} distinct of {result.Starts.Count} starts, {optima.EquallyGood} equally good");
-        if (result.Stability is { } stability)
+        if (cells is { } stability)
             yield return Text($"stability        {stability.Mean:P0} of partners stay in their neighbourhood over {stability.Replicates} bootstrap replicates (chance {stability.Chance:P0})");
-        if (result.SmoothNulls is { } nulls)
+        if (smooth is { } nulls)
             yield return Text($"permuted targets R² {nulls.Permuted.Observed:F3} against {nulls.Permuted.NullMean:F3} (z {nulls.Permuted.ZScore:F1}): says that the coupling is smooth, not that it is right");
     }
 

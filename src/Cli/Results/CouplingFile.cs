@@ -5,20 +5,27 @@ using BioSup.Runtime;
 namespace BioSup.Cli;
 
 /// <summary>
-/// A coupling that was never stored, as an npz file: potentials u [n] and v [m], factors left [n, r] and right [m, r] (already divided by epsilon), so that
+/// A coupling that was never stored, as an npz file. Low-rank: Q [n, r], R [m, r] and g [r], T = Q diag(1 / g) Rᵀ. Implicit: potentials u [n] and v [m], factors left [n, r] and right [m, r] (already divided by epsilon), so that
 /// T_ij = exp(u_i + v_j + left_i · right_j), and where points of the first domain lie (x_mean, x_scale, x_mean_norm, x_norm_weight, x_weights).
 /// </summary>
 internal static class CouplingFile
 {
     public const string Name = "coupling.npz";
 
-    /// <summary>True for an archive with the members of an implicit coupling; other npz files hold matrices.</summary>
-    public static bool IsImplicit(string locator)
+    /// <summary>True for an archive with the members of a coupling that was not stored; other npz files hold matrices.</summary>
+    public static bool IsFactored(string locator)
     {
         if (!locator.EndsWith(".npz", StringComparison.OrdinalIgnoreCase)) return false;
         using NpzFile file = NpzFile.Open(locator);
-        return file.Contains("left") && file.Contains("right") && file.Contains("u") && file.Contains("v");
+        return IsLowRank(file) || (file.Contains("left") && file.Contains("right") && file.Contains("u") && file.Contains("v"));
     }
+
+    public static void Write(string path, LowRankCoupling coupling) => NpzFile.Write(path, npz =>
+    {
+        npz.Add("Q", coupling.First.View);
+        npz.Add("R", coupling.Second.View);
+        npz.Add("g", coupling.Weights);
+    });
 
     public static void Write(string path, ImplicitCoupling coupling) => NpzFile.Write(path, npz =>
     {
@@ -34,9 +41,31 @@ internal static class CouplingFile
         npz.Add("x_weights", new NdArray(placement.Weights.SelectMany(row => row).ToArray(), placement.Weights.Length, placement.Weights[0].Length));
     });
 
-    public static ImplicitCoupling Read(CpuDevice device, string path)
+    public static IFactoredCoupling Read(CpuDevice device, string path)
     {
         using NpzFile file = NpzFile.Open(path);
+        return IsLowRank(file) ? ReadLowRank(device, path, file) : ReadImplicit(device, path, file);
+    }
+
+    private static bool IsLowRank(NpzFile file) => file.Contains("Q") && file.Contains("R") && file.Contains("g");
+
+    private static LowRankCoupling ReadLowRank(CpuDevice device, string path, NpzFile file)
+    {
+        Matrix<double> first = file.ReadDouble(device, "Q"), second = file.ReadDouble(device, "R");
+        try
+        {
+            return LowRankCoupling.From(first, second, file.Read("g").ToDoubles(), path);
+        }
+        catch
+        {
+            first.Dispose();
+            second.Dispose();
+            throw;
+        }
+    }
+
+    private static ImplicitCoupling ReadImplicit(CpuDevice device, string path, NpzFile file)
+    {
         using Matrix<double> left = file.ReadDouble(device, "left"), right = file.ReadDouble(device, "right");
         double[] u = file.Read("u").ToDoubles(), v = file.Read("v").ToDoubles();
         RequireFinite(path, "u", u);
