@@ -120,6 +120,20 @@ public sealed class FactoredTransportTests
         Assert.Equal(expectedV, v);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(5)]
+    public void Where_the_limit_ends_a_solve_the_potentials_are_those_whose_sums_were_measured(int iterations)
+    {
+        using CpuDevice device = new(1);
+        using Problem<double> problem = new(device, 30, 40, 3, 10);
+        (SinkhornResult result, double[] u, _) = problem.Solve(KernelVariant.Avx2, s_accelerated with { MaxIterations = iterations });
+        Assert.Equal((iterations, false), (result.Iterations, result.Converged));
+        (double[] measured, double[] rebalanced, double[] sums) = problem.Rebalance(KernelVariant.Avx2);
+        Assert.Equal(u, rebalanced);
+        Assert.Equal(measured, sums);
+    }
+
     /// <summary>Potentials are double: what single precision cannot hold of a large one is not lost.</summary>
     [Fact]
     public void Digits_of_a_row_potential_beyond_single_precision_count()
@@ -257,6 +271,15 @@ public sealed class FactoredTransportTests
             Reset();
             SinkhornResult result = FactoredTransport.Solve(_plan, _a.View, _b.View, _u.View, _v.View, _sums.View, options);
             return (result, _u.View.Host.ToArray(), _v.View.Host.ToArray());
+        }
+
+        /// <summary>The sums that the last solve left, and row potentials and sums at its column potentials.</summary>
+        public (double[] Left, double[] U, double[] Sums) Rebalance(KernelVariant variant)
+        {
+            using KernelDispatch.ForcedVariant forced = KernelDispatch.Force(variant);
+            double[] left = _sums.View.Host.ToArray();
+            FactoredTransport.Balance(_plan, _a.View, _v.View, _u.View, _sums.View);
+            return (left, _u.View.Host.ToArray(), _sums.View.Host.ToArray());
         }
 
         public long AllocatedBySolve(SinkhornOptions options)
