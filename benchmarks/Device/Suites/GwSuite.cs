@@ -7,7 +7,7 @@ namespace BioSup.Benchmarks.Device;
 
 /// <summary>
 /// Entropic Gromov-Wasserstein as GW-map uses it: geodesics on the 60-nearest-neighbour graph divided by their mean, epsilon 0.0015 in OTT's convention,
-/// 20 outer iterations of at most 300 inner ones. End to end: from points on the device to the coupling there.
+/// 20 outer iterations of at most 300 inner ones. End to end: from points on the device to the coupling there. And one outer iteration of many small problems in one launch.
 /// </summary>
 internal static class GwSuite
 {
@@ -47,6 +47,49 @@ internal static class GwSuite
                 return bench.Describe(Suite, $"geodesic {n}x{n}", timing, Floor(n, outer, iterations)) with
                 {
                     Note = FormattableString.Invariant($"costs {Timing.Of(costs).Median:F0} ms, products {1e3 * parts.Products:F0}, linear cost {1e3 * parts.Linearise:F0}, Sinkhorn {1e3 * parts.Sinkhorn:F0} ({iterations} inner iterations), coupling {1e3 * parts.Coupling:F0}; host clock"),
+                };
+            });
+        }
+        RunMany(bench);
+    }
+
+    /// <summary>An outer iteration of problems that share their costs, as the starts of an alignment do, and of each of them by itself.</summary>
+    private static void RunMany(DeviceBench bench)
+    {
+        int count = bench.Size(32, 2), n = bench.Size(500, 24), inner = bench.Size(100, 3);
+        foreach (int together in new[] { count, 1 })
+        {
+            string name = $"{count} problems {n}x{n}, {together} in a launch";
+            bench.Guard(Suite, name, owned =>
+            {
+                Matrix<double> x = Roll(bench.Gpu, n, 0.0, owned), y = Roll(bench.Gpu, n, 0.1, owned);
+                using DomainCostResult c1 = DomainCosts.Build(x, DomainCostOptions.GwMap(bench.Size(60, 5))), c2 = DomainCosts.Build(y, DomainCostOptions.GwMap(bench.Size(60, 5)));
+                using Matrix<float> first = Elementwise.Converted<double, float>(c1.Cost.View), second = Elementwise.Converted<double, float>(c2.Cost.View);
+                using DeviceBuffer<double> masses = bench.Gpu.Allocate<double>(n);
+                masses.CopyFrom([.. Enumerable.Repeat(1.0 / n, n)]);
+                using GromovOperands<float> operands = GromovProduct.Prepare(GromovLoss.Square, first.View, second.View, masses.View, masses.View);
+                GromovBatchItem<float>[] items = new GromovBatchItem<float>[count];
+                for (int i = 0; i < count; i++)
+                {
+                    Matrix<float> coupling = bench.Gpu.AllocateMatrix<float>(n, n);
+                    owned.Add(coupling);
+                    MatrixElements.OuterProduct(masses.View, masses.View, coupling.View);
+                    items[i] = new GromovBatchItem<float>(operands, masses, masses, coupling, null);
+                }
+                GromovBatch<float>[] batches = [.. items.Chunk(together).Select(part => new GromovBatch<float>(bench.Gpu, part, new GromovBatchSettings(1, 0, false, 0.0015, 0, inner)))];
+                owned.AddRange(batches);
+                GromovBatchStep[] steps = new GromovBatchStep[together];
+                // Wall clock: the host takes part. The first run compiles and records.
+                double[] total = new double[bench.Tiny ? 1 : 4];
+                for (int i = 0; i < total.Length; i++)
+                {
+                    long start = Stopwatch.GetTimestamp();
+                    foreach (GromovBatch<float> batch in batches) batch.Step(steps, CancellationToken.None);
+                    total[i] = Stopwatch.GetElapsedTime(start).TotalMilliseconds;
+                }
+                return bench.Describe(Suite, name, Timing.Of(total.Length > 1 ? total[1..] : total), Floor(n, count, (double)count * inner)) with
+                {
+                    Note = FormattableString.Invariant($"one outer iteration of {inner} inner ones each; host clock"),
                 };
             });
         }

@@ -2,16 +2,10 @@
 // a tensor product, sums over pairs. Elements are in the type of the costs, sums and terms in double precision, one
 // block to a row; the order of every sum follows from the shape.
 // ptx-gate: BS_ELEMENT=double
-#include <bs/device.cuh>
+#include <bs/linearise.cuh>
 #include <bs/reduce.cuh>
 
-#ifndef BS_ELEMENT
-#define BS_ELEMENT float // of costs, couplings and products, or double
-#endif
-
 namespace bs {
-
-using Element = BS_ELEMENT;
 
 constexpr int gromov_tile = 32;
 constexpr int square_loss = 0;
@@ -116,24 +110,13 @@ extern "C" __global__ void __launch_bounds__(256)
         }
 }
 
-// cost = scale (row_term_i + column_term_j - product_ij) + weight between_ij - epsilon log proximal_ij; between and
-// proximal may be null. Masses below the smallest normal number count as that.
 extern "C" __global__ void __launch_bounds__(256)
     bs_gromov_linearise(const bs::Element* product, long long product_stride, const double* row_term,
                         const double* column_term, double scale, int columns, const bs::Element* between,
                         long long between_stride, double weight, const bs::Element* proximal, long long proximal_stride,
                         double epsilon, bs::Element* cost, long long cost_stride) {
-    const double smallest = sizeof(bs::Element) == 8 ? 2.2250738585072014e-308 : 1.17549435e-38;
-    const long long i = blockIdx.x;
-    const double row = row_term[i];
-    for (int j = static_cast<int>(threadIdx.x); j < columns; j += static_cast<int>(blockDim.x)) {
-        double x = scale * (row + column_term[j] - static_cast<double>(product[i * product_stride + j]));
-        if (between != nullptr)
-            x += weight * static_cast<double>(between[i * between_stride + j]);
-        if (proximal != nullptr)
-            x -= epsilon * log(fmax(static_cast<double>(proximal[i * proximal_stride + j]), smallest));
-        cost[i * cost_stride + j] = static_cast<bs::Element>(x);
-    }
+    bs::linearise_row(product, product_stride, row_term, column_term, scale, columns, between, between_stride, weight,
+                      proximal, proximal_stride, epsilon, cost, cost_stride);
 }
 
 // target += addend, for products of changes in single precision.

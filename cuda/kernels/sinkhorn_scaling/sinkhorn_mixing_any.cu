@@ -1,114 +1,29 @@
-// Anderson acceleration (type II; Walker and Ni 2011) of Sinkhorn's iteration f -> G(f) on vectors that stay on the
-// device, by one block: modified Gram-Schmidt is a chain of short sums, each of which must be known before the next.
-// The last pairs (f, G(f)) lie in a ring of `slots` images and as many residuals G(f) - f. What the host decides by
-// goes into `state`: [0] squared violation of the column marginal, [1] dual objective, [2] squared residual,
-// [3] directions used by the last mixing (0: it changed nothing), [4] its largest change.
-#include <bs/device.cuh>
-#include <bs/reduce.cuh>
-
-namespace bs {
-
-constexpr int mixing_depth = 10;
-constexpr double mixing_dependent = 1e-10; // a direction whose new part is a smaller share of it carries only rounding
-
-// Sums over the elements that a thread has: all threads get the result.
-template <class Term> __device__ __forceinline__ double sum_over(long long n, double* scratch, Term term) {
-    double sum = 0.0;
-    for (long long i = threadIdx.x; i < n; i += blockDim.x)
-        sum += term(i);
-    return block_sum(sum, scratch);
-}
-
-} // namespace bs
+// Acceleration of one problem (bs/mixing.cuh), by one block. What the host decides by goes into `state`: [0] squared
+// violation of the column marginal, [1] dual objective, [2] squared residual, [3] directions used by the last mixing
+// (0: it changed nothing), [4] its largest change.
+#include <bs/mixing.cuh>
 
 // Keeps the pair (x, image) and evaluates it.
 extern "C" __global__ void __launch_bounds__(1024)
     bs_sinkhorn_record(long long rows, long long columns, const double* x, const double* image, const double* g,
                        const double* a, const double* b, const double* violations, int blocks, double* image_slot,
                        double* residual_slot, double* state) {
-    __shared__ double scratch[bs::warp_size];
-    const double violation = bs::sum_over(blocks, scratch, [=](long long i) { return violations[i]; });
-    const double squares = bs::sum_over(rows, scratch, [=](long long i) {
-        const double residual = image[i] - x[i];
-        image_slot[i] = image[i];
-        residual_slot[i] = residual;
-        return residual * residual;
-    });
-    const double from_rows = bs::sum_over(rows, scratch, [=](long long i) { return image[i] * a[i]; });
-    const double from_columns = bs::sum_over(columns, scratch, [=](long long j) { return g[j] * b[j]; });
+    const bs::MixingRecord now =
+        bs::record_pair(rows, columns, x, image, g, a, b, violations, blocks, image_slot, residual_slot);
     if (threadIdx.x == 0) {
-        state[0] = violation;
-        state[1] = from_rows + from_columns;
-        state[2] = squares;
+        state[0] = now.violation;
+        state[1] = now.merit;
+        state[2] = now.residual;
     }
 }
 
-// Moves f, which is the newest image, towards the combination of the last pairs whose residual is least, by at most
-// `radius`. `newest` is the slot of the newest pair, `pairs` their number.
+// Moves f, which is the newest image, by at most `radius`.
 extern "C" __global__ void __launch_bounds__(1024)
     bs_sinkhorn_mix(long long rows, const double* images, const double* residuals, int slots, int newest, int pairs,
                     double* directions, double radius, double* f, double* state) {
-    __shared__ double scratch[bs::warp_size];
-    __shared__ double triangle[bs::mixing_depth][bs::mixing_depth];
-    __shared__ double weights[bs::mixing_depth];
-    const auto slot = [=](int age) { return static_cast<long long>((newest - age + slots) % slots) * rows; };
-    int used = 0;
-    for (int c = 0; c < pairs - 1 && c < bs::mixing_depth; c++) {
-        // A thread touches its own elements of every direction alone.
-        double* direction = directions + c * rows;
-        const double *newer = residuals + slot(c), *older = residuals + slot(c + 1);
-        const double before = sqrt(bs::sum_over(rows, scratch, [=](long long i) {
-            const double difference = newer[i] - older[i];
-            direction[i] = difference;
-            return difference * difference;
-        }));
-        for (int d = 0; d < c; d++) {
-            const double* other = directions + d * rows;
-            const double overlap = bs::sum_over(rows, scratch, [=](long long i) { return other[i] * direction[i]; });
-            if (threadIdx.x == 0)
-                triangle[d][c] = overlap;
-            for (long long i = threadIdx.x; i < rows; i += blockDim.x)
-                direction[i] = fma(-overlap, other[i], direction[i]);
-        }
-        const double length =
-            sqrt(bs::sum_over(rows, scratch, [=](long long i) { return direction[i] * direction[i]; }));
-        if (!(length > bs::mixing_dependent * before) || length == 0.0)
-            break;
-        const double weight = bs::sum_over(rows, scratch, [=](long long i) {
-            direction[i] /= length;
-            return direction[i] * residuals[slot(0) + i];
-        });
-        if (threadIdx.x == 0) {
-            triangle[c][c] = length;
-            weights[c] = weight;
-        }
-        used = c + 1;
-    }
-    __syncthreads();
-    if (threadIdx.x == 0)
-        for (int c = used - 1; c >= 0; c--) {
-            for (int d = c + 1; d < used; d++)
-                weights[c] -= triangle[c][d] * weights[d];
-            weights[c] /= triangle[c][c];
-        }
-    __syncthreads();
-    const auto step = [&](long long i) {
-        double sum = 0.0;
-        for (int c = 0; c < used; c++)
-            sum -= weights[c] * (images[slot(c) + i] - images[slot(c + 1) + i]);
-        return sum;
-    };
-    double largest = 0.0;
-    for (long long i = threadIdx.x; i < rows; i += blockDim.x)
-        largest = bs::Maximum::join(largest, fabs(step(i)));
-    largest = bs::block_maximum(largest, scratch);
-    const bool possible = used > 0 && largest > 0.0 && largest < bs::infinity_double();
-    const double taken = fmin(largest, radius);
-    if (possible)
-        for (long long i = threadIdx.x; i < rows; i += blockDim.x)
-            f[i] = fma(taken / largest, step(i), f[i]);
+    const bs::Mixing mixing = bs::mix_pairs(rows, images, residuals, slots, newest, pairs, directions, radius, f);
     if (threadIdx.x == 0) {
-        state[3] = possible ? used : 0.0;
-        state[4] = taken;
+        state[3] = mixing.directions;
+        state[4] = mixing.taken;
     }
 }

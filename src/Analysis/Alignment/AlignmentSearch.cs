@@ -78,14 +78,19 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
     {
         int count = options.Starts - 1;
         (string Kind, GromovResult Result)?[] solved = new (string, GromovResult)?[count];
+        string[] kinds = new string[count];
         Lock reporting = new();
         int done = 0;
         try
         {
-            Together("trying other starts", count, s =>
+            Together("trying other starts", count, options.Screening, s =>
             {
                 (string kind, Matrix<double> from) = Start(s + 1, found);
-                using (from) solved[s] = (kind, StoredSolver.Solve(c1, c2, options.Screening, options.Blocks, fused, from, cancellation: cancellation));
+                kinds[s] = kind;
+                return new GromovProblem(c1.Cost, c2.Cost, fused, from, from) { Domains = (c1, c2), Blocks = options.Blocks };
+            }, (s, _, result) =>
+            {
+                solved[s] = (kinds[s], result);
                 lock (reporting) progress.Report("trying other starts", ++done, count);
             });
         }
@@ -108,16 +113,12 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
     }
 
     /// <summary>Solves independent problems at the same time.</summary>
-    private void Together(string stage, int count, Action<int> solve)
+    private void Together(string stage, int count, GromovOptions settings, Func<int, GromovProblem> pose, Action<int, GromovProblem, GromovResult> found)
     {
         progress.Report(stage, 0, count);
         // Made before threads look at them.
         (ComputeDevice device, Matrix<double> target) = (c1.Cost.Device, c2.Cost);
-        ManyProblems.Run(device, count, ManyProblems.AtOnce(device.Host.Pool.Threads, count, MemoryPlan.OfScreening(options, c1.Count, target.Rows)), problem =>
-        {
-            cancellation.ThrowIfCancellationRequested();
-            solve(problem);
-        });
+        ManyProblems.Solve(device, count, MemoryPlan.OfScreening(options, c1.Count, target.Rows), settings, pose, found, cancellation);
     }
 
     private (string Kind, GromovResult Result)? Better(List<(string Kind, GromovResult Result)> others, GromovResult reference)
@@ -143,31 +144,44 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
         List<double> correlations = [];
         // What the target reaches against itself at this epsilon: a decoy that comes close to it is the target again.
         BlockLabels? blocks = options.Blocks, itself = blocks is null ? null : new BlockLabels(blocks.Second, blocks.Second);
-        double self = Correlation(c2.Cost, c2.Cost, itself, null);
+        double self = Correlation(c2.Cost, c2.Cost, itself);
         int drawn = 0;
         while (correlations.Count < options.Decoys && drawn < DrawsPerDecoy * options.Decoys)
         {
             // No more than are missing, so that the arrangements drawn are the same whether or not they are solved at the same time.
             int first = drawn, batch = Math.Min(options.Decoys - correlations.Count, DrawsPerDecoy * options.Decoys - drawn);
-            double?[] found = new double?[batch];
-            Together("aligning to decoys", batch, b =>
-            {
-                using Matrix<double> decoy = DecoyTargets.ClusterPermuted(c2.Cost, options.Seed, first + b);
-                // Where clusters are alike, rearranging them gives the target back: whatever fits the target fits such a decoy, and that says nothing.
-                if (Correlation(c2.Cost, decoy, itself, null) <= SameShape * self) found[b] = Correlation(c1.Cost, decoy, blocks, fused);
-            });
+            // Where clusters are alike, rearranging them gives the target back: whatever fits the target fits such a decoy, and that says nothing.
+            double[] own = Correlations(batch, c2.Cost, first, itself, null);
+            int[] different = [.. Enumerable.Range(0, batch).Where(b => own[b] <= SameShape * self)];
+            double[] found = Correlations(different.Length, c1.Cost, first, blocks, fused, different);
             drawn += batch;
-            correlations.AddRange(found.OfType<double>());
+            correlations.AddRange(found);
         }
         Null = new NullDistribution(observed, correlations, drawn - correlations.Count);
     }
 
-    private double Correlation(Matrix<double> source, Matrix<double> target, BlockLabels? blocks, Matrix<double>? between)
+    /// <summary>Correlations against decoys: those drawn from the first on, or the listed ones of them.</summary>
+    private double[] Correlations(int count, Matrix<double> source, int first, BlockLabels? blocks, Matrix<double>? between, int[]? listed = null)
     {
-        GromovOptions settings = between is null ? options.Screening with { Alpha = 1 } : options.Screening;
-        using GromovResult result = StoredSolver.Solve(source, target, settings, blocks, between, cancellation: cancellation);
+        double[] correlations = new double[count];
+        Together("aligning to decoys", count, Settings(between), d =>
+        {
+            Matrix<double> decoy = DecoyTargets.ClusterPermuted(c2.Cost, options.Seed, first + (listed is null ? d : listed[d]));
+            return new GromovProblem(source, decoy, between, Owned: decoy) { Blocks = blocks };
+        }, (d, problem, result) =>
+        {
+            using (result) correlations[d] = DistanceCorrelation.Of(source, problem.Second, result.Coupling);
+        });
+        return correlations;
+    }
+
+    private double Correlation(Matrix<double> source, Matrix<double> target, BlockLabels? blocks)
+    {
+        using GromovResult result = StoredSolver.Solve(source, target, Settings(null), blocks, null, cancellation: cancellation);
         return DistanceCorrelation.Of(source, target, result.Coupling);
     }
+
+    private GromovOptions Settings(Matrix<double>? between) => between is null ? options.Screening with { Alpha = 1 } : options.Screening;
 
     private GromovResult Solve(GromovOptions settings, Matrix<double>? from) =>
         StoredSolver.Solve(c1, c2, settings, options.Blocks, fused, from, progress, cancellation);

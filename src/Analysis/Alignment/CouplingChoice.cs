@@ -47,7 +47,7 @@ public sealed record CouplingChoice(CouplingForm Form, string Reason, MemoryPlan
         (first, second) = ((n, options.FirstCost.Coordinates(first.Columns)), (m, options.SecondCost.Coordinates(second.Columns)));
         if (options.Coupling == CouplingForm.Implicit)
             return obstacle is null ? new(CouplingForm.Implicit, "asked for", Embedding(Implicit(options, first, second, device))) : throw new UsageException($"The coupling must be stored: {obstacle}.");
-        MemoryPlan stored = MemoryPlan.For(options, first, second, fused, device.Host.Pool.Threads);
+        MemoryPlan stored = MemoryPlan.For(options, first, second, fused, ManyProblems.Room(device));
         if (options.Coupling == CouplingForm.Stored) return new(CouplingForm.Stored, "asked for", stored);
         long limit = options.MemoryLimit > 0 ? options.MemoryLimit : (long)(UsableShare * (device is CudaDevice gpu ? gpu.Info.MemoryBytes : GC.GetGCMemoryInfo().TotalAvailableMemoryBytes));
         string sizes = Text($"{Size(stored.TotalBytes)} with the coupling in memory, of {Size(limit)} that may be used");

@@ -80,7 +80,7 @@ public static class EntropicGromovWasserstein
         return iteration.Run(progress ?? SilentProgress.Instance, cancellation);
     }
 
-    private static void CheckBetween(int n, int m, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial)
+    internal static void CheckBetween(int n, int m, GromovOptions options, Matrix<double>? fused, Matrix<double>? initial)
     {
         if (fused is not null) InputChecks.RequireShapeFinite(fused, n, m, "fused cost");
         if (fused is null && options.Alpha != 1) throw new UsageException("alpha has no meaning without a fused cost.");

@@ -9,7 +9,7 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
     public long TotalBytes => Items.Sum(item => item.Bytes);
 
     /// <summary>Plan of an alignment of two domains of this many points and coordinates.</summary>
-    /// <param name="threads">Threads of the host, on which independent small problems are solved at the same time.</param>
+    /// <param name="threads">Threads of the host, on which independent small problems are solved at the same time, or <see cref="ManyProblems.Room"/> of a device.</param>
     public static MemoryPlan For(AlignmentOptions options, (int Rows, int Columns) first, (int Rows, int Columns) second, bool fused, int threads = 1)
     {
         MemoryPlan solve = ForSolve(options, first, second, fused);

@@ -13,14 +13,16 @@ public static unsafe partial class SinkhornScaling
         {
             Cost = cost.Address, Stride = cost.Stride, A = a.Address, B = b.Address, F = f.Address, Epsilon = epsilon, Passes = state.Choose(options.Passes),
         };
-        // Rounding of the column sums in the cost's type: no iterate of an accelerated solve comes closer, so none is asked to.
-        double reachable = 4 * (sizeof(T) == 8 ? double.BitIncrement(1) - 1 : MathF.BitIncrement(1) - 1) * Math.Sqrt(squares);
+        double reachable = ReachableError(sizeof(T), squares);
         SinkhornResult result = options.Accelerate
             ? new CudaAcceleratedSolver(state, problem).Solve(options, Math.Max(options.Tolerance, reachable))
             : CudaPlainSolver.Solve(state, problem, options);
         state.Device.Stream.Copy(state.ColumnPotential, g);
         return result;
     }
+
+    /// <summary>Rounding of the column sums in the cost's type: no iterate of an accelerated solve comes closer, so none is asked to.</summary>
+    internal static double ReachableError(int elementBytes, double squaredMasses) => 4 * (elementBytes == 8 ? double.BitIncrement(1) - 1 : MathF.BitIncrement(1) - 1) * Math.Sqrt(squaredMasses);
 
     private static double UpdateCouplingCuda<T>(CudaDevice device, MatrixView<T> cost, DeviceSpan<double> f, DeviceSpan<double> g, double epsilon, MatrixView<T> coupling,
         DeviceSpan<double> rowChange, MatrixView<float> change) where T : unmanaged, IFloatingPointIeee754<T>

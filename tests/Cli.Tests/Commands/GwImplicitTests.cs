@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using BioSup.Cli.Tests.CommandLine;
+using BioSup.Cli.Tests.Cuda;
 using BioSup.Data;
 using BioSup.Runtime;
 using BioSup.Shapes;
@@ -49,6 +50,23 @@ public sealed class GwImplicitTests : IDisposable
         Assert.Equal(fromMatrix["label_transfer"]!.ToJsonString(), fromFile["label_transfer"]!.ToJsonString());
         Assert.Equal((double)fromMatrix["foscttm"]!["average"]!, (double)fromFile["foscttm"]!["average"]!, 1e-3);
         Assert.Equal((double)fromMatrix["mean_partners"]!, (double)fromFile["mean_partners"]!, 1e-3);
+    }
+
+    /// <summary>Starts, the solve and what is asked of its coupling, on a GPU or the emulated one.</summary>
+    [Fact]
+    public void A_gpu_comes_to_the_processors_result()
+    {
+        TestDevice.RequireGpu();
+        JsonNode here = Align("implicit", "--starts", "2"), expected = Evaluate("implicit/coupling.npz");
+        JsonNode there = Align("implicit", "--starts", "2", "--device", "cuda", "--out", Path.Combine(_folder, "there")), found = Evaluate("there/coupling.npz");
+        Assert.Equal("cuda:0", (string)JsonNode.Parse(File.ReadAllText(Path.Combine(_folder, "there", "manifest.json")))!["device"]!);
+        Assert.Equal("implicit", (string)there["coupling"]!["form"]!);
+        Assert.Equal((bool)here["converged"]!, (bool)there["converged"]!);
+        Assert.Equal((double)here["gw_loss"]!, (double)there["gw_loss"]!, 1e-7);
+        Assert.Equal((string)here["verdict"]!["trust"]!, (string)there["verdict"]!["trust"]!);
+        Assert.Equal(expected["label_transfer"]!.ToJsonString(), found["label_transfer"]!.ToJsonString());
+        Assert.Equal((double)expected["foscttm"]!["average"]!, (double)found["foscttm"]!["average"]!, 1e-6);
+        Assert.Equal((double)expected["mean_partners"]!, (double)found["mean_partners"]!, 1e-4);
     }
 
     [Fact]
@@ -133,8 +151,9 @@ public sealed class GwImplicitTests : IDisposable
 
     private (int Code, string Output, string Error) Invoke(string folder, string[] options)
     {
-        string[] cost = options.Contains("--cost") ? [] : ["--cost", "sqeuclidean"];
+        (string, string)[] usual = [("--cost", "sqeuclidean"), ("--device", "cpu"), ("--out", Path.Combine(_folder, folder))];
+        string[] others = [.. usual.Where(option => !options.Contains(option.Item1)).SelectMany(option => (string[])[option.Item1, option.Item2])];
         return CommandFrameTests.Invoke(["gw", "align", "--x", Path.Combine(_folder, "x.npy"), "--y", Path.Combine(_folder, "y.npy"), "--row-norm", "none", "--scale-cost", "mean", "--epsilon", "0.02",
-            "--out", Path.Combine(_folder, folder), "--json", "--threads", "1", "--device", "cpu", .. cost, .. options]);
+            "--json", "--threads", "1", .. others, .. options]);
     }
 }
