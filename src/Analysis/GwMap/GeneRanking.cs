@@ -1,4 +1,3 @@
-using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.GwMap;
@@ -43,16 +42,17 @@ public sealed class GeneRanking
     /// <summary>Soft targets of some genes over all images: genes are grouped by them.</summary>
     /// <param name="coupling">[images, cells] in host memory.</param>
     /// <param name="sample">Labels of both.</param>
-    /// <param name="expression">[cells, genes] in host memory.</param>
+    /// <param name="expression">Values of the cells by gene.</param>
     /// <param name="genes">Columns of the expression.</param>
     /// <param name="within">Takes each image through the block of its own label and centres every gene there, so that genes are not grouped by how they differ between labels.</param>
     /// <returns>[genes, images]; images in the order of the sample, or label after label.</returns>
-    public static Matrix<float> Profiles(Matrix<double> coupling, BalancedSample sample, Matrix<float> expression, int[] genes, bool within, CancellationToken cancellation = default)
+    public static Matrix<float> Profiles(Matrix<double> coupling, BalancedSample sample, GeneValues expression, int[] genes, bool within, CancellationToken cancellation = default)
     {
-        Matrix<float> profiles = expression.Device.AllocateMatrix<float>(genes.Length, sample.Images.Length);
+        Matrix<float> profiles = coupling.Device.Host.AllocateMatrix<float>(genes.Length, sample.Images.Length);
         if (!within)
         {
-            using Matrix<float> chosen = Gather.Columns(expression, genes), all = GeneSoftTargets.Project(coupling, chosen, 0, null, cancellation);
+            using GeneValues chosen = expression.Select(genes);
+            using Matrix<float> all = GeneSoftTargets.Project(coupling, chosen, chosen.AllCells(), 0, null, cancellation);
             Transpose(all, profiles);
             return profiles;
         }
@@ -76,12 +76,13 @@ public sealed class GeneRanking
     /// <summary>Soft targets of some genes over the images of one label, through its block of the coupling alone.</summary>
     /// <returns>[genes, images of the label].</returns>
     /// <inheritdoc cref="Profiles"/>
-    public static Matrix<float> LabelProfiles(Matrix<double> coupling, BalancedSample sample, Matrix<float> expression, int[] genes, string label, CancellationToken cancellation = default)
+    public static Matrix<float> LabelProfiles(Matrix<double> coupling, BalancedSample sample, GeneValues expression, int[] genes, string label, CancellationToken cancellation = default)
     {
         int[] images = sample.ImagesOf(label), cells = sample.CellsOf(label);
         using Matrix<double> block = CouplingReading.Block(coupling, images, cells);
-        using Matrix<float> chosen = Gather.Columns(expression, genes), values = Gather.Rows(chosen, cells), soft = GeneSoftTargets.Project(block, values, 0, null, cancellation);
-        Matrix<float> profiles = expression.Device.AllocateMatrix<float>(genes.Length, images.Length);
+        using GeneValues chosen = expression.Select(genes);
+        using Matrix<float> soft = GeneSoftTargets.Project(block, chosen, cells, 0, null, cancellation);
+        Matrix<float> profiles = coupling.Device.Host.AllocateMatrix<float>(genes.Length, images.Length);
         Transpose(soft, profiles);
         return profiles;
     }

@@ -23,32 +23,28 @@ public static class GeneSoftTargets
         (long)Math.Min(genes, GenesAtOnce(images, cells)) * (images + cells) * sizeof(double) + (long)images * genes * sizeof(float);
 
     /// <param name="coupling">[images, cells] in host memory, not negative.</param>
-    /// <param name="expression">[cells, genes] in host memory.</param>
+    /// <param name="values">What cells have of every gene.</param>
+    /// <param name="places">Cells of the coupling's columns, in their order.</param>
     /// <param name="genesAtOnce">Genes of a block; 0 for as many as fit into 64 MiB.</param>
     /// <param name="progress">Receives blocks.</param>
     /// <param name="cancellation">Stops between blocks.</param>
     /// <returns>[images, genes] in host memory.</returns>
-    public static Matrix<float> Project(Matrix<double> coupling, Matrix<float> expression, int genesAtOnce = 0, IProgressReporter? progress = null, CancellationToken cancellation = default)
+    public static Matrix<float> Project(Matrix<double> coupling, GeneValues values, ReadOnlySpan<int> places, int genesAtOnce = 0, IProgressReporter? progress = null, CancellationToken cancellation = default)
     {
-        if (coupling.Columns != expression.Rows) throw new ArgumentException($"The coupling has {coupling.Columns} columns; there are {expression.Rows} cells.", nameof(expression));
-        int images = coupling.Rows, cells = coupling.Columns, genes = expression.Columns;
+        if (coupling.Columns != places.Length) throw new ArgumentException($"The coupling has {coupling.Columns} columns; there are {places.Length} cells.", nameof(places));
+        int images = coupling.Rows, cells = coupling.Columns, genes = values.Genes;
+        CpuDevice host = coupling.Device.Host;
         int width = Math.Max(1, Math.Min(genes, genesAtOnce > 0 ? genesAtOnce : GenesAtOnce(images, cells)));
         double[] mass = Masses(coupling);
-        Matrix<float> soft = expression.Device.AllocateMatrix<float>(images, genes);
+        Matrix<float> soft = host.AllocateMatrix<float>(images, genes);
         try
         {
-            using Matrix<double> block = expression.Device.AllocateMatrix<double>(cells, width), projected = expression.Device.AllocateMatrix<double>(images, width);
+            using Matrix<double> block = host.AllocateMatrix<double>(cells, width), projected = host.AllocateMatrix<double>(images, width);
             for (int first = 0; first < genes; first += width)
             {
                 cancellation.ThrowIfCancellationRequested();
                 int count = Math.Min(width, genes - first);
-                if (count < width) Clear(block);
-                for (int j = 0; j < cells; j++)
-                {
-                    ReadOnlySpan<float> from = expression.Row(j).Slice(first, count);
-                    Span<double> to = block.Row(j);
-                    for (int g = 0; g < count; g++) to[g] = from[g];
-                }
+                values.Fill(places, first, count, block);
                 Gemm.Multiply(Transpose.No, Transpose.No, 1.0, coupling.View, block.View, 0.0, projected.View);
                 for (int i = 0; i < images; i++)
                 {
@@ -74,10 +70,5 @@ public static class GeneSoftTargets
         Reductions.RowSums(coupling.View, sums.View);
         sums.CopyTo(mass);
         return Array.ConvertAll(mass, m => m > 0 ? m : EmptyRow);
-    }
-
-    private static void Clear(Matrix<double> block)
-    {
-        for (int j = 0; j < block.Rows; j++) block.Row(j).Clear();
     }
 }

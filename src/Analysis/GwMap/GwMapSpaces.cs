@@ -43,43 +43,25 @@ public static class GwMapSpaces
         CellPreprocessing.Log1p(latents);
         CellPreprocessing.Standardise(latents);
         CellPreprocessing.NormaliseRows(latents);
-        return Components(latents, components);
+        using Matrix<double> wide = latents.Device.AllocateMatrix<double>(latents.Rows, latents.Columns);
+        Elementwise.Copy(latents.View, wide.View);
+        return Components(wide, components);
     }
 
     /// <summary>Cells for which no latent space is given: principal components of their log-normalised expression, genes centred and not scaled.</summary>
-    /// <param name="expression">[cells, genes] as <see cref="LogNormalise"/> leaves it.</param>
+    /// <param name="expression">Expression as <see cref="CellExpression.LogNormalise"/> leaves it.</param>
+    /// <param name="host">Where the work is done.</param>
     /// <param name="components">Components; fewer where there are fewer genes or cells.</param>
-    public static PrincipalScores Cells(Matrix<float> expression, int components) => Components(expression, components);
-
-    /// <summary>Scales every cell to <see cref="CellTotal"/> and takes ln(1 + x), in place, unless the values are logarithms already.</summary>
-    /// <returns>Whether the values were counts.</returns>
-    public static bool LogNormalise(Matrix<float> expression)
+    public static PrincipalScores Cells(GeneValues expression, CpuDevice host, int components)
     {
-        if (!(MatrixElements.Summarise(expression.View).Largest > LargestLogarithm)) return false;
-        CellPreprocessing.NormaliseTotal(expression, CellTotal);
-        CellPreprocessing.Log1p(expression);
-        return true;
+        using Matrix<double> wide = host.AllocateMatrix<double>(expression.Cells, expression.Genes);
+        expression.Fill(expression.AllCells(), 0, expression.Genes, wide);
+        return Components(wide, components);
     }
 
-    /// <summary>The genes whose log-normalised expression varies most, in the order of the columns; genes that do not vary are never among them.</summary>
-    /// <param name="expression">[cells, genes] in host memory.</param>
-    /// <param name="most">How many to keep.</param>
-    public static int[] VariableGenes(Matrix<float> expression, int most)
+    private static PrincipalScores Components(Matrix<double> wide, int components)
     {
-        double[] variance = new double[expression.Columns];
-        using (DeviceBuffer<double> means = expression.Device.Allocate<double>(expression.Columns), variances = expression.Device.Allocate<double>(expression.Columns))
-        {
-            Reductions.ColumnVariances(expression.View, means.View, variances.View);
-            variances.CopyTo(variance);
-        }
-        return [.. Enumerable.Range(0, variance.Length).Where(g => variance[g] > 0).OrderByDescending(g => variance[g]).ThenBy(g => g).Take(most).Order()];
-    }
-
-    private static PrincipalScores Components(Matrix<float> values, int components)
-    {
-        using Matrix<double> wide = values.Device.AllocateMatrix<double>(values.Rows, values.Columns);
-        Elementwise.Copy(values.View, wide.View);
-        using Pca pca = Pca.Fit(wide, Math.Min(components, Math.Min(values.Rows - 1, values.Columns)));
+        using Pca pca = Pca.Fit(wide, Math.Min(components, Math.Min(wide.Rows - 1, wide.Columns)));
         return new PrincipalScores(pca.Transform(wide), pca.ExplainedVarianceRatio);
     }
 }

@@ -8,9 +8,9 @@ namespace BioSup.Analysis.GwMap;
 /// <summary>What is to be predicted of every image: the soft targets of some columns of the cells, and the features they are predicted from.</summary>
 /// <param name="Name">"latent", "raw" or "denoised".</param>
 /// <param name="Columns">Names of the columns.</param>
-/// <param name="Cells">[cells, columns] in host memory.</param>
+/// <param name="Cells">Values of the cells in these columns.</param>
 /// <param name="Images">[images, features] in host memory.</param>
-public sealed record TargetSet(string Name, IReadOnlyList<string> Columns, Matrix<float> Cells, Matrix<float> Images);
+public sealed record TargetSet(string Name, IReadOnlyList<string> Columns, GeneValues Cells, Matrix<float> Images);
 
 /// <summary>How well one set of targets is predicted within one label, or over all of them.</summary>
 /// <param name="Label">The label whose images and cells alone took part; null for all together.</param>
@@ -141,8 +141,7 @@ public static class PredictabilityStudy
 
         private Matrix<float> Project()
         {
-            using Matrix<float> values = Gather.Rows(set.Cells, cells);
-            Matrix<float> targets = GeneSoftTargets.Project(coupling, values, 0, progress, cancellation);
+            Matrix<float> targets = GeneSoftTargets.Project(coupling, set.Cells, cells, 0, progress, cancellation);
             visit?.Invoke(targets);
             return targets;
         }

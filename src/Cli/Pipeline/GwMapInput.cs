@@ -17,11 +17,14 @@ internal sealed class GwMapInput : IDisposable
 
     public BalancedSample Sample { get; }
 
-    /// <summary>[images, latents].</summary>
-    public required Matrix<float> Latents { get; init; }
+    /// <summary>Reads the latents of the drawn images, [images, latents]; the caller owns them.</summary>
+    public required Func<Matrix<float>> ReadLatents { get; init; }
 
-    /// <summary>[cells, genes], every gene there is, as logarithms.</summary>
-    public required Matrix<float> Expression { get; init; }
+    /// <summary>Columns of the latents.</summary>
+    public required int LatentColumns { get; init; }
+
+    /// <summary>Every gene there is, as logarithms.</summary>
+    public required CellExpression Expression { get; init; }
 
     /// <summary>Whether the expression was counts and was normalised here.</summary>
     public required bool WereCounts { get; init; }
@@ -31,8 +34,8 @@ internal sealed class GwMapInput : IDisposable
     /// <summary>[cells, dimensions], or null where components of the expression stand in for it.</summary>
     public required Matrix<double>? CellLatent { get; init; }
 
-    /// <summary>[cells, genes], or null.</summary>
-    public required Matrix<float>? Denoised { get; init; }
+    /// <summary>Reads the denoised expression of some genes, as logarithms; the caller owns it. Null where none was given.</summary>
+    public required Func<int[], Matrix<float>>? ReadDenoised { get; init; }
 
     /// <summary>The sets of genes by which modules are named, or null.</summary>
     public required IReadOnlyList<GeneSet>? GeneSets { get; init; }
@@ -42,10 +45,8 @@ internal sealed class GwMapInput : IDisposable
 
     public void Dispose()
     {
-        Latents.Dispose();
         Expression.Dispose();
         CellLatent?.Dispose();
-        Denoised?.Dispose();
     }
 
     /// <summary>Reads the files of a configuration, or generates its cohort into the result folder.</summary>
@@ -66,17 +67,17 @@ internal sealed class GwMapInput : IDisposable
         RequireShape(rna.Latent, "rna.latent", locate, cellRows, null);
         RequireShape(rna.Denoised, "rna.denoised", locate, cellRows, genes);
         BalancedSample sample = Draw(config.Sample, imageLabels, cellLabels, context.Seed);
-        context.Progress.Report("reading", 0, 0, "latents and expression");
-        Matrix<float> latents = Rows(MatrixReader.ReadSingle(context.Host, locate(images.Latents!)), sample.Images);
-        Matrix<float> expression = Rows(MatrixReader.ReadSingle(context.Host, locate(rna.Expression!)), sample.Cells);
+        context.Progress.Report("reading", 0, 0, "expression");
+        CellExpression expression = CellExpression.Read(context.Host, locate(rna.Expression!), sample.Cells);
         return new GwMapInput(sample)
         {
-            Latents = latents,
+            ReadLatents = () => MatrixRows.Read(context.Host, locate(images.Latents!), sample.Images),
+            LatentColumns = MatrixReader.ReadShape(locate(images.Latents!)).Columns,
             Expression = expression,
-            WereCounts = GwMapSpaces.LogNormalise(expression),
+            WereCounts = expression.LogNormalise(),
             Genes = names,
             CellLatent = rna.Latent is { } space ? Rows(MatrixReader.ReadDouble(context.Host, locate(space)), sample.Cells) : null,
-            Denoised = rna.Denoised is { } layer ? Rows(MatrixReader.ReadSingle(context.Host, locate(layer)), sample.Cells) : null,
+            ReadDenoised = rna.Denoised is { } layer ? chosen => Denoised(context.Host, locate(layer), sample.Cells, chosen) : null,
             GeneSets = sets,
             Planted = null,
         };
@@ -95,20 +96,20 @@ internal sealed class GwMapInput : IDisposable
         context.Created.Create(place);
         CohortWriter.Write(cohort, place);
         BalancedSample sample = Draw(config.Sample, cohort.ImageCells.ClassNames, cohort.RnaCells.ClassNames, context.Seed);
-        using Matrix<double> concepts = Gather.Rows(cohort.ImageCells.Concepts, sample.Images);
-        Matrix<float> latents = context.Host.AllocateMatrix<float>(concepts.Rows, concepts.Columns);
-        for (int i = 0; i < concepts.Rows; i++)
-            for (int j = 0; j < concepts.Columns; j++) latents.Row(i)[j] = (float)concepts.Row(i)[j];
-        Matrix<float> expression = Gather.Rows(cohort.Counts, sample.Cells);
+        Matrix<double> all = cohort.ImageCells.Concepts;
+        float[] concepts = [.. sample.Images.SelectMany(i => Array.ConvertAll(all.Row(i).ToArray(), c => (float)c))];
+        int columns = all.Columns;
+        CellExpression expression = CellExpression.From(cohort.Counts, sample.Cells);
         GeneSet[] planted = [.. cohort.Programmes.Select(p => new GeneSet(p.Name, CohortNames.Concepts[(int)p.Concept], p.Genes))];
         return new GwMapInput(sample)
         {
-            Latents = latents,
+            ReadLatents = () => Matrix<float>.From(context.Host, sample.Images.Length, columns, concepts),
+            LatentColumns = columns,
             Expression = expression,
-            WereCounts = GwMapSpaces.LogNormalise(expression),
+            WereCounts = expression.LogNormalise(),
             Genes = [.. cohort.Genes],
             CellLatent = null,
-            Denoised = null,
+            ReadDenoised = null,
             GeneSets = planted,
             Planted = planted,
         };
@@ -173,6 +174,25 @@ internal sealed class GwMapInput : IDisposable
         (int r, int c) = MatrixReader.ReadShape(locate(locator));
         if (r != rows || (columns is { } expected && c != expected))
             throw new DataException(locator, key, $"the matrix is {r} x {c}; expected {rows} rows{(columns is null ? "" : $" and {columns} columns")}, as the expression has");
+    }
+
+    /// <summary>Some genes of the denoised expression. At a total of 10,000 it becomes its logarithm; values that are small enough to be logarithms stay.</summary>
+    private static Matrix<float> Denoised(CpuDevice host, string locator, int[] cells, int[] genes)
+    {
+        Dictionary<int, int> column = genes.Select((gene, place) => (gene, place)).ToDictionary(g => g.gene, g => g.place);
+        Matrix<float> chosen = host.AllocateMatrix<float>(cells.Length, genes.Length);
+        float largest = 0;
+        MatrixRows.Visit(host, locator, cells, (cell, columns, values) =>
+        {
+            Span<float> row = chosen.Row(cell);
+            for (int k = 0; k < columns.Length; k++)
+            {
+                largest = Math.Max(largest, values[k]);
+                if (column.TryGetValue(columns[k], out int place)) row[place] = values[k];
+            }
+        });
+        if (largest > GwMapSpaces.LargestLogarithm) Elementwise.LogOnePlus(chosen.View, chosen.View);
+        return chosen;
     }
 
     private static Matrix<T> Rows<T>(Matrix<T> all, int[] rows) where T : unmanaged

@@ -27,7 +27,11 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         context.Say(Text($"sample           {sample.PerLabel} images and cells of each of {sample.Labels.Count} labels: {string.Join(", ", sample.Labels)}"));
         AlignmentOptions options = GwMapAlignOptions.Read(config.Align, context.Seed, sample.Images.Length, sample.Cells.Length);
         JsonObject configuration = GwMapConfigFile.ToJson(config).AsObject();
-        steps.Run("spaces", Sections(configuration, "cohort", "images", "rna", "sample"), GwMapInput.Files(config).Select(Locate), () => GwMapSpacesBuilt.Find(config, input, steps.Spaces, context));
+        steps.Run("spaces", Sections(configuration, "cohort", "images", "rna", "sample"), GwMapInput.Files(config).Select(Locate), () =>
+        {
+            context.Say($"memory           {GwMapMemory.Spaces(config, input)}");
+            GwMapSpacesBuilt.Find(config, input, steps.Spaces, context);
+        });
         using GwMapSpacesBuilt spaces = GwMapSpacesBuilt.Build(config, input, steps.Spaces, context);
         if (spaces.Used.NotDenoised is { } reason) context.Note(reason);
         using GwMapOutcome outcome = Align(input, spaces, options, steps, folder, configuration);
@@ -76,6 +80,7 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         steps.Run("coupling", Sections(configuration, "align"), [], () =>
         {
             context.Say($"memory           {MemoryPlan.For(options, (sample.Images.Length, spaces.Images.Columns), (sample.Cells.Length, spaces.Cells.Columns), false)}");
+            context.Say($"memory           {GwMapMemory.AfterCoupling(config, input, spaces, context.Host.Pool.Threads)}");
             GwMapCoupling.Solve(sample, spaces, options, folder, context);
         });
         GwMapCoupling alignment = GwMapCoupling.Read(folder, context);
@@ -108,8 +113,6 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
 
     private void Predict(GwMapOutcome outcome, GwMapInput input, GwMapSpacesBuilt spaces, GwMapSteps steps, ResultFolder folder, JsonObject configuration)
     {
-        context.Say($"soft targets     blocks of {GeneSoftTargets.GenesAtOnce(input.Sample.Images.Length, input.Sample.Cells.Length):N0} genes at most in double precision, "
-            + $"{Report.Numbers.Bytes(GeneSoftTargets.PlannedBytes(input.Sample.Images.Length, input.Sample.Cells.Length, spaces.Used.Genes.Length))} with the result");
         PredictabilityStudyOptions options = new()
         {
             Folds = config.Predictability.Folds,
@@ -131,7 +134,7 @@ internal sealed class GwMapRunner(CommandContext context, GwMapConfig config, st
         BalancedSample sample = input.Sample;
         GeneRanking ranking = GeneRanking.Of(outcome.Runs, config.Modules.RankBy == Within);
         int[] top = ranking.Top(config.Modules.Genes);
-        Matrix<float> expression = spaces.Expression(ranking.Targets);
+        GeneValues expression = spaces.Expression(ranking.Targets);
         using (Matrix<float> profiles = GeneRanking.Profiles(coupling, sample, expression, top, config.Modules.Profiles == Within, context.Cancellation))
             outcome.Found = Find(null, ranking, top, profiles, input, spaces);
         using (Matrix<float> shown = GeneRanking.Profiles(coupling, sample, expression, top, within: false, context.Cancellation))

@@ -23,7 +23,7 @@ internal sealed class GwMapSpacesBuilt : IDisposable
     public IReadOnlyList<TargetSet> Targets() => _targets;
 
     /// <summary>Log-normalised expression, or the denoised one, of the genes that are predicted.</summary>
-    public Matrix<float> Expression(string targets) => _targets.Single(t => t.Name == targets).Cells;
+    public GeneValues Expression(string targets) => _targets.Single(t => t.Name == targets).Cells;
 
     public void Dispose()
     {
@@ -37,16 +37,12 @@ internal sealed class GwMapSpacesBuilt : IDisposable
         GwMapRnaSection rna = config.Rna ?? new();
         context.Progress.Report("filtering latents", 0, 0);
         LatentFilterOptions filter = new() { DeadThreshold = images.DeadThreshold, MinVariation = images.MinCv, Differential = images.Differential, MinLog2FoldChange = images.MinLog2fc, MaxAdjustedP = images.MaxP };
-        LatentSelection selection = LatentFilter.Select(input.Latents, input.Sample.ImageLabels, filter, context.Cancellation);
-        int[] genes = GwMapSpaces.VariableGenes(input.Expression, rna.MaxGenes);
+        using PrincipalScores scores = ImageComponents(input, filter, Math.Max(images.Pca, images.GenePca), context, out LatentSelection selection);
+        int[] genes = input.Expression.VariableGenes(rna.MaxGenes);
         if (genes.Length < 2) throw new DataException(rna.Expression ?? "expression", null, $"{genes.Length} of its {input.Genes.Length} genes vary over the drawn cells; at least two are needed");
-        context.Progress.Report("principal components", 0, 0);
         context.Cancellation.ThrowIfCancellationRequested();
-        using Matrix<float> kept = Gather.Columns(input.Latents, selection.Kept);
-        using PrincipalScores scores = GwMapSpaces.Images(kept, Math.Max(images.Pca, images.GenePca));
-        context.Cancellation.ThrowIfCancellationRequested();
-        using Matrix<float>? expression = input.CellLatent is null ? Gather.Columns(input.Expression, genes) : null;
-        using PrincipalScores? cells = expression is null ? null : GwMapSpaces.Cells(expression, rna.Pca);
+        using GeneValues chosen = input.Expression.Select(genes);
+        using PrincipalScores? cells = input.CellLatent is null ? GwMapSpaces.Cells(chosen, context.Host, rna.Pca) : null;
         NpzFile.Write(path, npz =>
         {
             npz.Add("latents", new[] { selection.Total, selection.Alive, selection.Varying });
@@ -58,6 +54,16 @@ internal sealed class GwMapSpacesBuilt : IDisposable
             npz.Add("cells", cells.Scores);
             npz.Add("cell_shares", cells.Shares);
         });
+    }
+
+    private static PrincipalScores ImageComponents(GwMapInput input, LatentFilterOptions filter, int components, CommandContext context, out LatentSelection selection)
+    {
+        using Matrix<float> latents = input.ReadLatents();
+        selection = LatentFilter.Select(latents, input.Sample.ImageLabels, filter, context.Cancellation);
+        context.Progress.Report("principal components", 0, 0);
+        context.Cancellation.ThrowIfCancellationRequested();
+        using Matrix<float> kept = Gather.Columns(latents, selection.Kept);
+        return GwMapSpaces.Images(kept, components);
     }
 
     /// <summary>Reads what <see cref="Find"/> left, and takes the genes it names out of the expression.</summary>
@@ -85,32 +91,24 @@ internal sealed class GwMapSpacesBuilt : IDisposable
         using PrincipalScores scores = new(file.ReadDouble(context.Host, "images"), file.Read("image_shares").ToDoubles());
         Images = Own(scores.Leading(images.Pca));
         using Matrix<double> wide = scores.Leading(images.GenePca);
-        Matrix<float> imageFeatures = Own(Narrow(Images)), geneFeatures = Own(Narrow(wide)), expression = Own(Gather.Columns(input.Expression, chosen));
+        Matrix<float> imageFeatures = Own(Narrow(Images)), geneFeatures = Own(Narrow(wide));
         bool given = input.CellLatent is not null;
         PrincipalScores? components = given ? null : Own(new PrincipalScores(file.ReadDouble(context.Host, "cells"), file.Read("cell_shares").ToDoubles()));
         Cells = input.CellLatent ?? components!.Scores;
         string[] genes = [.. chosen.Select(g => input.Genes[g])];
-        _targets.Add(new TargetSet(GwMapTargets.Latent, [.. Enumerable.Range(1, Cells.Columns).Select(d => $"{(given ? "latent " : "PC")}{d}")], Own(Narrow(Cells)), imageFeatures));
-        _targets.Add(new TargetSet(GwMapTargets.Raw, genes, expression, geneFeatures));
-        if (input.Denoised is { } denoised) _targets.Add(new TargetSet(GwMapTargets.Denoised, genes, Own(Logarithms(denoised, chosen)), geneFeatures));
+        _targets.Add(new TargetSet(GwMapTargets.Latent, [.. Enumerable.Range(1, Cells.Columns).Select(d => $"{(given ? "latent " : "PC")}{d}")], Own(new DenseGenes(Narrow(Cells))), imageFeatures));
+        _targets.Add(new TargetSet(GwMapTargets.Raw, genes, Own(input.Expression.Select(chosen)), geneFeatures));
+        if (input.ReadDenoised is { } denoised) _targets.Add(new TargetSet(GwMapTargets.Denoised, genes, Own(new DenseGenes(denoised(chosen))), geneFeatures));
         Used = new GwMapSpacesUsed
         {
             Latents = selection, ImageComponents = Images.Columns, ImageExplained = scores.ExplainedBy(Images.Columns), GeneComponents = geneFeatures.Columns,
             CellSpace = given ? $"the latent space {config.Rna!.Latent}, as it is" : "principal components of the log-normalised expression (no latent space was given)",
             CellDimensions = Cells.Columns, CellExplained = components?.ExplainedBy(Cells.Columns), WereCounts = input.WereCounts, GenesGiven = input.Genes.Length, Genes = genes,
-            NotDenoised = input.Denoised is null ? "no denoised expression was given (rna.denoised): raw genes alone are predicted." : null,
+            NotDenoised = input.ReadDenoised is null ? "no denoised expression was given (rna.denoised): raw genes alone are predicted." : null,
         };
     }
 
     private static int[] Integers(NpzFile file, string member) => Array.ConvertAll(file.Read(member).ToDoubles(), v => (int)v);
-
-    /// <summary>Denoised expression at a total of 10,000 becomes its logarithm; values that are small enough to be logarithms stay.</summary>
-    private static Matrix<float> Logarithms(Matrix<float> denoised, int[] genes)
-    {
-        Matrix<float> chosen = Gather.Columns(denoised, genes);
-        if (MatrixElements.Summarise(denoised.View).Largest > GwMapSpaces.LargestLogarithm) Elementwise.LogOnePlus(chosen.View, chosen.View);
-        return chosen;
-    }
 
     private static Matrix<float> Narrow(Matrix<double> values)
     {

@@ -52,6 +52,9 @@ internal interface IHdf5Dataset : IHdf5Node
     /// <summary>Whole rows of a two-dimensional numeric dataset, in its own element type.</summary>
     NdArray ReadRows(int start, int count);
 
+    /// <summary>Successive elements of a one-dimensional numeric dataset, in its own element type.</summary>
+    NdArray ReadRange(long start, int count);
+
     RecordArray ReadRecords();
 }
 

@@ -47,6 +47,16 @@ internal sealed partial class PureHdfFile
             return _file.Guard(Path, () => ReadTyped(type, shape, new Reader(_self, rows)));
         }
 
+        public NdArray ReadRange(long start, int count)
+        {
+            ElementType type = RequireType();
+            if (_shape.Length != 1) throw _file.Error(Path, $"has the shape {NdArray.Describe(_shape)}; a list was expected");
+            long[] shape = [count];
+            if (RequireReadable(shape) == 0) return new NdArray(type.NewArray(0), shape);
+            HyperslabSelection range = new(1, [(ulong)start], [(ulong)count]);
+            return _file.Guard(Path, () => ReadTyped(type, shape, new Reader(_self, range)));
+        }
+
         public RecordArray ReadRecords()
         {
             if (!IsRecord) throw _file.Error(Path, "records were expected");

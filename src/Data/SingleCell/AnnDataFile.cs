@@ -88,6 +88,35 @@ public static class AnnDataFile
         }
     });
 
+    /// <summary>Hands over the wanted rows of a matrix that can be read in blocks.</summary>
+    /// <returns>False where it has to be read whole: compressed by columns, or an array of records.</returns>
+    internal static bool TryVisitRows(string path, string key, RowEntries rows) => SourceGuard.Read(path, "h5ad", () =>
+    {
+        using IHdf5File file = PureHdfFile.Open(path);
+        AnnDataReader reader = new(path, file);
+        reader.RequireUniqueObservations(key);
+        object found = reader.FindMatrix(key);
+        if (found is IHdf5Dataset { IsRecord: false, IsNull: false, Type: { } type, Shape.Count: 2 } dataset && type != ElementType.Text) VisitDense(dataset, $"{path}:{key}", rows);
+        else if (found is IHdf5Group group && reader.IsCsr(group)) reader.VisitCsr(group, rows);
+        else return false;
+        return true;
+    });
+
+    private static void VisitDense(IHdf5Dataset dataset, string locator, RowEntries rows)
+    {
+        (int count, int columns) = MatrixLoader.MatrixShape(dataset.Shape, locator);
+        int block = BlockRows(dataset, count, columns);
+        float[] values = new float[(long)block * columns];
+        for (int start = 0; start < count; start += block)
+        {
+            int here = Math.Min(block, count - start);
+            ReadOnlySpan<int> wanted = rows.Between(start, start + here);
+            if (wanted.Length == 0) continue;
+            ElementDecoder.Convert(dataset.ReadRows(start, here), values.AsSpan(0, here * columns));
+            foreach (int row in wanted) rows.Take(row, values.AsSpan((row - start) * columns, columns));
+        }
+    }
+
     /// <summary>Extents of what <see cref="ReadMatrix"/> reads; only an array of records is read for it.</summary>
     internal static (int Rows, int Columns) ReadShape(string path, string key) => SourceGuard.Read(path, "h5ad", () =>
     {
@@ -112,14 +141,19 @@ public static class AnnDataFile
     }
 
     // A block of rows is a whole number of chunks, so that every chunk is decompressed once.
-    private static Matrix<T> ReadRows<T>(ComputeDevice device, IHdf5Dataset dataset, string locator) where T : unmanaged, INumberBase<T>
+    private static int BlockRows(IHdf5Dataset dataset, int rows, int columns)
     {
         const int BlockElements = 1 << 22;
+        int block = (int)Math.Min(rows, Math.Max(1, BlockElements / Math.Max(1, columns)));
+        return (int)Math.Min(rows, ((long)block + dataset.RowsPerChunk - 1) / dataset.RowsPerChunk * dataset.RowsPerChunk);
+    }
+
+    private static Matrix<T> ReadRows<T>(ComputeDevice device, IHdf5Dataset dataset, string locator) where T : unmanaged, INumberBase<T>
+    {
         (int rows, int columns) = MatrixLoader.MatrixShape(dataset.Shape, locator);
         if (!device.IsHost) return MatrixLoader.FromArray<T>(device, dataset.Read(), locator);
         // A first block that can be read shows that the extents are plausible before they are allocated.
-        int block = (int)Math.Min(rows, Math.Max(1, BlockElements / Math.Max(1, columns)));
-        block = (int)Math.Min(rows, ((long)block + dataset.RowsPerChunk - 1) / dataset.RowsPerChunk * dataset.RowsPerChunk);
+        int block = BlockRows(dataset, rows, columns);
         NdArray first = dataset.ReadRows(0, block);
         Matrix<T> matrix = device.AllocateMatrix<T>(rows, columns);
         try

@@ -178,6 +178,44 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
         return new SparseMatrix((int)shape[0], (int)shape[1], layout, pointers, narrow, data, $"{path}:{group.Path}");
     }
 
+    /// <summary>Whether a group is a matrix compressed by rows.</summary>
+    public bool IsCsr(IHdf5Group group) => Encoding(group) == "csr_matrix" || (Encoding(group) is null && group.HasAttribute("h5sparse_format") && Text(group, "h5sparse_format") == "csr");
+
+    /// <summary>Hands over the wanted rows of a matrix compressed by rows; of entries, a few million are in memory at a time.</summary>
+    public void VisitCsr(IHdf5Group group, RowEntries rows)
+    {
+        const int BlockEntries = 1 << 21;
+        long[] shape = SparseShape(group), pointers = Integers(group, Child(group, "indptr").Read());
+        IHdf5Dataset data = Child(group, "data"), indices = Child(group, "indices");
+        string source = $"{path}:{group.Path}";
+        if (pointers.Length != shape[0] + 1) throw new DataException(source, "indptr", $"has {pointers.Length} entries; {shape[0] + 1} were expected for {shape[0]} x {shape[1]}");
+        if (data.Shape is not [long stored] || indices.Shape is not [long places] || stored != places) throw new DataException(source, "indices", "data and indices are not two lists of one length");
+        if (pointers[0] != 0 || pointers[^1] != stored) throw new DataException(source, "indptr", $"must run from 0 to {stored}, not from {pointers[0]} to {pointers[^1]}");
+        for (int i = 1; i < pointers.Length; i++)
+            if (pointers[i] < pointers[i - 1]) throw new DataException(source, $"indptr[{i}]", "the pointers must not descend");
+        for (int first = 0, end; first < shape[0]; first = end)
+        {
+            for (end = first + 1; end < shape[0] && pointers[end + 1] - pointers[first] <= BlockEntries;) end++;
+            ReadOnlySpan<int> wanted = rows.Between(first, end);
+            if (wanted.Length == 0) continue;
+            long from = pointers[first];
+            int count = checked((int)(pointers[end] - from));
+            NdArray where = indices.ReadRange(from, count), what = data.ReadRange(from, count);
+            if (what.Type == ElementType.Text) throw new DataException(source, null, "a sparse matrix holds text; numbers were expected");
+            long[] wide = Integers(group, where);
+            int[] columns = new int[count];
+            float[] values = new float[count];
+            for (int k = 0; k < count; k++)
+                columns[k] = wide[k] >= 0 && wide[k] < shape[1] ? (int)wide[k] : throw new DataException(source, $"indices[{from + k}]", $"the index {wide[k]} lies outside 0 to {shape[1] - 1}");
+            ElementDecoder.Convert(what, values);
+            foreach (int row in wanted)
+            {
+                int start = (int)(pointers[row] - from), length = (int)(pointers[row + 1] - pointers[row]);
+                rows.Take(row, columns.AsSpan(start, length), values.AsSpan(start, length));
+            }
+        }
+    }
+
     private IHdf5Dataset Child(IHdf5Group group, string name) => group.Find(name) as IHdf5Dataset ?? throw Error(group, $"has no dataset '{name}'");
 
     private long[] Integers(IHdf5Node node, NdArray array)

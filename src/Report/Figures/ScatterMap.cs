@@ -97,18 +97,26 @@ public sealed class ScatterMap : ChartFigure
         ColorBar.Draw(brush, SKRect.Create(data.Right + 14, data.Top, BarWidth, Math.Min(data.Height, 220)), Scale, low, high, ValueLabel);
     }
 
+    /// <summary>Writes each label beside its point, where neither another point nor an earlier label lies; one without such a place is left out.</summary>
     private void DrawLabels(Brush brush, Plot plot, PixelRect data)
     {
         const float Height = Ink.TickSize + 2;
+        if (Labels.Count == 0) return;
+        SKPoint[] points = [.. X.Select((x, i) => new SKPoint(plot.Axes.Bottom.GetPixel(x, data), plot.Axes.Left.GetPixel(Y[i], data)))];
+        SKRect area = new(data.Left, data.Top, data.Right, data.Bottom);
         List<SKRect> taken = [];
         foreach (PointLabel label in Labels)
         {
-            float x = plot.Axes.Bottom.GetPixel(X[label.Point], data), y = plot.Axes.Left.GetPixel(Y[label.Point], data), width = Brush.Measure(label.Text, Ink.TickSize);
-            float left = x + Radius + 3 + width > data.Right ? x - Radius - 3 - width : x + Radius + 3;
-            SKRect place = SKRect.Create(left, y - Height / 2, width, Height);
-            if (taken.Any(place.IntersectsWith)) continue;
-            taken.Add(place);
-            brush.Text(label.Text, left, y, Ink.TickSize, Ink.Text);
+            float x = points[label.Point].X, y = points[label.Point].Y, width = Brush.Measure(label.Text, Ink.TickSize), away = Radius + 3;
+            ReadOnlySpan<SKPoint> corners = [new(x + away, y - Height / 2), new(x - away - width, y - Height / 2), new(x - width / 2, y - away - Height), new(x - width / 2, y + away)];
+            foreach (SKPoint corner in corners)
+            {
+                SKRect place = SKRect.Create(corner, new SKSize(width, Height)), room = SKRect.Inflate(place, Radius, Radius - 1);
+                if (!area.Contains(place) || taken.Any(place.IntersectsWith) || points.Where((_, i) => i != label.Point).Any(room.Contains)) continue;
+                taken.Add(place);
+                brush.Text(label.Text, place.Left, place.MidY, Ink.TickSize, Ink.Text);
+                break;
+            }
         }
     }
 

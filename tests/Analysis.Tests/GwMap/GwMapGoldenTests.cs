@@ -1,6 +1,5 @@
 using System.Text.Json;
 using BioSup.Analysis.GwMap;
-using BioSup.Kernels;
 using BioSup.Runtime;
 using BioSup.Shapes;
 
@@ -33,15 +32,17 @@ public sealed class GwMapGoldenTests : IDisposable
     public void Counts_are_scaled_logged_and_projected_and_logarithms_are_left_alone()
     {
         using Matrix<float> counts = Single("counts");
-        Assert.True(GwMapSpaces.LogNormalise(counts));
+        using CellExpression expression = CellExpression.From(counts, [.. Enumerable.Range(0, counts.Rows)]);
+        Assert.True(expression.LogNormalise());
         double[][] logged = Table("logged");
-        for (int j = 0; j < counts.Rows; j++)
-            for (int g = 0; g < counts.Columns; g++) Assert.Equal(logged[j][g], counts.Row(j)[g], 2e-6);
-        using PrincipalScores cells = GwMapSpaces.Cells(counts, 3);
+        using Matrix<double> values = _device.AllocateMatrix<double>(counts.Rows, counts.Columns), again = _device.AllocateMatrix<double>(counts.Rows, counts.Columns);
+        expression.Fill(expression.AllCells(), 0, counts.Columns, values);
+        AssertClose(logged, values, 2e-6);
+        using PrincipalScores cells = GwMapSpaces.Cells(expression, _device, 3);
         AssertClose(Table("cell_scores"), cells.Scores, 2e-5);
-        float before = counts.Row(0)[0];
-        Assert.False(GwMapSpaces.LogNormalise(counts));
-        Assert.Equal(before, counts.Row(0)[0]);
+        Assert.False(expression.LogNormalise());
+        expression.Fill(expression.AllCells(), 0, counts.Columns, again);
+        Assert.Equal(values.ToArray(), again.ToArray());
     }
 
     [Theory]
@@ -52,9 +53,12 @@ public sealed class GwMapGoldenTests : IDisposable
     public void Soft_targets_are_the_means_over_partners_however_wide_the_blocks(int width)
     {
         using Matrix<double> coupling = Double("coupling");
-        using Matrix<float> expression = Single("logged");
-        using Matrix<float> soft = GeneSoftTargets.Project(coupling, expression, width);
+        using DenseGenes dense = new(Single("logged"));
+        using Matrix<float> logged = Single("logged");
+        using CellExpression stored = CellExpression.From(logged, dense.AllCells());
+        using Matrix<float> soft = GeneSoftTargets.Project(coupling, dense, dense.AllCells(), width), same = GeneSoftTargets.Project(coupling, stored, dense.AllCells(), width);
         AssertClose(Table("soft"), soft, 2e-6);
+        Assert.Equal(soft.ToArray(), same.ToArray());
         // An image without mass has no partners: zeros, as in GW-map, and not NaN.
         Assert.All(soft.Row(3).ToArray(), value => Assert.Equal(0, value));
     }
@@ -65,7 +69,9 @@ public sealed class GwMapGoldenTests : IDisposable
         string[] images = Strings("image_labels"), cells = Strings("cell_labels");
         int[] rows = [.. Enumerable.Range(0, images.Length).Where(i => images[i] == "b")], columns = [.. Enumerable.Range(0, cells.Length).Where(j => cells[j] == "b")];
         using Matrix<double> coupling = Double("coupling"), block = CouplingReading.Block(coupling, rows, columns);
-        using Matrix<float> expression = Single("logged"), own = Gather.Rows(expression, columns), soft = GeneSoftTargets.Project(block, own);
+        using Matrix<float> logged = Single("logged");
+        using CellExpression expression = CellExpression.From(logged, [.. Enumerable.Range(0, logged.Rows)]);
+        using Matrix<float> soft = GeneSoftTargets.Project(block, expression, columns);
         AssertClose(Table("soft_within_b"), soft, 2e-6);
     }
 
@@ -80,9 +86,11 @@ public sealed class GwMapGoldenTests : IDisposable
     [Fact]
     public void The_most_variable_genes_keep_their_order_and_constant_ones_are_left_out()
     {
-        using Matrix<float> expression = Matrix<float>.From(_device, 3, 5, [0, 1, 5, 2, 7, 3, 1, 5, 2, 7.5f, 9, 2, 5, 2, 7]);
-        Assert.Equal([0, 1, 4], GwMapSpaces.VariableGenes(expression, 10));
-        Assert.Equal([0, 1], GwMapSpaces.VariableGenes(expression, 2));
+        using Matrix<float> values = Matrix<float>.From(_device, 3, 6, [0, 1, 5, 0.1f, 7, 0, 3, 1, 5, 0.1f, 7.5f, 0, 9, 2, 5, 0.1f, 7, 0]);
+        using CellExpression expression = CellExpression.From(values, [2, 0, 1]);
+        Assert.Equal(14, expression.Entries);
+        Assert.Equal([0, 1, 4], expression.VariableGenes(10));
+        Assert.Equal([0, 1], expression.VariableGenes(2));
     }
 
     private static double[][] Table(string name) => s_golden.GetProperty(name).Deserialize<double[][]>()!;

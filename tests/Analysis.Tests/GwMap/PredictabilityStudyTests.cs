@@ -16,6 +16,7 @@ public sealed class PredictabilityStudyTests : IDisposable
     private readonly BalancedSample _sample;
     private readonly Matrix<double> _coupling;
     private readonly Matrix<float> _expression, _features;
+    private readonly DenseGenes _genes;
 
     public PredictabilityStudyTests()
     {
@@ -25,6 +26,7 @@ public sealed class PredictabilityStudyTests : IDisposable
         double[] image = Places(_sample.Images), cell = Places(_sample.Cells);
         _coupling = _device.AllocateMatrix<double>(image.Length, cell.Length);
         _expression = _device.AllocateMatrix<float>(cell.Length, Genes);
+        _genes = new DenseGenes(_expression);
         _features = _device.AllocateMatrix<float>(image.Length, 2);
         for (int i = 0; i < image.Length; i++)
         {
@@ -42,7 +44,7 @@ public sealed class PredictabilityStudyTests : IDisposable
     public void Dispose()
     {
         _coupling.Dispose();
-        _expression.Dispose();
+        _genes.Dispose();
         _features.Dispose();
         _device.Dispose();
     }
@@ -72,13 +74,13 @@ public sealed class PredictabilityStudyTests : IDisposable
         Assert.Equal(("raw", "R²"), (ranking.Targets, ranking.Measure));
         Assert.Equal(0, ranking.Top(3)[0]);
         Assert.Equal("z", GeneRanking.Of(Run(null, permutations: 20)).Measure);
-        using Matrix<float> profiles = GeneRanking.Profiles(_coupling, _sample, _expression, [1, 0], within: true);
+        using Matrix<float> profiles = GeneRanking.Profiles(_coupling, _sample, _genes, [1, 0], within: true);
         Assert.Equal((2, 80), (profiles.Rows, profiles.Columns));
         // The label's gene is constant within each label, so nothing is left of it.
         Assert.All(profiles.Row(0).ToArray(), value => Assert.Equal(0, value, 1e-6));
         Assert.Equal(0, profiles.Row(1).ToArray().Take(40).Average(), 1e-6);
         Assert.True(profiles.Row(1).ToArray().Max() > 0.3);
-        using Matrix<float> overall = GeneRanking.Profiles(_coupling, _sample, _expression, [1, 0], within: false);
+        using Matrix<float> overall = GeneRanking.Profiles(_coupling, _sample, _genes, [1, 0], within: false);
         // Over all labels the label's gene tells them apart: cells of the other label weigh a fifth.
         for (int i = 0; i < 80; i++) Assert.InRange(overall.Row(0)[i], _sample.ImageLabels[i] == "a" ? 0.7 : 0, _sample.ImageLabels[i] == "a" ? 1 : 0.3);
         Assert.InRange(ranking.Scores[1], -1, 0.01);
@@ -120,7 +122,8 @@ public sealed class PredictabilityStudyTests : IDisposable
         IReadOnlyList<PredictabilityRun> two = Run(null, permutations: 10);
         using CpuDevice one = new(1);
         using Matrix<double> coupling = _coupling.CopyAt(one);
-        using Matrix<float> cells = _expression.CopyAt(one), images = _features.CopyAt(one);
+        using DenseGenes cells = new(_expression.CopyAt(one));
+        using Matrix<float> images = _features.CopyAt(one);
         IReadOnlyList<PredictabilityRun> single = PredictabilityStudy.Run(coupling, _sample, [new TargetSet("raw", ["g0", "g1", "g2"], cells, images)], Options(10), null, null, SilentProgress.Instance);
         for (int r = 0; r < two.Count; r++)
         {
@@ -130,7 +133,7 @@ public sealed class PredictabilityStudyTests : IDisposable
     }
 
     private IReadOnlyList<PredictabilityRun> Run(Action<string?, string, Matrix<float>>? visit, int permutations) =>
-        PredictabilityStudy.Run(_coupling, _sample, [new TargetSet("raw", ["g0", "g1", "g2"], _expression, _features)], Options(permutations), visit, null, SilentProgress.Instance);
+        PredictabilityStudy.Run(_coupling, _sample, [new TargetSet("raw", ["g0", "g1", "g2"], _genes, _features)], Options(permutations), visit, null, SilentProgress.Instance);
 
     private PredictabilityStudyOptions Options(int permutations) =>
         new() { Folds = 4, Ridge = new RidgeOptions { Alpha = 1e-3, Permutations = permutations, Seed = 1 }, Mlp = _mlp, Device = _networks, Seed = 1 };

@@ -46,7 +46,7 @@ internal static class GwMapGeneReport
         }
         PredictabilityRun[] all = [.. outcome.Runs.Where(r => r.Label is null)], own = [.. outcome.Runs.Where(r => r.Label is not null)];
         string permuted = string.Join(", ", all.Where(r => r.Result.Permutations > 0).GroupBy(r => r.Model).Select(g => $"{Numbers.Integer(g.First().Result.Permutations)} permutations ({g.Key})"));
-        section.Figure(new BarChart { Categories = scopes, Series = series, YLabel = "mean R² over targets", Width = 760, Height = 340, Min = Math.Min(0, series.SelectMany(s => s.Values).Where(double.IsFinite).Min()) },
+        section.Figure(new BarChart { Categories = scopes, Series = series, YLabel = "mean R² over targets", Width = 760, Height = 340, Min = 1.1 * Math.Min(0, series.SelectMany(s => s.Values).Where(double.IsFinite).Min()) },
             $"Mean R² of soft targets in {outcome.Config.Predictability.Folds} held-out folds, over {Numbers.Integer(all[0].Images)} images of all labels and {Numbers.Integer(own[0].Images)} of each"
             + $"{(permuted.Length > 0 ? $", and of soft targets whose rows were permuted: mean of {permuted}" : "")}.", "map_r2");
         TableBlock table = new("Predictability", "scope", "targets", "model", "images", "columns", "mean R²", "null", "p", $"q ≤ {Numbers.Short(PredictabilityRun.Significance)}");
@@ -97,7 +97,7 @@ internal static class GwMapGeneReport
         {
             Values = values, RowNames = [.. shown.Select(g => genes[0].Columns[g])], ColumnNames = [.. genes.Select(r => $"{r.Targets}, {r.Label}")], YLabel = $"{each} genes of highest and {each} of lowest {measure}",
             XLabel = "targets and label", ValueLabel = $"scaled {measure}", Min = 0, Max = 1, Width = 640, Height = Math.Max(240, 90 + 14 * shown.Length),
-        }, $"Scaled {measure} (ridge{Permutations(genes[0])}) of the {each} genes with the highest and the {each} with the lowest rank among {Numbers.Integer(order.Length)}, within each label ({Numbers.Integer(genes[0].Images)} images).", "map_extremes");
+        }, $"Scaled {measure} (ridge{Permutations(genes[0])}) of the {each} genes with the highest and the {each} with the lowest among {Numbers.Integer(order.Length)}, ranked by {measure} {(outcome.Config.Modules.RankBy == "within" ? "averaged over the labels" : "over all labels")} and shown within each label ({Numbers.Integer(genes[0].Images)} images).", "map_extremes");
     }
 
     private static void AddBetweenLabels(ReportSection section, GwMapOutcome outcome, PredictabilityRun[] genes, string measure)
@@ -126,7 +126,7 @@ internal static class GwMapGeneReport
             X = [.. top.Select(g => x[g])], Y = [.. top.Select(g => y[g])], XLabel = $"scaled {measure}, {first.Label}", YLabel = $"scaled {measure}, {otherName}",
             ShowTicks = true, EqualAspect = false, Diagonal = true, Categories = modules, CategoryOrder = order, Labels = [.. Enumerable.Range(0, Math.Min(12, top.Length)).Select(i => new PointLabel(i, first.Columns[top[i]]))], Width = 472, Height = 400,
         };
-        return new FigureItem(map, $"Scaled {measure} (ridge{Permutations(first)}) of the {top.Length} most predictable {first.Targets} genes: {first.Label} against {otherName}. Names: the twelve of highest rank. Dashed: equal.", $"map_{measure.Replace("²", "2", StringComparison.Ordinal)}_{Results.GwMapFiles.FileName(first.Label!)}_{Results.GwMapFiles.FileName(otherName)}");
+        return new FigureItem(map, $"Scaled {measure} (ridge{Permutations(first)}) of the {top.Length} most predictable {first.Targets} genes: {first.Label} against {otherName}. Names: of the twelve of highest rank those that have room. Dashed: equal.", $"map_{measure.Replace("²", "2", StringComparison.Ordinal)}_{Results.GwMapFiles.FileName(first.Label!)}_{Results.GwMapFiles.FileName(otherName)}");
     }
 
     private static string Permutations(PredictabilityRun run) => run.Result.Permutations > 0 ? $", {Numbers.Integer(run.Result.Permutations)} permutations" : "";

@@ -72,7 +72,7 @@ internal static class GwMapReport
         GwMapImagesSection images = outcome.Config.Images ?? new();
         string differing = images.Differential
             ? $", and differing between labels (|log2 fold change| of one label against the others at least {Numbers.Short(images.MinLog2fc)}, two-sided Mann-Whitney test, Benjamini-Hochberg q at most {Numbers.Short(images.MaxP)})" : "";
-        return $"Latents left after each filter, over {Numbers.Integer(outcome.Sample.Images.Length)} images: alive (mean above {Numbers.Short(images.DeadThreshold)}), varying (deviation over mean at least {Numbers.Short(images.MinCv)}){differing}.";
+        return $"Latents left after each filter, over {Numbers.Integer(outcome.Sample.Images.Length)} images: alive (mean above {Numbers.Significant(images.DeadThreshold, 1)}), varying (deviation over mean at least {Numbers.Short(images.MinCv)}){differing}.";
     }
 
     private static void AddReading(ReportDocument report, GwMapOutcome outcome)
