@@ -28,7 +28,7 @@ public sealed class GwMapMemoryTests : IDisposable
         using CommandContext context = new("map", parsed, default, null, new CreatedFolders());
         GwMapConfig config = GwMapConfigFile.Parse($$"""
             { "images": { "latents": "latents.npy", "labels": "cells.csv:label", "differential": false }, "rna": { "expression": "rna.h5ad:X", "labels": "cells.csv:label", "max_genes": {{Predicted}} },
-              "sample": { "max_images": {{2 * PerLabel}} } }
+              "sample": { "max_images": {{2 * PerLabel}} }, "predictability": { "mlp": { "runs": 1, "epochs": 1, "permutations": 1 } } }
             """, "config", []);
         // Products keep their packed panels for every thread: a first pass makes them.
         Map(config, context, required: false);
@@ -56,7 +56,7 @@ public sealed class GwMapMemoryTests : IDisposable
         using Matrix<double> coupling = context.Host.AllocateMatrix<double>(2 * PerLabel, 2 * PerLabel);
         coupling.Buffer.View.Host.Fill(1);
         coupling.Row(0)[0] = 5;
-        PredictabilityStudyOptions options = new() { Ridge = new RidgeOptions { Permutations = 3 } };
+        PredictabilityStudyOptions options = new() { Ridge = new RidgeOptions { Permutations = 3 }, Mlp = new MlpOptions { Runs = 1, Epochs = 1, Patience = 1, Permutations = 1 } };
         long predicting = MemoryAccounting.CurrentBytes - start + Peak(() => PredictabilityStudy.Run(coupling, input.Sample, built.Targets(), options, null, null, SilentProgress.Instance));
         if (!required) return;
         Assert.InRange(finding, 1, GwMapMemory.Spaces(config, input).TotalBytes);
