@@ -111,7 +111,7 @@ public sealed class PredictabilityStudyTests : IDisposable
     {
         PredictabilityResult study = Run(null, permutations: 0)[0].Result;
         int[] codes = [.. _sample.ImageLabels.Select(label => label == "a" ? 0 : 1)];
-        using Matrix<float> soft = GeneSoftTargets.Project(_coupling, _expression);
+        using Matrix<float> soft = GeneSoftTargets.Project(_coupling, _genes, _genes.AllCells());
         PredictabilityResult stratified = RidgePredictability.Run(_features.View, soft.View, PredictionFolds.Stratified(codes, 4, 1), Options(0).Ridge, SilentProgress.Instance, default);
         Assert.Equal(stratified.RSquared, study.RSquared);
     }
