@@ -11,6 +11,9 @@ public enum SolveState
     /// <summary>The iterations were used up before that.</summary>
     IterationLimit,
 
+    /// <summary>The change stopped falling above the tolerance, where single precision shows no smaller one: <see cref="GromovResult.Settled"/>.</summary>
+    Settled,
+
     /// <summary>What came out is no coupling of the masses, or not finite.</summary>
     Diverged,
 }
@@ -22,14 +25,15 @@ public enum SolveState
 /// <param name="NotMeasured">Why something is missing, one sentence each.</param>
 public sealed record AlignmentCertificates(SolveState State, StationarityGap? Gap, LowerBounds? Bounds, IReadOnlyList<string> NotMeasured)
 {
-    /// <summary>"converged", "iteration limit" or "diverged".</summary>
+    /// <summary>"converged", "settled above the tolerance", "iteration limit" or "diverged".</summary>
     public string StateWord => Word(State);
 
     /// <summary>A state in words.</summary>
-    public static string Word(SolveState state) => state switch { SolveState.Converged => "converged", SolveState.IterationLimit => "iteration limit", _ => "diverged" };
+    public static string Word(SolveState state) => state switch { SolveState.Converged => "converged", SolveState.Settled => "settled above the tolerance", SolveState.IterationLimit => "iteration limit", _ => "diverged" };
 
     /// <summary>How a solve ended, from its numbers alone.</summary>
-    public static SolveState StateOf(GromovResult result) => StateOf(result.Loss, result.RowError + result.ColumnError, result.Converged);
+    public static SolveState StateOf(GromovResult result) =>
+        StateOf(result.Loss, result.RowError + result.ColumnError, result.Converged) is var state && state == SolveState.IterationLimit && result.Settled is not null ? SolveState.Settled : state;
 
     internal static SolveState StateOf(double loss, double marginals, bool converged) =>
         !double.IsFinite(loss) || !(marginals <= EpsilonCheck.NoCoupling) ? SolveState.Diverged : converged ? SolveState.Converged : SolveState.IterationLimit;

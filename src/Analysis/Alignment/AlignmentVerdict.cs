@@ -64,7 +64,10 @@ public sealed record AlignmentVerdict(Trust Trust, IReadOnlyList<string> Against
         DistinctOptima? optima, AlignmentCertificates certificates, CellStability? stability, SmoothnessNulls? nulls, BlockLabels? blocks = null)
     {
         List<string> against = [], supporting = [];
-        JudgeSolve(result.Converged, result.Iterations, result.RowError + result.ColumnError, against);
+        // What the precision alone keeps above the tolerance is not held against a coupling.
+        JudgeSolve(result.Converged || result.Settled is not null, result.Iterations, result.RowError + result.ColumnError, against);
+        if (result.Settled is { WithinFloor: false } settled)
+            against.Add(Text($"The coupling still changes by {settled.Change:g2} an iteration, more than the {settled.Floor:g2} that its precision explains, and does not settle further."));
         if (result.Loss < 0) against.Add(Text($"The loss is negative ({result.Loss:g3}), which no coupling of the given masses has."));
         JudgeSpread(meanPartners, matched.Cells.Second, "epsilon is too large for these costs", against);
         JudgeMarginals(result, options, matched, against);

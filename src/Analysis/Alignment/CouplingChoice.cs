@@ -72,7 +72,7 @@ public sealed record CouplingChoice(CouplingForm Form, string Reason, MemoryPlan
     private static MemoryPlan Implicit(AlignmentOptions options, (int Rows, int Columns) first, (int Rows, int Columns) second, ComputeDevice device)
     {
         int threads = device.Host.Pool.Threads;
-        MemoryPlan solve = OnlineGromovWasserstein.Plan(first, second, options.Gromov.Precision, threads);
+        MemoryPlan solve = OnlineGromovWasserstein.Plan(first, second, options.Gromov.Precision, device);
         long points = 8 * ((long)first.Rows * first.Columns + (long)second.Rows * second.Columns);
         List<(string, long)> items = [("points of the costs", points), .. solve.Items, ("scores of the coupling", ImplicitAlignment.ScoringBytes(first, second, threads))];
         if (options.Decoys > 0 || options.Replicates > 0)
@@ -80,7 +80,7 @@ public sealed record CouplingChoice(CouplingForm Form, string Reason, MemoryPlan
             int n = Math.Min(first.Rows, SampledChecks.MostCells), m = Math.Min(second.Rows, SampledChecks.MostCells);
             items.Add(("nulls on a sample of the cells", 3 * MemoryPlan.ForDense(n, m, options.Gromov.Precision).TotalBytes));
         }
-        return new MemoryPlan(items);
+        return solve with { Items = items };
     }
 
     /// <summary>Adds what embedding holds before the solve: costs to landmarks, their decomposition, and all shortest paths of a geodesic cost.</summary>
@@ -93,7 +93,7 @@ public sealed record CouplingChoice(CouplingForm Form, string Reason, MemoryPlan
             long landmarks = Math.Min(count, CostEmbedding.MostLandmarks);
             bytes += 8 * (4 * landmarks * landmarks + MatchAccuracy.BlockRows(count, (int)landmarks) * landmarks + (cost.Cost == DomainCost.Geodesic ? (long)count * count : 0));
         }
-        return bytes == 0 ? plan : new MemoryPlan([.. plan.Items, ("embedding of the costs", bytes)]);
+        return bytes == 0 ? plan : plan with { Items = [.. plan.Items, ("embedding of the costs", bytes)] };
     }
 
     private static string Size(long bytes) => Text($"{bytes / 1073741824.0:F1} GiB");

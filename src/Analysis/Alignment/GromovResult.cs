@@ -1,3 +1,4 @@
+using System.Globalization;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Alignment;
@@ -10,6 +11,27 @@ namespace BioSup.Analysis.Alignment;
 public readonly record struct GromovTiming(double Products, double Linearise, double Sinkhorn, double Coupling)
 {
     public double Total => Products + Linearise + Sinkhorn + Coupling;
+}
+
+/// <summary>
+/// A change of the coupling that stopped falling above the tolerance, as in single precision every change does: scores are rounded to 24 bits, so that entries of the plan move by
+/// their magnitude times 6e-8 whatever the iteration does.
+/// </summary>
+/// <param name="Change">Frobenius norm of the last change.</param>
+/// <param name="Floor">Norm up to which a change is what that rounding explains.</param>
+public sealed record SettledChange(double Change, double Floor)
+{
+    /// <summary>Relative change of a plan that rounding explains: half a unit in the last of 24 bits of scores up to 1,700.</summary>
+    public const double RelativeFloor = 1e-4;
+
+    /// <summary>True where nothing but the precision keeps the change above the tolerance: the coupling is as settled as it can be.</summary>
+    public bool WithinFloor => Change <= Floor;
+
+    /// <summary>The floor for a plan of this entropy, whose norm is at least exp(-entropy / 2) since sum T² is no less than exp(sum T log T).</summary>
+    internal static SettledChange Of(double change, double entropy) => new(change, RelativeFloor * Math.Exp(-0.5 * entropy));
+
+    internal string Sentence(double tolerance) => string.Create(CultureInfo.InvariantCulture,
+        $"The change of the coupling settled at {Change:e1}, above the tolerance of {tolerance:g3}: {(WithinFloor ? "the resolution of single precision, which" : "more than the resolution of single precision, which")} explains up to {Floor:e1} here; double precision goes on.");
 }
 
 /// <summary>An entropic Gromov-Wasserstein coupling with everything needed to judge it. Owns the coupling.</summary>
@@ -67,6 +89,9 @@ public sealed class GromovResult : IDisposable
 
     /// <summary>True when the stopping rule was met.</summary>
     public required bool Converged { get; init; }
+
+    /// <summary>Where the change of the coupling stopped falling above the tolerance; null where the rule was met or the iterations were used up.</summary>
+    public SettledChange? Settled { get; init; }
     public required int Iterations { get; init; }
 
     /// <summary>Sinkhorn iterations over all outer iterations.</summary>

@@ -116,6 +116,7 @@ public static class LowRankGromovWasserstein
     [
         ("factors, gradients and kernels", LowRankFactor.BytesFor(n, rank) + LowRankFactor.BytesFor(m, rank)),
         ("the coupling returned", 8 * (n + 2 * m) * rank),
+        ("vectors", 16 * (n + m)),
     ];
 
     private static LowRankResult Solve(LowRankCosts c1, LowRankCosts c2, LowRankOptions options, LowRankFactors? start, IProgressReporter? progress, CancellationToken cancellation)

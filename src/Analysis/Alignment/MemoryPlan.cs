@@ -2,11 +2,17 @@ using System.Globalization;
 
 namespace BioSup.Analysis.Alignment;
 
-/// <summary>The native memory a solve will hold, known before it starts.</summary>
+/// <summary>The memory a solve will hold, known before it starts.</summary>
 /// <param name="Items">What and how many bytes.</param>
 public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
 {
     public long TotalBytes => Items.Sum(item => item.Bytes);
+
+    /// <summary>What lies in a GPU's memory besides, where host and device both hold a part of the solve.</summary>
+    public IReadOnlyList<(string Item, long Bytes)> OnDevice { get; init; } = [];
+
+    /// <summary>Bytes of <see cref="OnDevice"/>.</summary>
+    public long DeviceBytes => OnDevice.Sum(item => item.Bytes);
 
     /// <summary>Plan of an alignment of two domains of this many points and coordinates.</summary>
     /// <param name="threads">Threads of the host, on which independent small problems are solved at the same time, or <see cref="ManyProblems.Room"/> of a device.</param>
@@ -27,6 +33,10 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
     /// <summary>What one further start or decoy holds beside the costs.</summary>
     internal static long OfScreening(AlignmentOptions options, int n, int m) =>
         ForDense(n, m, options.Gromov.Precision, fused: false, options.Gromov.ExactProducts, options.Gromov.Marginals != MarginalConstraint.Balanced).TotalBytes - (long)n * n * 8;
+
+    /// <summary>Vectors of a stored solve, the history of the acceleration and partial sums.</summary>
+    private static (string, long) Vectors(long n, long m) =>
+        ("vectors and the history of the acceleration", 8 * ((3 * Kernels.AndersonMixing.Depth + 22) * n + (26 + 2 * Math.Clamp(n * m / 131072, 1, 64)) * m));
 
     /// <summary>What the stationarity gap and the lower bounds hold beside the costs and the coupling, one after the other; managed memory too.</summary>
     internal static long OfCertificates(GromovOptions options, int n, int m)
@@ -59,6 +69,7 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
             ("tensor product", nm * element),
             ("linear cost", nm * element),
             ("Sinkhorn kernel and support", nm * element + nm * 8 / 32 + nm / 8),
+            Vectors(first.Rows, second.Rows),
         ];
         if (fused) items.Add(("fused cost", nm * 8));
         return new MemoryPlan(items);
@@ -76,6 +87,7 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
             ("tensor product and its scratch", 2 * nm * element),
             ("linear cost", nm * element),
             ("Sinkhorn kernel and support", nm * element + nm * 8 / 32 + nm / 8),
+            Vectors(n, m),
         ];
         if (freeMarginals) items.Add(("costs of the moving marginals", squares * element));
         if (precision == GromovPrecision.Double && !exactProducts && !freeMarginals) items.Add(("single-precision products of changes", squares * 4 + 3 * nm * 4));
@@ -84,8 +96,10 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
         return new MemoryPlan(items);
     }
 
-    /// <summary>One line for a person: the total and the largest items.</summary>
-    public override string ToString() =>
-        string.Create(CultureInfo.InvariantCulture, $"{TotalBytes / 1048576.0:F1} MiB: ") +
-        string.Join(", ", Items.Select(item => string.Create(CultureInfo.InvariantCulture, $"{item.Item} {item.Bytes / 1048576.0:F1}")));
+    /// <summary>One line for a person: the total and the largest items, of host and device where both hold something.</summary>
+    public override string ToString() => OnDevice.Count == 0 ? Line(TotalBytes, Items) : $"{Line(TotalBytes, Items)}; on the device {Line(DeviceBytes, OnDevice)}";
+
+    private static string Line(long total, IReadOnlyList<(string Item, long Bytes)> items) =>
+        string.Create(CultureInfo.InvariantCulture, $"{total / 1048576.0:F1} MiB: ") +
+        string.Join(", ", items.Select(item => string.Create(CultureInfo.InvariantCulture, $"{item.Item} {item.Bytes / 1048576.0:F1}")));
 }

@@ -50,6 +50,7 @@ internal readonly struct OnlineGromovEvaluation(SquaredDistanceDomain x, Squared
         double scores = linear * (2 * normWeight * normScore + 8 * TensorPrimitives.Dot<double>(point.Buffer.View.Host, gamma.Buffer.View.Host));
         double entropy = -(TensorPrimitives.Dot<double>(u.View.Host, rowMass.View.Host) + TensorPrimitives.Dot(vKept.View.Host, c) + scores);
         double mass = TensorPrimitives.Sum(c), columnError = 0, rowError = 0;
+        SettledChange? settled = run.Settled is { } change ? SettledChange.Of(change, entropy) : null;
         foreach (double sum in c) columnError += Math.Abs(sum - 1.0 / y.Count);
         double potEpsilon = options.Convention == EpsilonConvention.Pot ? options.Epsilon : 2 * options.Epsilon, ticks = Stopwatch.Frequency;
         // Rows are balanced last, so that they miss their masses by rounding alone; what is missing in total is rounding too.
@@ -65,19 +66,14 @@ internal readonly struct OnlineGromovEvaluation(SquaredDistanceDomain x, Squared
             ColumnError = columnError,
             ErrorTrace = run.ErrorTrace,
             Converged = run.Converged,
+            Settled = settled,
             Iterations = run.Iterations,
             InnerIterations = run.InnerIterations,
             InnerNotConverged = run.InnerNotConverged,
             LastInnerError = run.LastInnerError,
             Timing = new GromovTiming(run.Ticks.Moments / ticks, 0, run.Ticks.Sinkhorn / ticks, run.Ticks.Change / ticks),
-            Warnings = [.. ResultWarnings.For(options, run.Converged, run.Iterations, run.InnerNotConverged, run.LastInnerError, loss, mass, (rowError, columnError)), .. Settled(run)],
+            Warnings = [.. ResultWarnings.For(options, run.Converged || settled is not null, run.Iterations, run.InnerNotConverged, run.LastInnerError, loss, mass, (rowError, columnError)), .. settled is null ? (string[])[] : [settled.Sentence(options.Tolerance)]],
         };
-    }
-
-    private IEnumerable<string> Settled(OnlineGromovRun run)
-    {
-        if (run.Settled is { } change)
-            yield return string.Create(System.Globalization.CultureInfo.InvariantCulture, $"The change of the coupling settled at {change:e1}, the resolution of single precision, above the tolerance of {options.Tolerance:g3}.");
     }
 
     /// <summary>Rows of T (t, y) [n, d2 + 1].</summary>

@@ -91,7 +91,7 @@ internal sealed class OnlineGromovIteration<T> : IDisposable where T : unmanaged
         return new OnlineGromovEvaluation(_x, _y, _options, _factors, _point, _normWeight).Finish(_v.View, new OnlineGromovRun
         {
             ErrorTrace = trace,
-            Converged = error <= _options.Tolerance || settled,
+            Converged = error <= _options.Tolerance,
             Settled = settled && error > _options.Tolerance ? error : null,
             Iterations = iteration,
             InnerIterations = _innerIterations,

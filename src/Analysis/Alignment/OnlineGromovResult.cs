@@ -28,7 +28,12 @@ public sealed class OnlineGromovResult : IDisposable
 
     /// <summary>Frobenius norm of the change of the coupling at iterations 0, 10, 20, ...</summary>
     public required IReadOnlyList<double> ErrorTrace { get; init; }
+
+    /// <summary>True when the change of the coupling came to the tolerance.</summary>
     public required bool Converged { get; init; }
+
+    /// <summary>Where it stopped falling above the tolerance, which happens in single precision; null otherwise.</summary>
+    public required SettledChange? Settled { get; init; }
     public required int Iterations { get; init; }
 
     /// <summary>Passes over all pairs of points in the inner solves.</summary>
@@ -56,6 +61,7 @@ public sealed class OnlineGromovResult : IDisposable
         ColumnDeviation = ColumnError,
         ErrorTrace = ErrorTrace,
         Converged = Converged,
+        Settled = Settled,
         Iterations = Iterations,
         InnerIterations = InnerIterations,
         InnerNotConverged = InnerNotConverged,

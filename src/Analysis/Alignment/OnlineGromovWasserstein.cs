@@ -36,7 +36,7 @@ public static class OnlineGromovWasserstein
         using SquaredDistanceDomain first = new(x, xDivisor, "first domain"), second = new(y, yDivisor, "second domain");
         if (initial is not null && (initial.Rows != x.Columns || initial.Columns != y.Columns))
             throw new ArgumentException($"The starting moments are {initial.Rows} x {initial.Columns}; expected {x.Columns} x {y.Columns}.", nameof(initial));
-        progress.Report("aligning", 0, 0, $"the solve will hold {Plan((x.Rows, x.Columns), (y.Rows, y.Columns), options.Precision, Threads(first))}");
+        progress.Report("aligning", 0, 0, $"the solve will hold {Plan((x.Rows, x.Columns), (y.Rows, y.Columns), options.Precision, first.Device)}");
         if (options.Precision == GromovPrecision.Single)
         {
             using OnlineGromovIteration<float> single = new(first, second, options, initial);
@@ -53,8 +53,15 @@ public static class OnlineGromovWasserstein
         c1.Points is { } x && c2.Points is { } y ? Solve(x, y, options, c1.Divisor, c2.Divisor, initial, progress, cancellation)
             : throw new UsageException("Only squared Euclidean costs, not scaled by their median, are known by points.");
 
-    /// <summary>The native memory of a solve.</summary>
-    public static MemoryPlan Plan((int Rows, int Columns) x, (int Rows, int Columns) y, GromovPrecision precision, int threads)
+    /// <summary>The memory of a solve.</summary>
+    /// <param name="x">Points and coordinates of the first domain.</param>
+    /// <param name="y">Points and coordinates of the second domain.</param>
+    /// <param name="precision">Of scores and exponentials.</param>
+    /// <param name="device">What runs the passes over all pairs. Where it is a GPU, factors are on both sides and the scratch of the passes is there alone.</param>
+    public static MemoryPlan Plan((int Rows, int Columns) x, (int Rows, int Columns) y, GromovPrecision precision, ComputeDevice device) =>
+        device is CudaDevice ? PlanBeside(x, y, precision) : PlanOnHost(x, y, precision, device.Host.Pool.Threads);
+
+    private static MemoryPlan PlanOnHost((int Rows, int Columns) x, (int Rows, int Columns) y, GromovPrecision precision, int threads)
     {
         int rank = OnlineFactors.RankFor(x.Columns, y.Columns);
         long element = precision == GromovPrecision.Double ? 8 : 4, n = x.Rows, m = y.Rows;
@@ -71,5 +78,28 @@ public static class OnlineGromovWasserstein
         ]);
     }
 
-    private static int Threads(SquaredDistanceDomain domain) => domain.Points.Device is CpuDevice cpu ? cpu.Pool.Threads : 1;
+    /// <summary>The host holds points, factors and what comes back; the device its own factors, its vectors and the features that a plan is multiplied with.</summary>
+    private static MemoryPlan PlanBeside((int Rows, int Columns) x, (int Rows, int Columns) y, GromovPrecision precision)
+    {
+        int rank = OnlineFactors.RankFor(x.Columns, y.Columns);
+        long element = precision == GromovPrecision.Double ? 8 : 4, n = x.Rows, m = y.Rows, features = y.Columns + 1L;
+        long Bytes<T>() where T : unmanaged, System.Numerics.IFloatingPointIeee754<T> => FactoredPlan<T>.DeviceBytesFor(x.Rows, y.Rows, rank);
+        long plan = precision == GromovPrecision.Double ? Bytes<double>() : Bytes<float>();
+        return new MemoryPlan(
+        [
+            ("points", 8 * (n * x.Columns + m * y.Columns)),
+            ("factors and products with the coupling", 8 * ((n + m) * rank + n * y.Columns + 4 * (n + m)) + element * (2 * n * rank + m * Math.Max(rank, y.Columns))),
+            ("those of the coupling returned", 8 * ((n + m) * rank + (n + 2 * m) * features + 2 * (n + m))),
+            ("moments and their history", 8L * x.Columns * y.Columns * (5 + MomentExtrapolation.Vectors)),
+        ])
+        {
+            OnDevice =
+            [
+                ("factors, vectors and partial sums", plan),
+                ("those of the coupling before", plan),
+                ("those of the coupling returned", Bytes<double>()),
+                ("features and products", 8 * (n + m + FactoredPlan<double>.MostPadding) * features),
+            ],
+        };
+    }
 }

@@ -80,7 +80,7 @@ internal static class GwAlignCommand
     private static void Print(AlignmentResult result, AlignmentOptions options, CommandContext context, ResultFolder folder)
     {
         GromovResult gromov = result.Gromov;
-        context.Say(Text($"GW loss          {gromov.Loss:g6} after {gromov.Iterations} iterations ({(gromov.Converged ? "converged" : "not converged")}), {gromov.Timing.Total:F1} s"));
+        context.Say(Text($"GW loss          {gromov.Loss:g6} after {gromov.Iterations} iterations ({(gromov.Converged ? "converged" : gromov.Settled is null ? "not converged" : result.Certificates.StateWord)}), {gromov.Timing.Total:F1} s"));
         if (options.Gromov.Marginals != MarginalConstraint.Balanced)
             context.Say(Text($"mass             {gromov.Mass:g4}, rows {gromov.RowDeviation:g3} and columns {gromov.ColumnDeviation:g3} away from uniform in L1; {result.Matched.LeftOutFirst} and {result.Matched.LeftOutSecond} cells without a partner"));
         foreach (string line in GwTrustJson.Lines(result, result.Stability, result.SmoothNulls)) context.Say(line);
@@ -105,6 +105,7 @@ internal static class GwAlignCommand
         json["cells_without_partner"] = new JsonArray(result.Matched.LeftOutFirst, result.Matched.LeftOutSecond);
         json["marginal_deviation_rows"] = JsonText.Number(gromov.RowDeviation);
         json["marginal_deviation_columns"] = JsonText.Number(gromov.ColumnDeviation);
+        json["settled"] = gromov.Settled is not { } settled ? null : new JsonObject { ["change"] = JsonText.Number(settled.Change), ["floor"] = JsonText.Number(settled.Floor), ["within_floor"] = settled.WithinFloor };
         json["symmetric_costs"] = gromov.Symmetric;
         json["last_inner_error"] = JsonText.Number(gromov.LastInnerError);
         json["error_trace"] = JsonText.Numbers(gromov.ErrorTrace);

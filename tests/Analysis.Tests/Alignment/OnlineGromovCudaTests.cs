@@ -16,6 +16,28 @@ public sealed class OnlineGromovCudaTests
         return device!;
     }
 
+    [Fact]
+    public void Host_and_device_each_keep_to_their_part_of_the_plan()
+    {
+        using CudaDevice gpu = Open();
+        using Matrix<double> x = Clouds.Normal(gpu.Host, 60, 4, 1), y = Clouds.Normal(gpu.Host, 50, 3, 2), xThere = x.CopyAt(gpu), yThere = y.CopyAt(gpu);
+        GromovOptions options = new() { Epsilon = 50, MaxIterations = 3, Inner = SinkhornOptions.Pot with { MaxIterations = 3 } };
+        MemoryPlan plan = OnlineGromovWasserstein.Plan((60, 4), (50, 3), GromovPrecision.Double, gpu), host = OnlineGromovWasserstein.Plan((60, 4), (50, 3), GromovPrecision.Double, gpu.Host);
+        Assert.Empty(host.OnDevice);
+        Assert.True(plan.TotalBytes < host.TotalBytes, "scratch of passes that run on the device is not held here");
+        OnlineGromovWasserstein.Solve(xThere, yThere, options).Dispose();
+        long before = gpu.Pool.BytesInUse, most = 0;
+        Watcher watcher = new(() => most = Math.Max(most, gpu.Pool.BytesInUse - before));
+        using OnlineGromovResult result = OnlineGromovWasserstein.Solve(xThere, yThere, options, progress: watcher);
+        Assert.InRange(most, 1, plan.DeviceBytes);
+        Assert.Contains("on the device", plan.ToString(), StringComparison.Ordinal);
+    }
+
+    private sealed class Watcher(Action look) : IProgressReporter
+    {
+        public void Report(string stage, long done, long total, string? detail = null) => look();
+    }
+
     [Theory]
     [InlineData(GromovSolverKind.Pgd)]
     [InlineData(GromovSolverKind.Ppa)]

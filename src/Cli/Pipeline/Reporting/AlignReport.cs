@@ -72,7 +72,7 @@ internal static class AlignReport
             Series = [new LineSeries("change", [.. trace.Select((_, i) => 10.0 * i)], trace) { Markers = true }],
             XLabel = "iteration", YLabel = "change of the coupling (Frobenius)", LogY = true, Width = 472, Height = 320,
         };
-        FigureItem convergence = new(errors, $"Convergence over {result["iterations"]} iterations ({((bool)result["converged"]! ? "converged" : "stopped before the tolerance")}).", "gw_trace");
+        FigureItem convergence = new(errors, $"Convergence over {result["iterations"]} iterations ({((bool)result["converged"]! ? "converged" : result["settled"] is null ? "stopped before the tolerance" : "settled above the tolerance, at the resolution of single precision")}).", "gw_trace");
         section.Figures(convergence);
         TableBlock starts = new("Starts", "start", "optimum", "loss", "converged", "displacement", "barycentric accuracy");
         JsonArray tried = verdict["starts"]!.AsArray();
