@@ -2,6 +2,16 @@ using BioSup.Runtime;
 
 namespace BioSup.Analysis.Alignment;
 
+/// <summary>Where the first solve of an alignment starts.</summary>
+public enum FirstStart
+{
+    /// <summary>The product of the masses.</summary>
+    Product,
+
+    /// <summary>The best coupling of a few landmarks of both domains, spread over the points that belong to them: balanced problems without a fused cost.</summary>
+    Quantised,
+}
+
 /// <summary>Everything an alignment of two data sets needs to know.</summary>
 public sealed record AlignmentOptions
 {
@@ -9,7 +19,10 @@ public sealed record AlignmentOptions
     public DomainCostOptions SecondCost { get; init; } = DomainCostOptions.Scot(30);
     public GromovOptions Gromov { get; init; } = new();
 
-    /// <summary>Starting couplings: the product of the masses (or the one given), a mirrored one, a random one, flips of the second and third direction, then random ones.</summary>
+    /// <summary>Where the first solve starts, unless a coupling is given.</summary>
+    public FirstStart FirstStart { get; init; } = FirstStart.Product;
+
+    /// <summary>Starting couplings: the first one (<see cref="FirstStart"/>, or the one given), a mirrored one, a random one, flips of the second and third direction, then random ones.</summary>
     public int Starts { get; init; } = 1;
 
     /// <summary>Decoy targets for the null distribution of the loss.</summary>
@@ -57,7 +70,7 @@ public sealed record AlignmentOptions
 }
 
 /// <summary>One extra start.</summary>
-/// <param name="Kind">"product" (or "given"), "mirrored", "mirrored along the second direction", "mirrored along the third direction" or "random".</param>
+/// <param name="Kind">"product" ("quantised", "given"), "mirrored", "mirrored along the second direction", "mirrored along the third direction" or "random".</param>
 /// <param name="Loss">Loss it reached with the screening settings; the whole objective where marginals are priced, since losing mass lowers the loss.</param>
 /// <param name="Converged">Whether it reached the screening tolerance.</param>
 /// <param name="Displacement">Mean distance in the second domain between its matches and the returned coupling's, over the mean distance there: 0 the same, 1 unrelated.</param>

@@ -14,6 +14,7 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
     /// <summary>An arrangement that the target fits this share as well as itself is not told from it.</summary>
     private const double SameShape = 0.95;
     private double _selectedCorrelation;
+    private string First => initial is not null ? "given" : options.FirstStart == FirstStart.Quantised ? "quantised" : "product";
 
     public string Selected { get; private set; } = "product";
     public IReadOnlyList<StartOutcome> Outcomes { get; private set; } = [];
@@ -25,12 +26,14 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
 
     public GromovResult Run()
     {
-        Selected = initial is null ? "product" : "given";
-        GromovResult result = Solve(options.Gromov, initial);
+        Selected = First;
+        using Matrix<double>? quantised = First == "quantised" ? Quantised() : null;
+        Matrix<double>? from = initial ?? quantised;
+        GromovResult result = Solve(options.Gromov, from);
         if (options.Starts == 1 && options.Decoys == 0) return result;
         // The main solve's coupling under the screening settings: starts and decoys are compared like with like.
         bool same = options.Screening == options.Gromov;
-        GromovResult reference = same ? result : Solve(options.Screening, initial);
+        GromovResult reference = same ? result : Solve(options.Screening, from);
         try
         {
             SelectedScreeningLoss = Comparable(reference);
@@ -43,6 +46,13 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
         {
             if (!same) reference.Dispose();
         }
+    }
+
+    private Matrix<double> Quantised()
+    {
+        progress.Report("aligning landmarks", 0, 0);
+        using QuantisedStart start = QuantisedStart.Of(c1, c2, options.Screening, options.Seed, cancellation);
+        return start.Expand();
     }
 
     private GromovResult SearchStarts(GromovResult main, GromovResult reference)
@@ -60,7 +70,7 @@ internal sealed class AlignmentSearch(DomainCostResult c1, DomainCostResult c2, 
                 best = Better(others, reference);
             }
             GromovResult chosen = best is { } lowest ? Choose(lowest) : main;
-            List<StartOutcome> outcomes = [Describe(initial is null ? "product" : "given", reference, chosen.Coupling)];
+            List<StartOutcome> outcomes = [Describe(First, reference, chosen.Coupling)];
             outcomes.AddRange(others.Select(o => Describe(o.Kind, o.Result, chosen.Coupling)));
             Outcomes = outcomes;
             Optima = DistinctOptima.Of([.. outcomes.Select(o => o.Loss)],

@@ -75,6 +75,7 @@ public sealed record CouplingChoice(CouplingForm Form, string Reason, MemoryPlan
         MemoryPlan solve = OnlineGromovWasserstein.Plan(first, second, options.Gromov.Precision, device);
         long points = 8 * ((long)first.Rows * first.Columns + (long)second.Rows * second.Columns);
         List<(string, long)> items = [("points of the costs", points), .. solve.Items, ("scores of the coupling", ImplicitAlignment.ScoringBytes(first, second, threads))];
+        if (options.FirstStart == FirstStart.Quantised) items.Add(("quantised start", MemoryPlan.OfCoarseProblem(first.Rows, second.Rows)));
         if (options.Decoys > 0 || options.Replicates > 0)
         {
             int n = Math.Min(first.Rows, SampledChecks.MostCells), m = Math.Min(second.Rows, SampledChecks.MostCells);

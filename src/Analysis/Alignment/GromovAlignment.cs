@@ -25,6 +25,8 @@ public static class GromovAlignment
     {
         progress ??= SilentProgress.Instance;
         Check(first, second, options, firstLabels, secondLabels);
+        if (options.FirstStart == FirstStart.Quantised && (fused is not null || initial is not null || options.Gromov.Marginals != MarginalConstraint.Balanced))
+            throw new UsageException("A quantised start is that of a balanced problem without a fused cost or a start of its own; leave out one of the two.");
         CouplingChoice choice = CouplingChoice.Decide(options, (first.Rows, first.Columns), (second.Rows, second.Columns), fused is not null, initial is not null, first.Device);
         progress.Report("building costs", 0, 2);
         if (choice.IsImplicit) return ImplicitAlignment.Align(first, second, options, choice, firstLabels, secondLabels, progress, cancellation);

@@ -11,6 +11,8 @@ internal sealed class ImplicitSearch(DomainCostResult c1, DomainCostResult c2, A
         public void Dispose() => Gamma.Dispose();
     }
 
+    private string First => options.FirstStart == FirstStart.Quantised ? "quantised" : "product";
+
     public string Selected { get; private set; } = "product";
     public IReadOnlyList<StartOutcome> Outcomes { get; private set; } = [];
     public DistinctOptima? Optima { get; private set; }
@@ -20,7 +22,9 @@ internal sealed class ImplicitSearch(DomainCostResult c1, DomainCostResult c2, A
 
     public GromovResult Run()
     {
-        OnlineGromovResult main = Solve(options.Gromov, null);
+        Selected = First;
+        using Matrix<double>? from = options.FirstStart == FirstStart.Quantised ? Quantised() : null;
+        OnlineGromovResult main = Solve(options.Gromov, from);
         try
         {
             if (options.Starts > 1) main = SearchStarts(main);
@@ -34,10 +38,18 @@ internal sealed class ImplicitSearch(DomainCostResult c1, DomainCostResult c2, A
         }
     }
 
+    private Matrix<double> Quantised()
+    {
+        progress.Report("aligning landmarks", 0, 0);
+        using QuantisedStart start = QuantisedStart.Of(c1, c2, options.Screening, options.Seed, cancellation);
+        using ImplicitStarts domains = new(c1, c2);
+        return domains.Quantised(start);
+    }
+
     private OnlineGromovResult SearchStarts(OnlineGromovResult main)
     {
         using ImplicitStarts starts = new(c1, c2);
-        List<Found> found = [Keep("product", main)];
+        List<Found> found = [Keep(First, main)];
         try
         {
             for (int start = 1; start < options.Starts; start++)

@@ -51,6 +51,9 @@ internal sealed class ImplicitStarts : IDisposable
         return Moments(x, y);
     }
 
+    /// <summary>Γ of a coupling of landmarks spread over the points.</summary>
+    public Matrix<double> Quantised(QuantisedStart start) => start.Moments(_x, _y);
+
     public void Dispose()
     {
         _x.Dispose();

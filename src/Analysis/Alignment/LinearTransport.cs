@@ -31,7 +31,10 @@ internal static class LinearTransport
     }
 
     /// <summary>Moves a coupling onto uniform masses (Altschuler, Weed and Rigollet 2017, algorithm 2): too full rows and columns shrink, what is missing is spread by deficit.</summary>
-    public static void Round(Matrix<double> coupling)
+    public static void Round(Matrix<double> coupling) => Round(coupling, EntropicGromovWasserstein.Uniform(coupling.Rows), EntropicGromovWasserstein.Uniform(coupling.Columns));
+
+    /// <summary>The same onto the masses p and q.</summary>
+    public static void Round(Matrix<double> coupling, double[] p, double[] q)
     {
         int n = coupling.Rows, m = coupling.Columns;
         double[] rowDeficit = new double[n], columnDeficit = new double[m];
@@ -40,10 +43,10 @@ internal static class LinearTransport
             Span<double> row = coupling.Row(i);
             double sum = 0;
             foreach (double t in row) sum += t;
-            double scale = sum > 1.0 / n ? 1.0 / n / sum : 1;
+            double scale = sum > p[i] ? p[i] / sum : 1;
             for (int j = 0; j < m; j++) columnDeficit[j] += row[j] *= scale;
         }
-        for (int j = 0; j < m; j++) columnDeficit[j] = columnDeficit[j] > 1.0 / m ? 1.0 / m / columnDeficit[j] : 1;
+        for (int j = 0; j < m; j++) columnDeficit[j] = columnDeficit[j] > q[j] ? q[j] / columnDeficit[j] : 1;
         double missing = 0;
         double[] columnSum = new double[m];
         for (int i = 0; i < n; i++)
@@ -56,10 +59,10 @@ internal static class LinearTransport
                 sum += row[j];
                 columnSum[j] += row[j];
             }
-            missing += rowDeficit[i] = Math.Max(0, 1.0 / n - sum);
+            missing += rowDeficit[i] = Math.Max(0, p[i] - sum);
         }
         if (missing == 0) return;
-        for (int j = 0; j < m; j++) columnDeficit[j] = Math.Max(0, 1.0 / m - columnSum[j]) / missing;
+        for (int j = 0; j < m; j++) columnDeficit[j] = Math.Max(0, q[j] - columnSum[j]) / missing;
         for (int i = 0; i < n; i++)
         {
             Span<double> row = coupling.Row(i);

@@ -21,6 +21,7 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
         MemoryPlan solve = ForSolve(options, first, second, fused);
         List<(string, long)> items = [.. solve.Items];
         long nm = (long)first.Rows * second.Rows, each = OfScreening(options, first.Rows, second.Rows);
+        if (options.FirstStart == FirstStart.Quantised) items.Add(("quantised start", nm * 8 + OfCoarseProblem(first.Rows, second.Rows)));
         if (options.Starts > 1) items.Add(("couplings of the other starts", (options.Starts + 1L) * nm * 8));
         if (options.Decoys > 0) items.Add(("decoy target", (long)second.Rows * second.Rows * 8));
         int atOnce = ManyProblems.AtOnce(threads, Math.Max(options.Starts - 1, options.Decoys), each);
@@ -33,6 +34,9 @@ public sealed record MemoryPlan(IReadOnlyList<(string Item, long Bytes)> Items)
     /// <summary>What one further start or decoy holds beside the costs.</summary>
     internal static long OfScreening(AlignmentOptions options, int n, int m) =>
         ForDense(n, m, options.Gromov.Precision, fused: false, options.Gromov.ExactProducts, options.Gromov.Marginals != MarginalConstraint.Balanced).TotalBytes - (long)n * n * 8;
+
+    /// <summary>What aligning the clusters of a quantised start holds.</summary>
+    internal static long OfCoarseProblem(int n, int m) => 2 * ForDense(Quantisation.Count(n), Quantisation.Count(m), GromovPrecision.Double).TotalBytes;
 
     /// <summary>Vectors of a stored solve, the history of the acceleration and partial sums.</summary>
     private static (string, long) Vectors(long n, long m) =>

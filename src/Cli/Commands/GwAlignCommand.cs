@@ -161,6 +161,7 @@ internal static class GwAlignCommand
         ["inner"] = options.Gromov.InnerSolve == InnerSolve.Converged ? "converged" : "pot",
         ["dtype"] = options.Gromov.Precision == GromovPrecision.Double ? "float64" : "float32",
         ["coupling"] = options.Coupling.ToString().ToLowerInvariant(),
+        ["start"] = options.FirstStart.ToString().ToLowerInvariant(),
         ["starts"] = options.Starts,
         ["null"] = options.Decoys,
         ["stability"] = options.Replicates,

@@ -34,7 +34,8 @@ internal static class GwAlignOptions
     public static readonly Option<string?> Fused = new("--fused") { Description = "cost between the domains [n, m]" };
     public static readonly Option<double?> Alpha = new("--alpha") { Description = "weight of the structure in a fused problem; default 0.5" };
     public static readonly Option<string?> Init = new("--init") { Description = "starting coupling [n, m]" };
-    public static readonly Option<int> Starts = new("--starts") { Description = "starting couplings: the product, a mirrored one, random ones", DefaultValueFactory = _ => 1 };
+    public static readonly Option<string?> Start = new("--start") { Description = "first start: product (default; of the masses) or quantised (landmarks of both domains, aligned from several starts and spread over their cells)" };
+    public static readonly Option<int> Starts = new("--starts") { Description = "starting couplings: the first one, a mirrored one, random ones", DefaultValueFactory = _ => 1 };
     public static readonly Option<string?> Coupling = new("--coupling") { Description = "stored (a matrix), implicit (squared Euclidean costs: factors and potentials, memory linear in the cells) or auto (default: implicit where the matrix does not fit)" };
     public static readonly Option<int?> Rank = new("--rank") { Description = "rank of a low-rank coupling; default 20" };
     public static readonly Option<int> Null = new("--null") { Description = "decoy targets with rearranged clusters for the null distribution", DefaultValueFactory = _ => 0 };
@@ -51,7 +52,7 @@ internal static class GwAlignOptions
     public static IEnumerable<Option> All =>
     [
         X, Y, Out, Preset, Cost, Epsilon, Convention, Knn, GraphMetric, GraphWeights, GraphSelf, RowNorm, ScaleCost, Components, Embed, Solver, Loss, LabelsX, LabelsY, Truth,
-        BlocksX, BlocksY, Fused, Alpha, Init, Starts, Coupling, Rank, Null, Stability, Marginals, Mass, Rho, Stop, Tolerance, MaxIterations, Dtype, Inner,
+        BlocksX, BlocksY, Fused, Alpha, Init, Start, Starts, Coupling, Rank, Null, Stability, Marginals, Mass, Rho, Stop, Tolerance, MaxIterations, Dtype, Inner,
     ];
 
     /// <summary>The options as parameters of the alignment, for domains of the given sizes.</summary>
@@ -88,6 +89,7 @@ internal static class GwAlignOptions
             FirstCost = CostOptions(parsed, preset.FirstCost, gwMap, n),
             SecondCost = CostOptions(parsed, preset.SecondCost, gwMap, m),
             Gromov = gromov,
+            FirstStart = Choose(parsed.GetValue(Start) ?? "product", "--start", ("product", FirstStart.Product), ("quantised", FirstStart.Quantised)),
             Starts = parsed.GetValue(Starts),
             Decoys = parsed.GetValue(Null),
             Seed = seed,

@@ -30,7 +30,7 @@ internal static class GwLowRank
         foreach (string? input in new[] { xLocator, yLocator, parsed.GetValue(GwAlignOptions.LabelsX), parsed.GetValue(GwAlignOptions.LabelsY) })
             if (input is not null) folder.AddInput(input);
         JsonObject configuration = GwAlignCommand.Configuration(costs, xLocator, yLocator);
-        foreach (string none in (ReadOnlySpan<string>)["epsilon", "convention", "alpha", "stop", "inner", "null", "stability"]) configuration.Remove(none);
+        foreach (string none in (ReadOnlySpan<string>)["epsilon", "convention", "alpha", "stop", "inner", "start", "null", "stability"]) configuration.Remove(none);
         (configuration["solver"], configuration["rank"], configuration["tolerance"], configuration["max_iterations"]) = ("lowrank", options.Rank, options.Tolerance, options.MaxIterations);
         folder.WriteManifest(configuration);
         Print(result, context, folder);
@@ -41,7 +41,7 @@ internal static class GwLowRank
     {
         LowRankOptions options = new() { Rank = parsed.GetValue(GwAlignOptions.Rank) ?? DefaultRank, Seed = seed };
         options = options with { Tolerance = parsed.GetValue(GwAlignOptions.Tolerance) ?? options.Tolerance, MaxIterations = parsed.GetValue(GwAlignOptions.MaxIterations) ?? options.MaxIterations };
-        foreach (Option option in (ReadOnlySpan<Option>)[GwAlignOptions.BlocksX, GwAlignOptions.BlocksY, GwAlignOptions.Epsilon, GwAlignOptions.Convention, GwAlignOptions.Fused, GwAlignOptions.Alpha, GwAlignOptions.Init,
+        foreach (Option option in (ReadOnlySpan<Option>)[GwAlignOptions.BlocksX, GwAlignOptions.BlocksY, GwAlignOptions.Epsilon, GwAlignOptions.Convention, GwAlignOptions.Fused, GwAlignOptions.Alpha, GwAlignOptions.Init, GwAlignOptions.Start,
             GwAlignOptions.Coupling, GwAlignOptions.Null, GwAlignOptions.Stability, GwAlignOptions.Marginals, GwAlignOptions.Loss, GwAlignOptions.Stop, GwAlignOptions.Dtype, GwAlignOptions.Inner])
             if (parsed.GetResult(option) is { Implicit: false })
                 throw new UsageException($"{option.Name} has no meaning with --solver lowrank, which solves the balanced problem with the square loss in double precision, from clusters, smoothed by its rank alone.");
