@@ -33,7 +33,7 @@ internal sealed class OnlineGromovIteration<T> : IDisposable where T : unmanaged
     {
         (_x, _y, _options, _device, _factors) = (x, y, options, x.Points.Device, new OnlineFactors(x, y, options));
         (_n, _m) = (x.Count, y.Count);
-        _plan = Own(new FactoredPlan<T>(x.Device, _n, _m, _factors.Rank));
+        _plan = Own(new FactoredPlan<T>(x.Device, _n, _m, _factors.Rank) { KeepsEntries = true });
         _right = Own(_device.AllocateMatrix<double>(_m, _factors.Rank));
         _left = Own(_device.AllocateMatrix<double>(_n, _factors.Rank));
         // Column factors that never change are shared with the plan before.

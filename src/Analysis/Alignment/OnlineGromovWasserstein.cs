@@ -72,6 +72,7 @@ public static class OnlineGromovWasserstein
             ("points", 8 * (n * x.Columns + m * y.Columns)),
             ("factors and products with the coupling", 8 * ((n + m) * rank + n * y.Columns) + element * (m + FactoredPlan<double>.MostPadding) * y.Columns),
             ("factors and scores of a few rows", plan),
+            ("entries kept between passes", precision == GromovPrecision.Double ? FactoredPlan<double>.KeptBytesFor(x.Rows, y.Rows) : FactoredPlan<float>.KeptBytesFor(x.Rows, y.Rows)),
             ("those of the coupling before", plan),
             ("those of the coupling returned", Bytes<double>() + 8 * (m * rank + (n + 2 * m + FactoredPlan<double>.MostPadding) * (y.Columns + 1L))),
             ("moments and their history", 8L * x.Columns * y.Columns * (5 + MomentExtrapolation.Vectors)),

@@ -99,12 +99,24 @@ internal static unsafe class FactoredPasses<TLanes, TVector, T>
         }
     }
 
-    /// <summary>Row potentials that give every row its mass, and, where asked for, the column sums of the plan they make.</summary>
+    /// <summary>Shares of a row in single precision. Subnormal numbers would slow every reading down and cannot be seen in any sum.</summary>
+    private static void Keep(T* row, int count, T share, float* kept)
+    {
+        TVector factor = TLanes.Broadcast(share), least = TLanes.Broadcast(T.CreateTruncating(1e-37));
+        for (int j = 0; j < count; j += TLanes.Count)
+        {
+            TVector x = TLanes.Multiply(TLanes.Load(row + j), factor);
+            TLanes.StoreNarrowed(kept + j, TLanes.And(TLanes.GreaterThan(x, least), x));
+        }
+    }
+
+    /// <summary>Row potentials that give every row its mass, and, where asked for, the column sums of the plan they make and its entries as shares of their rows.</summary>
     public struct BalanceJob : IBlockJob
     {
         public FactoredPointers<T> Plan;
         public T* Scratch;
         public double* Mass, U, Partials;
+        public float* Kept;
         public int Blocks;
 
         public readonly void Execute(long block, int worker)
@@ -126,6 +138,7 @@ internal static unsafe class FactoredPasses<TLanes, TVector, T>
                     double sum = Exponentials(scores + (long)r * o.Padded, o.Factor, o.Padded, shift);
                     U[row + r] = Math.Log(Mass[row + r] / sum) - double.CreateTruncating(shift);
                     scale[r] = T.CreateTruncating(Mass[row + r] / sum);
+                    if (Kept != null) Keep(scores + (long)r * o.Padded, o.Padded, T.CreateTruncating(1 / sum), Kept + (long)(row + r) * o.Padded);
                 }
                 if (columns != null) AddColumns(scores, scale, rows, o.Padded, columns);
             }

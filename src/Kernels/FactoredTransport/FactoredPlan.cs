@@ -34,6 +34,9 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
     internal const int PanelsAtOnce = 16;
     private const int MostBlocks = 64;
 
+    /// <summary>What kept entries may take: beyond it, forming entries anew is what keeps memory linear in rows and columns.</summary>
+    private const long MostKeptBytes = 256L << 20;
+
     /// <summary>Columns that a panel may be padded with, at most.</summary>
     public const int MostPadding = 48;
     private readonly List<IDisposable> _owned = [];
@@ -42,6 +45,7 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
     private DeviceBuffer<double>? _partials, _next, _work;
     private FactoredPlan<T>? _exchanged;
     private AndersonMixing? _mixing;
+    private KeptEntries? _kept;
 
     /// <param name="device">The device that runs the passes.</param>
     /// <param name="rows">n.</param>
@@ -75,6 +79,12 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
     /// <summary>On a GPU only: how the next passes form their scores.</summary>
     public FactoredScores Scores { get; set; }
 
+    /// <summary>
+    /// On the host: <see cref="FactoredTransport.Solve"/> keeps the entries of the plan in single precision from one pass to the next, where <see cref="KeptBytesFor"/> allows it. Each solve
+    /// starts and ends with a pass that forms the entries anew.
+    /// </summary>
+    public bool KeepsEntries { get; init; }
+
     /// <summary>What runs the passes.</summary>
     public ComputeDevice Device { get; }
 
@@ -98,6 +108,13 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
     {
         long padded = (columns + PanelWidth - 1L) / PanelWidth * PanelWidth, blocks = Math.Min(MostBlocks, (rows + RowsAtOnce - 1) / RowsAtOnce);
         return sizeof(T) * ((long)rows * rank + padded * (rank + 2L) + threads * RowsAtOnce * padded) + 8 * (blocks + 2 + 3 * AndersonMixing.Depth + 2) * padded;
+    }
+
+    /// <summary>Native bytes that kept entries of this shape take; 0 where they would be more than 256 MiB, and are not kept.</summary>
+    public static long KeptBytesFor(int rows, int columns)
+    {
+        long bytes = KeptEntries.BytesFor(rows, (columns + PanelWidth - 1L) / PanelWidth * PanelWidth);
+        return bytes <= MostKeptBytes ? bytes : 0;
     }
 
     /// <summary>Bytes that a plan of this shape takes in a GPU's memory, with the history of the acceleration.</summary>
@@ -124,6 +141,8 @@ public sealed unsafe class FactoredPlan<T> : IDisposable where T : unmanaged, IF
         Left = Left.Buffer.Pointer, Panels = _panels.Pointer, Base = _base.Pointer, Factor = _factor.Pointer, Rows = Rows, Columns = Columns, Padded = Padded, Rank = Rank,
     };
 
+    /// <summary>Room for kept entries, or null where none are kept.</summary>
+    internal KeptEntries? Kept => KeepsEntries && Cuda is null && KeptBytesFor(Rows, Columns) > 0 ? _kept ??= Own(new KeptEntries(Host, Rows, Columns, Padded)) : null;
     internal AndersonMixing Mixing => _mixing ??= Own(new AndersonMixing(Host, Columns));
     internal DeviceSpan<double> Next => (_next ??= Own(Host.Allocate<double>(Columns))).View;
     internal DeviceSpan<double> Work => (_work ??= Own(Host.Allocate<double>(Columns))).View;

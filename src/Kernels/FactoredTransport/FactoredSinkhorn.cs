@@ -16,6 +16,9 @@ public static unsafe partial class FactoredTransport
     /// <summary>Rounding of the logarithm of a sum in single precision; it does not grow with the potentials.</summary>
     private const double SingleMeritRounding = 2e-7;
 
+    /// <summary>How often kept entries may seem to have reached a tolerance that the plan itself has not.</summary>
+    private const int MostLooks = 3;
+
     /// <summary>A mixing close to the solution that lets the residual grow by more than this is taken back.</summary>
     private const double WorstGrowth = 10;
 
@@ -47,6 +50,7 @@ public static unsafe partial class FactoredTransport
         private readonly FactoredPlan<T> _plan = plan;
         private readonly DeviceSpan<double> _a = a, _b = b, _u = u, _v = v, _sums = sums, _next = plan.Next, _work = plan.Work;
         private double _plainMerit, _plainResidual, _stepLength, _radius = FirstRadius;
+        private KeptEntries? _kept = KernelDispatch.Select(nameof(FactoredTransport)) == KernelVariant.Reference ? null : plan.Kept;
         private int _sinceMixing;
         private bool _mixed;
 
@@ -54,18 +58,29 @@ public static unsafe partial class FactoredTransport
         {
             double norm = TensorPrimitives.Norm<double>(_b.Host), unit = sizeof(T) == 8 ? double.BitIncrement(1) - 1 : MathF.BitIncrement(1) - 1;
             _plan.Mixing.Clear();
+            _kept?.Forget();
             double error = double.PositiveInfinity;
-            int restarts = 0;
+            int restarts = 0, looks = 0;
             for (int iteration = 0; iteration < options.MaxIterations; iteration++)
             {
                 cancellation.ThrowIfCancellationRequested();
-                Balance(_plan, _a, _v, _u, _sums);
+                bool exact = Pass(isLast: iteration + 1 == options.MaxIterations);
                 error = TensorPrimitives.Distance<double>(_sums.Host, _b.Host);
                 // What rounding of potentials of this size leaves: a smaller violation cannot be told from none.
                 double reachable = norm * Math.Max(4 * unit, (double.BitIncrement(1) - 1) * TensorPrimitives.MaxMagnitude<double>(_v.Host));
-                if (error < Math.Max(options.Tolerance, reachable)) return new SinkhornResult(iteration + 1, error, true, restarts);
+                if (error < Math.Max(options.Tolerance, reachable))
+                {
+                    if (exact) return new SinkhornResult(iteration + 1, error, true, restarts);
+                    // What is returned is measured on the plan itself: look again at these potentials. Objectives before and after differ by the rounding of the entries.
+                    _kept!.Forget();
+                    _mixed = false;
+                    looks++;
+                    continue;
+                }
                 // The potentials returned are those whose sums were measured.
                 if (iteration + 1 == options.MaxIterations) break;
+                // Where columns hang together by very little, the rounding of the entries moves the solution by more than another base makes good.
+                if (exact && looks >= MostLooks) _kept = null;
                 if (Update()) restarts++;
                 if (options.Accelerate) Accelerate();
                 _next.Host.CopyTo(_v.Host);
@@ -73,10 +88,23 @@ public static unsafe partial class FactoredTransport
             return new SinkhornResult(options.MaxIterations, error, false, restarts);
         }
 
+        /// <summary>Row potentials and column sums at v; false when they are those of kept entries.</summary>
+        private readonly bool Pass(bool isLast)
+        {
+            if (_kept is null) Balance(_plan, _a, _v, _u, _sums);
+            else if (isLast || !_kept.Covers(_v.Pointer)) BalanceAndKeep(_plan, _kept, _a, _v, _u, _sums);
+            else
+            {
+                BalanceKept(_plan, _kept, _a, _v, _u, _sums);
+                return false;
+            }
+            return true;
+        }
+
         /// <summary>next = v + log(b / sums); from sums over logarithms where a column has next to nothing. True then.</summary>
         private readonly bool Update()
         {
-            double least = sizeof(T) == 8 ? 1e-200 : 1e-25;
+            double least = sizeof(T) == 8 && _kept is null ? 1e-200 : 1e-25;
             bool starved = false;
             for (int j = 0; j < _plan.Columns && !starved; j++) starved = !(_sums.Pointer[j] > least * _b.Pointer[j]);
             if (starved)

@@ -28,11 +28,18 @@ public static unsafe partial class FactoredTransport
             BalanceCuda(plan, gpu, rowMass, v, u, columnSums);
             return;
         }
+        Balance(plan, rowMass, v, u, columnSums, null);
+    }
+
+    /// <param name="kept">Receives the entries of the plan, or null.</param>
+    private static void Balance<T>(FactoredPlan<T> plan, DeviceSpan<double> rowMass, DeviceSpan<double> v, DeviceSpan<double> u, DeviceSpan<double> columnSums, KeptEntries? kept)
+        where T : unmanaged, IFloatingPointIeee754<T>
+    {
         switch (KernelDispatch.Select(nameof(FactoredTransport)))
         {
-            case KernelVariant.Avx512: Balance<Simd512<T>, Vector512<T>, T>(plan, rowMass.Pointer, v.Pointer, u.Pointer, columnSums); break;
-            case KernelVariant.Avx2: Balance<Simd256<T>, Vector256<T>, T>(plan, rowMass.Pointer, v.Pointer, u.Pointer, columnSums); break;
-            case KernelVariant.Portable: Balance<Simd128<T>, Vector128<T>, T>(plan, rowMass.Pointer, v.Pointer, u.Pointer, columnSums); break;
+            case KernelVariant.Avx512: Balance<Simd512<T>, Vector512<T>, T>(plan, rowMass.Pointer, v.Pointer, u.Pointer, columnSums, kept); break;
+            case KernelVariant.Avx2: Balance<Simd256<T>, Vector256<T>, T>(plan, rowMass.Pointer, v.Pointer, u.Pointer, columnSums, kept); break;
+            case KernelVariant.Portable: Balance<Simd128<T>, Vector128<T>, T>(plan, rowMass.Pointer, v.Pointer, u.Pointer, columnSums, kept); break;
             default: ReferenceBalance(plan, rowMass, v, u, columnSums); break;
         }
     }
@@ -139,13 +146,14 @@ public static unsafe partial class FactoredTransport
         }
     }
 
-    private static void Balance<TLanes, TVector, T>(FactoredPlan<T> plan, double* mass, double* v, double* u, DeviceSpan<double> columnSums)
+    private static void Balance<TLanes, TVector, T>(FactoredPlan<T> plan, double* mass, double* v, double* u, DeviceSpan<double> columnSums, KeptEntries? kept)
         where TLanes : struct, ISimd<TVector, T> where TVector : unmanaged where T : unmanaged, IFloatingPointIeee754<T>
     {
         plan.SetColumnPotentials(v);
         FactoredPasses<TLanes, TVector, T>.BalanceJob job = new()
         {
             Plan = plan.Pointers, Scratch = plan.ScoreRows, Mass = mass, U = u, Partials = columnSums.Length == 0 ? null : plan.Partials, Blocks = plan.Blocks,
+            Kept = kept is null ? null : kept.Entries,
         };
         plan.Host.Pool.Run(plan.Blocks, ref job);
         if (columnSums.Length == 0) return;

@@ -159,10 +159,86 @@ public sealed class FactoredTransportTests
     public void Warm_solves_allocate_nothing()
     {
         using CpuDevice device = new(2);
-        using Problem<float> problem = new(device, 64, 80, 5, 10);
+        foreach (bool keeps in new[] { false, true }) AssertWarmSolveAllocatesNothing(device, keeps);
+    }
+
+    private static void AssertWarmSolveAllocatesNothing(CpuDevice device, bool keeps)
+    {
+        using Problem<float> problem = new(device, 64, 80, 5, 10, keeps);
         problem.Solve(KernelVariant.Avx2, s_accelerated);
         problem.Reset();
         Assert.Equal(0, problem.AllocatedBySolve(s_accelerated));
+    }
+
+    [Theory]
+    [InlineData(1, 5, 2, 3, 1e-12)]
+    [InlineData(18, 50, 5, 3, 1e-12)]
+    [InlineData(130, 65, 9, 8, 1e-11)]
+    [InlineData(130, 65, 9, 30, 1e-8)]
+    [InlineData(60, 200, 3, 200, 1e-12)]
+    public void Kept_entries_lead_to_the_same_plan(int n, int m, int rank, double scale, double tolerance)
+    {
+        using CpuDevice device = new(2), other = new(3);
+        using Problem<double> anew = new(device, n, m, rank, scale), kept = new(device, n, m, rank, scale, keeps: true), again = new(other, n, m, rank, scale, keeps: true);
+        SinkhornOptions options = s_accelerated with { MaxIterations = 20000, Tolerance = tolerance };
+        foreach (KernelVariant variant in s_fast)
+        {
+            (SinkhornResult result, double[] u, double[] v) = kept.Solve(variant, options);
+            (SinkhornResult expected, double[] exactU, double[] exactV) = anew.Solve(variant, options);
+            Assert.True(expected.Converged && result.Converged, $"{variant}: {expected.MarginalError:E2} after {expected.Iterations}, kept {result.MarginalError:E2} after {result.Iterations}");
+            // Measured on the plan itself, not on its kept entries.
+            Assert.InRange(anew.ColumnError(variant, v), 0, Math.Max(tolerance, 1e-13 * v.Max(Math.Abs)));
+            // Potentials of columns that hang together by little are known badly; the dual objective is off by less than the violation times their distance.
+            double dual = exactU.Average() + exactV.Average();
+            Assert.Equal(dual, u.Average() + v.Average(), m * tolerance + 1e-14 * Math.Abs(dual));
+            (SinkhornResult _, double[] sameU, double[] sameV) = again.Solve(variant, options);
+            Assert.Equal(u, sameU);
+            Assert.Equal(v, sameV);
+        }
+    }
+
+    /// <summary>Sums at the base are exact; away from it they are off by less than the rounding of an entry to single precision.</summary>
+    [Theory]
+    [InlineData(0, 1e-14)]
+    [InlineData(1e-4, 1e-11)]
+    [InlineData(1, 1e-7)]
+    [InlineData(25, 2e-7)]
+    public void Kept_entries_have_the_sums_of_the_plan(double distance, double tolerance)
+    {
+        using CpuDevice device = new(2);
+        using Problem<double> problem = new(device, 77, 130, 5, 3);
+        foreach (KernelVariant variant in s_fast)
+        {
+            (double[] expectedU, double[] expected, double[] u, double[] sums) = problem.BalanceNear(variant, distance);
+            for (int j = 0; j < sums.Length; j++) Assert.InRange(Math.Abs(sums[j] / expected[j] - 1), 0, tolerance);
+            for (int i = 0; i < u.Length; i++) Assert.Equal(expectedU[i], u[i], 4 * tolerance);
+        }
+    }
+
+    [Fact]
+    public void Kept_entries_are_bounded_and_asked_for()
+    {
+        Assert.InRange(FactoredPlan<double>.KeptBytesFor(5000, 5000), 100_000_000, 102_000_000);
+        Assert.Equal(0, FactoredPlan<double>.KeptBytesFor(50_000, 50_000));
+        using CpuDevice device = new(1);
+        using FactoredPlan<double> plan = new(device, 4, 5, 2);
+        Assert.Null(plan.Kept);
+        using FactoredPlan<double> keeps = new(device, 4, 5, 2) { KeepsEntries = true };
+        Assert.NotNull(keeps.Kept);
+        using FactoredPlan<double> large = new(device, 50_000, 50_000, 1) { KeepsEntries = true };
+        Assert.Null(large.Kept);
+    }
+
+    [Fact]
+    public void Single_precision_and_columns_that_get_nothing_go_with_kept_entries()
+    {
+        using CpuDevice device = new(2);
+        using Problem<float> single = new(device, 80, 90, 5, 300, keeps: true), starved = new(device, 12, 12, 2, 5000, keeps: true);
+        SinkhornResult result = single.Solve(KernelVariant.Avx2, s_accelerated with { MaxIterations = 20000 }).Result;
+        Assert.True(result.Converged, $"{result.MarginalError:E2} after {result.Iterations}");
+        (result, double[] u, double[] v) = starved.Solve(KernelVariant.Avx2, s_accelerated with { MaxIterations = 50 });
+        Assert.True(result.Absorptions > 0);
+        Assert.All([.. u, .. v], value => Assert.True(double.IsFinite(value)));
     }
 
     private static void AssertClose(Answers exact, Answers ours, double tolerance, string name)
@@ -193,11 +269,11 @@ public sealed class FactoredTransportTests
         private readonly double[] _start;
         private readonly int _n, _m, _rank;
 
-        public Problem(CpuDevice device, int n, int m, int rank, double scale)
+        public Problem(CpuDevice device, int n, int m, int rank, double scale, bool keeps = false)
         {
             (_device, _n, _m, _rank) = (device, n, m, rank);
             CounterRandom random = new(11);
-            _plan = new FactoredPlan<T>(device, n, m, rank);
+            _plan = new FactoredPlan<T>(device, n, m, rank) { KeepsEntries = keeps };
             for (int i = 0; i < n * rank; i++) _plan.Left.Buffer.View.Host[i] = T.CreateTruncating(scale * random.NextNormal());
             _right = device.AllocateMatrix<double>(m, rank);
             // Representable in single precision, so that both types have the same problem.
@@ -280,6 +356,32 @@ public sealed class FactoredTransportTests
             double[] left = _sums.View.Host.ToArray();
             FactoredTransport.Balance(_plan, _a.View, _v.View, _u.View, _sums.View);
             return (left, _u.View.Host.ToArray(), _sums.View.Host.ToArray());
+        }
+
+        /// <summary>Euclidean norm of the violation of the column masses at these potentials.</summary>
+        public double ColumnError(KernelVariant variant, double[] v)
+        {
+            using KernelDispatch.ForcedVariant forced = KernelDispatch.Force(variant);
+            v.CopyTo(_v.View.Host);
+            FactoredTransport.Balance(_plan, _a.View, _v.View, _u.View, _sums.View);
+            return System.Numerics.Tensors.TensorPrimitives.Distance<double>(_sums.View.Host, _b.View.Host);
+        }
+
+        /// <summary>Row potentials and column sums at random potentials around the start, from the plan and from the entries kept at the start.</summary>
+        public (double[] ExactU, double[] ExactSums, double[] U, double[] Sums) BalanceNear(KernelVariant variant, double distance)
+        {
+            using KernelDispatch.ForcedVariant forced = KernelDispatch.Force(variant);
+            using FactoredPlan<T> keeps = new(_device, _n, _m, _rank) { KeepsEntries = true };
+            _plan.Left.Buffer.View.Host.CopyTo(keeps.Left.Buffer.View.Host);
+            keeps.SetRight(_right.View);
+            Reset();
+            FactoredTransport.BalanceAndKeep(keeps, keeps.Kept!, _a.View, _v.View, _u.View, _sums.View);
+            CounterRandom random = new(3);
+            for (int j = 0; j < _m; j++) _v.View.Host[j] += distance * (2 * random.NextDouble() - 1);
+            FactoredTransport.BalanceKept(keeps, keeps.Kept!, _a.View, _v.View, _u.View, _sums.View);
+            double[] u = _u.View.Host.ToArray(), sums = _sums.View.Host.ToArray();
+            FactoredTransport.Balance(_plan, _a.View, _v.View, _u.View, _sums.View);
+            return (_u.View.Host.ToArray(), _sums.View.Host.ToArray(), u, sums);
         }
 
         public long AllocatedBySolve(SinkhornOptions options)
