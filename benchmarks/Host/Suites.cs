@@ -14,6 +14,7 @@ public static class Suites
         new("gw", "entropic Gromov-Wasserstein on SNARE-seq against POT", GwSuite.Run),
         new("gw-points", "alignment by squared distances with and without forming the costs", GwPointsSuite.Run),
         new("gw-points-pot", "alignment by squared distances against POT at one tolerance, its time bounded by a few of its iterations", GwPointsPeerSuite.Run),
+        new("gw-sizes", "alignment with costs as matrices against POT at three sizes", GwSizesSuite.Run),
         new("geodesics", "all shortest paths on a neighbour graph against scipy", GeodesicsSuite.Run),
         new("sae", "training steps of autoencoders against PyTorch, eager and in its best form", SaeSuite.Run),
         new("sae-encode", "encoding beside the matrix product of ONNX Runtime and OpenBLAS", SaeEncodeSuite.Run),

@@ -14,7 +14,7 @@ namespace BioSup.Benchmarks;
 /// </summary>
 internal static class GwPointsPeerSuite
 {
-    private const double Epsilon = 5e-2;
+    internal const double Epsilon = 5e-2;
 
     public static void Run(SuiteOptions options)
     {
@@ -52,7 +52,7 @@ internal static class GwPointsPeerSuite
     private static void Row(ResultTable table, string name, OnlineGromovResult result, double theirs) =>
         table.Row(name, $"{result.Iterations}", $"{result.InnerIterations}", F($"{result.Timing.Total:F2}"), F($"{theirs / result.Timing.Total:F1}"), result.Converged ? "yes" : "no", F($"{result.Loss:G10}"), F($"{result.ColumnError:e1}"));
 
-    private static JsonDocument Peer(Matrix<double> x, Matrix<double> y, int timed)
+    internal static JsonDocument Peer(Matrix<double> x, Matrix<double> y, int timed)
     {
         DirectoryInfo folder = Directory.CreateTempSubdirectory("biosup-gw-points-");
         try
