@@ -117,11 +117,13 @@ public static class PredictabilityStudy
     {
         yield return (GwMapTargets.Ridge, (x, y, folds, progress, cancel, parts) => RidgePredictability.Run(x.View, y.View, folds, options.Ridge, progress, cancel, parts));
         if (options.Trees is { } trees && targets == GwMapTargets.Latent) yield return (GwMapTargets.Trees, (x, y, folds, progress, cancel, parts) => TreePredictability.Run(x.View, y.View, folds, trees, progress, cancel, parts));
-        if (options.Mlp is { } mlp && targets != GwMapTargets.Latent) yield return (GwMapTargets.Mlp, (x, y, folds, progress, cancel, parts) =>
+        if (options.Mlp is not null && targets != GwMapTargets.Latent) yield return (GwMapTargets.Mlp, Network);
+
+        PredictabilityResult Network(Matrix<float> x, Matrix<float> y, PredictionFolds folds, IProgressReporter progress, CancellationToken cancellation, NullParts? parts)
         {
             using PlacedMatrix<float> features = x.At(options.Device ?? x.Device);
-            return MlpPredictability.Run(features.Matrix.View, y.View, folds, mlp, progress, cancel, parts);
-        });
+            return MlpPredictability.Run(features.Matrix.View, y.View, folds, options.Mlp, progress, cancellation, parts);
+        }
     }
 
     /// <summary>Features and soft targets of one set, made when a model first asks for them.</summary>
