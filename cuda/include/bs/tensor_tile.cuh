@@ -164,4 +164,30 @@ __device__ __forceinline__ void tensor_slab_product(float (&sum)[m][n][4], const
     }
 }
 
+// sum += the product of all slabs, `stages` of which are in shared memory at a time. `fetch` starts the copies of one:
+// the places of its left and right part, and its number. Nothing is on its way afterwards.
+template <class Left, class Right, int stages, int m, int n, class Fetch>
+__device__ __forceinline__ void tensor_product(float (&sum)[m][n][4], float* memory, int slabs, int row, int column,
+                                               Fetch fetch) {
+    constexpr int floats = Left::floats + Right::floats;
+    auto start = [&](int slab) {
+        if (slab < slabs) {
+            float* to = memory + slab % stages * floats;
+            fetch(to, to + Left::floats, slab);
+        }
+        cp_async_commit();
+    };
+    for (int slab = 0; slab < stages - 1; slab++)
+        start(slab);
+    for (int slab = 0; slab < slabs; slab++) {
+        cp_async_wait<stages - 2>();
+        __syncthreads();
+        // The slab that everyone has finished gives its place to the one three ahead.
+        start(slab + stages - 1);
+        const float* from = memory + slab % stages * floats;
+        tensor_slab_product<Left, Right>(sum, from, row, from + Left::floats, column);
+    }
+    cp_async_wait<0>();
+}
+
 } // namespace bs

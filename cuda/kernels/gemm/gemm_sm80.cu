@@ -48,7 +48,6 @@ constexpr int stages = 4;
 constexpr int threads = 2 * BS_TILE;
 using Rows = TensorSlab<BS_FORM, BS_TILE, threads, !BS_TRANSPOSE_A>;
 using Columns = TensorSlab<BS_FORM, BS_TILE, threads, BS_TRANSPOSE_B>;
-constexpr int stage_floats = Rows::floats + Columns::floats;
 
 } // namespace bs
 
@@ -60,31 +59,16 @@ extern "C" __global__ void __launch_bounds__(bs::threads)
     const int first_row = static_cast<int>(blockIdx.x) * BS_TILE, first_column = static_cast<int>(blockIdx.y) * BS_TILE;
     const int begin = static_cast<int>(blockIdx.z) * part, end = begin < k - part ? begin + part : k;
     const int slabs = (end - begin + bs::kTensorSlab - 1) / bs::kTensorSlab;
-    auto fetch = [&](int slab) {
-        if (slab < slabs) {
-            float* to = memory + slab % bs::stages * bs::stage_floats;
-            const int level = begin + slab * bs::kTensorSlab;
-            bs::Rows::fetch(to, a, stride_a, wide_a, first_row, m, level, end);
-            bs::Columns::fetch(to + bs::Rows::floats, b, stride_b, wide_b, first_column, n, level, end);
-        }
-        bs::cp_async_commit();
-    };
-    for (int slab = 0; slab < bs::stages - 1; slab++)
-        fetch(slab);
-
     constexpr int down = BS_TILE / 2, across = 32;
     const int warp = static_cast<int>(threadIdx.x) / 32;
     const int warp_row = warp % 2 * down, warp_column = warp / 2 * across;
     float sum[down / 16][across / 8][4] = {};
-    for (int slab = 0; slab < slabs; slab++) {
-        bs::cp_async_wait<bs::stages - 2>();
-        __syncthreads();
-        // The slab that everyone has finished gives its place to the one three ahead.
-        fetch(slab + bs::stages - 1);
-        const float* from = memory + slab % bs::stages * bs::stage_floats;
-        bs::tensor_slab_product<bs::Rows, bs::Columns>(sum, from, warp_row, from + bs::Rows::floats, warp_column);
-    }
-    bs::cp_async_wait<0>();
+    bs::tensor_product<bs::Rows, bs::Columns, bs::stages>(
+        sum, memory, slabs, warp_row, warp_column, [&](float* left, float* right, int slab) {
+            const int level = begin + slab * bs::kTensorSlab;
+            bs::Rows::fetch(left, a, stride_a, wide_a, first_row, m, level, end);
+            bs::Columns::fetch(right, b, stride_b, wide_b, first_column, n, level, end);
+        });
 
     const int g = static_cast<int>(threadIdx.x) % 32 / 4, t = static_cast<int>(threadIdx.x) % 4;
     const bs::GemmTarget target = bs::GemmTarget::of(m, n, begin, end, alpha, beta, c, stride_c, a, stride_a,

@@ -17,33 +17,19 @@ __device__ __forceinline__ void mlp_product(float* memory, int m, int n, int k, 
                                             const float* b, long long stride_b, bool wide_b, Put put) {
     using Rows = TensorSlab<BS_FORM_TF32X3, tile, product_threads, deep_a>;
     using Columns = TensorSlab<BS_FORM_TF32X3, tile, product_threads, deep_b>;
-    constexpr int stage_floats = Rows::floats + Columns::floats;
     const int first_row = static_cast<int>(blockIdx.x) * tile, first_column = static_cast<int>(blockIdx.y) * tile;
     if (first_row >= m || first_column >= n)
         return;
     const int slabs = ceil_divide(k, kTensorSlab);
-    auto fetch = [&](int slab) {
-        if (slab < slabs) {
-            float* to = memory + slab % stages * stage_floats;
-            Rows::fetch(to, a, stride_a, true, first_row, m, slab * kTensorSlab, k);
-            Columns::fetch(to + Rows::floats, b, stride_b, wide_b, first_column, n, slab * kTensorSlab, k);
-        }
-        cp_async_commit();
-    };
-    for (int slab = 0; slab < stages - 1; slab++)
-        fetch(slab);
-
     constexpr int down = tile / 2, across = 32;
     const int warp = warp_rank(), warp_row = warp % 2 * down, warp_column = warp / 2 * across;
     float sum[down / 16][across / 8][4] = {};
-    for (int slab = 0; slab < slabs; slab++) {
-        cp_async_wait<stages - 2>();
-        __syncthreads();
-        fetch(slab + stages - 1);
-        const float* from = memory + slab % stages * stage_floats;
-        tensor_slab_product<Rows, Columns>(sum, from, warp_row, from + Rows::floats, warp_column);
-    }
-    cp_async_wait<0>();
+    tensor_product<Rows, Columns, stages>(sum, memory, slabs, warp_row, warp_column,
+                                          [&](float* left, float* right, int slab) {
+                                              const int level = slab * kTensorSlab;
+                                              Rows::fetch(left, a, stride_a, true, first_row, m, level, k);
+                                              Columns::fetch(right, b, stride_b, wide_b, first_column, n, level, k);
+                                          });
 
     const int g = lane_rank() / 4, t = lane_rank() % 4;
 #pragma unroll

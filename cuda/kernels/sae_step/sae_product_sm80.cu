@@ -31,7 +31,6 @@ namespace bs {
 constexpr int stages = 4, threads = 2 * BS_TILE;
 using Rows = TensorSlab<BS_FORM, BS_TILE, threads, true>;
 using Columns = TensorSlab<BS_FORM, BS_TILE, threads, BS_STAGE == 1>;
-constexpr int stage_floats = Rows::floats + Columns::floats;
 struct AllThreads {
     __device__ __forceinline__ void operator()() const { __syncthreads(); }
 };
@@ -42,27 +41,15 @@ __device__ __forceinline__ void product_tile(float* memory, const float* x, long
                                              const float* w, long long w_stride, int wide_w, int rows, int columns,
                                              int depth, int first_row, int first_column) {
     const int slabs = ceil_divide(depth, kTensorSlab);
-    auto fetch = [&](int slab) {
-        if (slab < slabs) {
-            float* to = memory + slab % stages * stage_floats;
-            Rows::fetch(to, x, x_stride, wide_x, first_row, rows, slab * kTensorSlab, depth);
-            Columns::fetch(to + Rows::floats, w, w_stride, wide_w, first_column, columns, slab * kTensorSlab, depth);
-        }
-        cp_async_commit();
-    };
-    for (int slab = 0; slab < stages - 1; slab++)
-        fetch(slab);
     constexpr int down = BS_TILE / 2, across = 32;
     const int warp = warp_rank(), warp_row = warp % 2 * down, warp_column = warp / 2 * across;
     float sum[down / 16][across / 8][4] = {};
-    for (int slab = 0; slab < slabs; slab++) {
-        cp_async_wait<stages - 2>();
-        __syncthreads();
-        fetch(slab + stages - 1);
-        const float* from = memory + slab % stages * stage_floats;
-        tensor_slab_product<Rows, Columns>(sum, from, warp_row, from + Rows::floats, warp_column);
-    }
-    cp_async_wait<0>();
+    tensor_product<Rows, Columns, stages>(
+        sum, memory, slabs, warp_row, warp_column, [&](float* left, float* right, int slab) {
+            const int level = slab * kTensorSlab;
+            Rows::fetch(left, x, x_stride, wide_x, first_row, rows, level, depth);
+            Columns::fetch(right, w, w_stride, wide_w, first_column, columns, level, depth);
+        });
     __syncthreads();
     const int g = lane_rank() / 4, t = lane_rank() % 4;
     auto row = [=](int i) { return warp_row + 16 * i + g; };

@@ -145,7 +145,7 @@ internal static class LowRankStarts
 
         public static Clusters Of(LowRankCosts c, LowRankFactor scratch, ulong seed, ulong stream, CancellationToken cancellation)
         {
-            int[] labels = Seed(c, seed, stream, cancellation);
+            int[] labels = ClusterSeeds.Labels(c.Row, c.Count, c.Rank, new CounterRandom(seed, stream), cancellation);
             double[] masses = new double[c.Rank];
             Matrix<double> costs = c.Device.AllocateMatrix<double>(c.Rank, c.Rank);
             using Matrix<double> inverse = c.Device.AllocateMatrix<double>(c.Rank, c.Rank);
@@ -162,44 +162,6 @@ internal static class LowRankStarts
         }
 
         public void Dispose() => costs.Dispose();
-
-        /// <summary>Centres drawn with probability proportional to the cost from those drawn before (Arthur and Vassilvitskii 2007); the label is the nearest one's.</summary>
-        private static int[] Seed(LowRankCosts c, ulong seed, ulong stream, CancellationToken cancellation)
-        {
-            CounterRandom random = new(seed, stream);
-            int n = c.Count;
-            int[] labels = new int[n];
-            double[] nearest = new double[n], row = new double[n];
-            Array.Fill(nearest, double.PositiveInfinity);
-            int centre = random.NextInt32(n);
-            for (int k = 0; k < c.Rank; k++)
-            {
-                cancellation.ThrowIfCancellationRequested();
-                c.Row(centre, row);
-                for (int i = 0; i < n; i++)
-                    if (Math.Max(0, row[i]) is double cost && cost < nearest[i]) (nearest[i], labels[i]) = (cost, k);
-                // The centre is its own cluster's, even where others coincide with it.
-                (nearest[centre], labels[centre]) = (-1, k);
-                centre = Draw(nearest, random.NextDouble());
-            }
-            return labels;
-        }
-
-        private static int Draw(double[] nearest, double uniform)
-        {
-            double total = 0;
-            foreach (double cost in nearest) total += Math.Max(0, cost);
-            double left = uniform * total;
-            int last = 0;
-            for (int i = 0; i < nearest.Length; i++)
-            {
-                if (nearest[i] < 0) continue;
-                last = i;
-                left -= nearest[i];
-                if (left < 0) return i;
-            }
-            return last;
-        }
 
         private static void Summarise(LowRankCosts c, int[] labels, Matrix<double> members, double[] masses, Matrix<double> costs)
         {

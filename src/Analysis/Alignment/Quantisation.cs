@@ -44,7 +44,7 @@ internal sealed class Quantisation : IDisposable
         using PlacedMatrix<double> placed = (cost.Points ?? cost.Cost).OnHost();
         ClusterCosts costs = cost.Points is null ? new StoredClusterCosts(placed.Matrix) : new PointClusterCosts(placed.Matrix, cost.Divisor);
         int n = cost.Count, clusters = Count(n);
-        int[] labels = Seed(costs, n, clusters, new CounterRandom(seed, stream: RandomStream + (ulong)domain), cancellation), sizes = new int[clusters];
+        int[] sizes = new int[clusters], labels = ClusterSeeds.Labels(Row, n, clusters, new CounterRandom(seed, stream: RandomStream + (ulong)domain), cancellation);
         Matrix<double> between = placed.Matrix.Device.Host.AllocateMatrix<double>(clusters, clusters);
         for (int round = 0; ; round++)
         {
@@ -55,44 +55,14 @@ internal sealed class Quantisation : IDisposable
             Between(costs, labels, sizes, between);
             if (round == Refinements || !Assign(costs, labels, sizes, between)) return new Quantisation(labels, sizes, between);
         }
+
+        void Row(int point, Span<double> row)
+        {
+            for (int i = 0; i < row.Length; i++) row[i] = costs.Cost(point, i);
+        }
     }
 
     public void Dispose() => Costs.Dispose();
-
-    /// <summary>Centres drawn with probability proportional to the cost from those drawn before (Arthur and Vassilvitskii 2007); the label is the nearest one's.</summary>
-    private static int[] Seed(ClusterCosts costs, int n, int clusters, CounterRandom random, CancellationToken cancellation)
-    {
-        int[] labels = new int[n];
-        double[] nearest = new double[n];
-        Array.Fill(nearest, double.PositiveInfinity);
-        int centre = random.NextInt32(n);
-        for (int k = 0; k < clusters; k++)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            for (int i = 0; i < n; i++)
-                if (costs.Cost(centre, i) is double cost && cost < nearest[i]) (nearest[i], labels[i]) = (cost, k);
-            // A centre is its own cluster's, even where others coincide with it, and is not drawn again.
-            (nearest[centre], labels[centre]) = (double.NegativeInfinity, k);
-            centre = Draw(nearest, random.NextDouble());
-        }
-        return labels;
-    }
-
-    private static int Draw(double[] nearest, double uniform)
-    {
-        double total = 0;
-        foreach (double cost in nearest) total += Math.Max(0, cost);
-        double left = uniform * total;
-        int last = 0;
-        for (int i = 0; i < nearest.Length; i++)
-        {
-            if (nearest[i] == double.NegativeInfinity) continue;
-            last = i;
-            left -= Math.Max(0, nearest[i]);
-            if (left < 0) return i;
-        }
-        return last;
-    }
 
     private static void Between(ClusterCosts costs, int[] labels, int[] sizes, Matrix<double> between)
     {

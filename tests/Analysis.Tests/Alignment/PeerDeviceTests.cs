@@ -38,18 +38,41 @@ public sealed class PeerDeviceTests
     [InlineData(MarginalConstraint.SemiRelaxed)]
     [InlineData(MarginalConstraint.Unbalanced)]
     [InlineData(MarginalConstraint.Partial)]
-    public void Moscot_802_what_does_not_run_on_the_device_is_refused_and_not_run_elsewhere(MarginalConstraint marginals)
+    public void Moscot_802_free_marginals_run_on_the_device_that_was_asked_for(MarginalConstraint marginals)
     {
         using CudaDevice gpu = Open();
         using CpuDevice host = new(1);
-        using Matrix<double> x = Clouds.Normal(host, 8, 2, 1);
-        using DomainCostResult c = DomainCosts.Build(x, s_euclid);
-        using Matrix<double> there = c.Cost.CopyAt(gpu);
+        using Matrix<double> x = Clouds.Normal(host, 8, 2, 1), y = Clouds.Normal(host, 7, 2, 2);
+        using DomainCostResult c1 = DomainCosts.Build(x, s_euclid), c2 = DomainCosts.Build(y, s_euclid);
+        using Matrix<double> d1 = c1.Cost.CopyAt(gpu), d2 = c2.Cost.CopyAt(gpu);
         GromovOptions options = new()
         {
-            Epsilon = 0.1, Marginals = marginals, Mass = marginals == MarginalConstraint.Partial ? 0.5 : 1,
+            Epsilon = 0.1, Marginals = marginals, Mass = marginals == MarginalConstraint.Partial ? 0.5 : 1, MaxIterations = 11,
             Solver = marginals == MarginalConstraint.SemiRelaxed ? GromovSolverKind.Ppa : GromovSolverKind.Pgd,
         };
-        Assert.Contains("--device cpu", Assert.Throws<DeviceException>(() => EntropicGromovWasserstein.Solve(there, there, options)).Message, StringComparison.Ordinal);
+        // What a balanced problem needs is there already: what is loaded after it are the kernels of the free marginals.
+        using GromovResult balanced = EntropicGromovWasserstein.Solve(d1, d2, new GromovOptions { Epsilon = 0.1, MaxIterations = 11 });
+        int loaded = gpu.Kernels.Compiled + gpu.Kernels.FromCache;
+        using GromovResult found = EntropicGromovWasserstein.Solve(d1, d2, options), expected = EntropicGromovWasserstein.Solve(c1.Cost, c2.Cost, options);
+        Assert.True(gpu.Kernels.Compiled + gpu.Kernels.FromCache > loaded, "no kernel of its own ran");
+        Assert.Equal(expected.Loss, found.Loss, 1e-7);
+    }
+
+    [Fact]
+    public void Moscot_802_what_does_not_run_on_the_device_is_refused_and_not_run_elsewhere()
+    {
+        using CudaDevice gpu = Open();
+        using CpuDevice host = new(1);
+        using Matrix<double> x = Clouds.Normal(host, 8, 2, 1), features = x.CopyAt(gpu);
+        using DomainCostResult c = DomainCosts.Build(x, s_euclid);
+        using Matrix<double> there = c.Cost.CopyAt(gpu);
+        string[] labels = ["a", "a", "a", "a", "b", "b", "b", "b"];
+        Action[] solves =
+        [
+            () => LabelBlockGromovWasserstein.Solve(there, there, new BlockLabels(labels, labels), new GromovOptions { Epsilon = 0.1 }),
+            () => LowRankGromovWasserstein.SolveCosts(there, there, new LowRankOptions { Rank = 2 }),
+            () => CoOptimalTransport.Solve(features, features, new CoOptimalOptions()),
+        ];
+        foreach (Action solve in solves) Assert.Contains("--device cpu", Assert.Throws<DeviceException>(solve).Message, StringComparison.Ordinal);
     }
 }
