@@ -83,6 +83,7 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     private readonly GromovOperands<T> _operands;
     private readonly GromovOperands<float>? _singleOperands;
     private readonly Matrix<float>? _change, _changeProduct;
+    private readonly bool _startsAtMasses;
     private readonly Matrix<T> _coupling, _product, _cost;
     private readonly DeviceBuffer<double> _p, _q, _f, _g, _rowChange;
     private readonly SinkhornWorkspace<T> _sinkhorn;
@@ -126,8 +127,9 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
         }
         // A start that is given may be the solution; the product of the masses is the coupling of the smallest norm, and what is found from there is about that far away.
         _lastChange = initial is null ? TensorPrimitives.Norm<double>(p) * TensorPrimitives.Norm<double>(q) : 0;
-        if (initial is null) MatrixElements.OuterProduct(_p.View, _q.View, _coupling.View);
-        else _device.Copy(initial.Buffer.View.Slice(0, (long)_n * _m), _coupling.Buffer.View);
+        _startsAtMasses = initial is null;
+        if (_startsAtMasses) MatrixElements.OuterProduct(_p.View, _q.View, _coupling.View);
+        else _device.Copy(initial!.Buffer.View.Slice(0, (long)_n * _m), _coupling.Buffer.View);
     }
 
     public GromovResult Run(IProgressReporter progress, CancellationToken cancellation)
@@ -195,6 +197,11 @@ internal sealed class GromovIteration<T> : IDisposable where T : unmanaged, IFlo
     private void UpdateProduct(int iteration)
     {
         _terms?.Follow(_operands, _coupling.View);
+        if (iteration == 0 && _startsAtMasses && _singleOperands is not null && _operands is GromovOperands<double> { Symmetric: true } operands)
+        {
+            GromovProduct.MultiplyMasses(operands, _p.View, _q.View, ((Matrix<double>)(object)_product).View);
+            return;
+        }
         if (_singleOperands is null || iteration <= FullProductsAtStart || iteration % FullProductEvery == 0)
         {
             GromovProduct.Multiply(_operands, _coupling.View, _product.View);

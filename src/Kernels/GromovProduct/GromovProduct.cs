@@ -61,6 +61,22 @@ public static unsafe partial class GromovProduct
         Gemm(Transpose.No, Transpose.No, whole, scratch, operands.Right.View, whole, product);
     }
 
+    /// <summary>The product of the coupling p qᵀ, (h1 p) (h2 q)ᵀ, for symmetric costs: from two products with vectors in place of two with matrices.</summary>
+    /// <param name="operands">Costs as matrices, symmetric.</param>
+    /// <param name="p">[n].</param>
+    /// <param name="q">[m].</param>
+    /// <param name="product">[n, m].</param>
+    public static void MultiplyMasses(GromovOperands<double> operands, DeviceSpan<double> p, DeviceSpan<double> q, MatrixView<double> product)
+    {
+        CheckShape(operands, product, nameof(product));
+        if (operands.Points is not null || !operands.Symmetric) throw new ArgumentException("The product of masses is formed from symmetric costs as matrices.", nameof(operands));
+        if (p.Length != operands.Rows || q.Length != operands.Columns) throw new ArgumentException($"Masses of {p.Length} and {q.Length} do not belong to {operands.Rows} and {operands.Columns} cells.", nameof(p));
+        using Matrix<double> left = product.Device.AllocateMatrix<double>(operands.Rows, 1), right = product.Device.AllocateMatrix<double>(operands.Columns, 1);
+        Gemm(Transpose.No, Transpose.No, 1.0, operands.Left.View, new MatrixView<double>(p.Pointer, operands.Rows, 1, 1, product.Device), 0.0, left.View);
+        Gemm(Transpose.No, Transpose.No, 1.0, operands.Right.View, new MatrixView<double>(q.Pointer, operands.Columns, 1, 1, product.Device), 0.0, right.View);
+        MatrixElements.OuterProduct(left.Buffer.View, right.Buffer.View, product);
+    }
+
     /// <summary>cost = scale (rowTerm_i + columnTerm_j - product_ij), [n, m]: the linear cost of the next transport problem. POT's scale is 2, OTT's 1.</summary>
     public static void Linearise<T>(GromovOperands<T> operands, MatrixView<T> product, double scale, MatrixView<T> cost) where T : unmanaged, IFloatingPointIeee754<T>
     {

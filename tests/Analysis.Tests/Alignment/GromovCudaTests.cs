@@ -32,7 +32,7 @@ public sealed class GromovCudaTests
         (Matrix<double> c1, Matrix<double> c2, Matrix<double> between) = Problem(host);
         using (c1) using (c2) using (between)
         {
-            GromovOptions options = new() { Epsilon = solver == GromovSolverKind.Ppa ? 0.05 : 5e-3, Loss = loss, Solver = solver, Tolerance = 1e-7, MaxIterations = 60, Alpha = fused ? 0.7 : 1 };
+            GromovOptions options = new() { Epsilon = solver == GromovSolverKind.Ppa ? 0.05 : 5e-3, Loss = loss, Solver = solver, Tolerance = 1e-9, MaxIterations = 100, Alpha = fused ? 0.7 : 1 };
             using GromovResult expected = EntropicGromovWasserstein.Solve(c1, c2, options, fused ? between : null);
             using Matrix<double> d1 = c1.CopyAt(gpu), d2 = c2.CopyAt(gpu), dBetween = between.CopyAt(gpu);
             using GromovResult found = EntropicGromovWasserstein.Solve(d1, d2, options, fused ? dBetween : null);

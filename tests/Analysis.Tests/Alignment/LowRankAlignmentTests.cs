@@ -98,6 +98,9 @@ public sealed class LowRankAlignmentTests
         AlignmentOptions options = new() { FirstCost = own, SecondCost = own, Starts = 2 };
         LowRankOptions solver = new() { Rank = rank, MaxIterations = 5 };
         Run();
+        // Buffers that earlier tests dropped go now, not between the two readings.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
         long before = MemoryAccounting.CurrentBytes;
         MemoryAccounting.ResetPeak();
         long planned = Run();
@@ -105,7 +108,7 @@ public sealed class LowRankAlignmentTests
         TestContext.Current.TestOutputHelper?.WriteLine($"{used} of {planned} bytes planned");
         // Certificates of costs are planned with the managed arrays that they sort.
         Assert.InRange(used, planned / (cost == DomainCost.SquaredEuclidean ? 2 : 4), planned + 40L * 8 * (n + m));
-        Assert.Equal(before, MemoryAccounting.CurrentBytes);
+        Assert.True(MemoryAccounting.CurrentBytes <= before, $"{MemoryAccounting.CurrentBytes - before} bytes stay");
 
         long Run()
         {

@@ -42,6 +42,27 @@ public sealed class GromovProductTests
         }
     }
 
+    [Theory]
+    [InlineData(GromovLoss.Square)]
+    [InlineData(GromovLoss.KullbackLeibler)]
+    public void The_product_of_the_masses_needs_no_product_of_matrices(GromovLoss loss)
+    {
+        using CpuDevice device = new(2);
+        const int n = 23, m = 31;
+        using Setup s = new(device, n, m, symmetric: true, seed: 5);
+        using GromovOperands<double> operands = GromovProduct.Prepare(loss, s.C1.View, s.C2.View, s.P.View, s.Q.View);
+        using Matrix<double> coupling = device.AllocateMatrix<double>(n, m), expected = device.AllocateMatrix<double>(n, m), found = device.AllocateMatrix<double>(n, m);
+        MatrixElements.OuterProduct(s.P.View, s.Q.View, coupling.View);
+        GromovProduct.Multiply(operands, coupling.View, expected.View);
+        GromovProduct.MultiplyMasses(operands, s.P.View, s.Q.View, found.View);
+        double largest = expected.ToArray().Max(Math.Abs);
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < m; j++) Assert.Equal(expected.Row(i)[j], found.Row(i)[j], 1e-14 * largest);
+        using Setup other = new(device, n, m, symmetric: false, seed: 5);
+        using GromovOperands<double> lopsided = GromovProduct.Prepare(loss, other.C1.View, other.C2.View, other.P.View, other.Q.View);
+        Assert.Throws<ArgumentException>(() => GromovProduct.MultiplyMasses(lopsided, s.P.View, s.Q.View, found.View));
+    }
+
     [Fact]
     public void Single_precision_is_as_good_as_single_precision_can_be()
     {
