@@ -4,11 +4,12 @@ namespace BioSup.Shapes;
 /// The managed bytes that the calling thread allocates in code that should allocate none:
 /// <c>WarmAllocation rounds = new(); while (rounds.Again()) { ... } Assert.Equal(0, rounds.Least);</c>
 /// Code that allocates does so in every round. The runtime, on the same thread, does so now and then (the wait handle of a lock when it is first contended,
-/// what compiling a method anew needs), so that the least of a few rounds counts, and the first round without any ends the measurement.
+/// what compiling a method anew needs), on a busy machine in several rounds
+/// one after the other, so that the least of many rounds counts, and the first round without any ends the measurement.
 /// </summary>
 public struct WarmAllocation()
 {
-    private const int Rounds = 3;
+    private const int Rounds = 20;
     private int _round;
     private long _start;
 
