@@ -145,7 +145,7 @@ internal static class LowRankStarts
 
         public static Clusters Of(LowRankCosts c, LowRankFactor scratch, ulong seed, ulong stream, CancellationToken cancellation)
         {
-            int[] labels = ClusterSeeds.Labels(c.Row, c.Count, c.Rank, new CounterRandom(seed, stream), cancellation);
+            int[] labels = CostClustering.Seed(c.Row, c.Count, c.Rank, new CounterRandom(seed, stream), cancellation);
             double[] masses = new double[c.Rank];
             Matrix<double> costs = c.Device.AllocateMatrix<double>(c.Rank, c.Rank);
             using Matrix<double> inverse = c.Device.AllocateMatrix<double>(c.Rank, c.Rank);
@@ -157,7 +157,9 @@ internal static class LowRankStarts
                 inverse.Buffer.Clear();
                 for (int k = 0; k < masses.Length; k++) inverse.Row(k)[k] = -0.25 / masses[k];
                 c.Gradient(inverse.View, scratch.Gradient.View);
-                if (!Assign(labels, scratch.Gradient, costs)) return new Clusters(labels, masses, costs);
+                int[] sizes = new int[masses.Length];
+                foreach (int label in labels) sizes[label]++;
+                if (!CostClustering.Assign(i => scratch.Gradient.Row(i), labels, sizes, costs)) return new Clusters(labels, masses, costs);
             }
         }
 
@@ -178,28 +180,6 @@ internal static class LowRankStarts
                 for (int l = 0; l < masses.Length; l++) costs.Row(k)[l] = Math.Max(0, costs.Row(k)[l] / (masses[k] * masses[l]));
             for (int k = 0; k < masses.Length; k++)
                 for (int l = 0; l < k; l++) costs.Row(k)[l] = costs.Row(l)[k];
-        }
-
-        /// <summary>Every point goes to the cluster with the least mean cost less half the cost within it; the last of a cluster stays. True where a label changed.</summary>
-        private static bool Assign(int[] labels, Matrix<double> means, Matrix<double> costs)
-        {
-            int[] sizes = new int[costs.Rows];
-            foreach (int label in labels) sizes[label]++;
-            bool changed = false;
-            for (int i = 0; i < labels.Length; i++)
-            {
-                ReadOnlySpan<double> row = means.Row(i);
-                int best = labels[i];
-                double least = row[best] - 0.5 * costs.Row(best)[best];
-                for (int k = 0; k < row.Length; k++)
-                    if (row[k] - 0.5 * costs.Row(k)[k] is double distance && distance < least) (best, least) = (k, distance);
-                if (best == labels[i] || sizes[labels[i]] == 1) continue;
-                sizes[labels[i]]--;
-                sizes[best]++;
-                labels[i] = best;
-                changed = true;
-            }
-            return changed;
         }
     }
 }

@@ -44,7 +44,8 @@ internal sealed class Quantisation : IDisposable
         using PlacedMatrix<double> placed = (cost.Points ?? cost.Cost).OnHost();
         ClusterCosts costs = cost.Points is null ? new StoredClusterCosts(placed.Matrix) : new PointClusterCosts(placed.Matrix, cost.Divisor);
         int n = cost.Count, clusters = Count(n);
-        int[] sizes = new int[clusters], labels = ClusterSeeds.Labels(Row, n, clusters, new CounterRandom(seed, stream: RandomStream + (ulong)domain), cancellation);
+        double[] means = new double[clusters];
+        int[] sizes = new int[clusters], labels = CostClustering.Seed(Row, n, clusters, new CounterRandom(seed, stream: RandomStream + (ulong)domain), cancellation);
         Matrix<double> between = placed.Matrix.Device.Host.AllocateMatrix<double>(clusters, clusters);
         for (int round = 0; ; round++)
         {
@@ -53,7 +54,13 @@ internal sealed class Quantisation : IDisposable
             foreach (int label in labels) sizes[label]++;
             costs.Update(labels, sizes);
             Between(costs, labels, sizes, between);
-            if (round == Refinements || !Assign(costs, labels, sizes, between)) return new Quantisation(labels, sizes, between);
+            if (round == Refinements || !CostClustering.Assign(Means, labels, sizes, between)) return new Quantisation(labels, sizes, between);
+        }
+
+        ReadOnlySpan<double> Means(int point)
+        {
+            costs.Means(point, means);
+            return means;
         }
 
         void Row(int point, Span<double> row)
@@ -73,27 +80,6 @@ internal sealed class Quantisation : IDisposable
             costs.Means(i, means);
             TensorPrimitives.MultiplyAdd(means, 1.0 / sizes[labels[i]], between.Row(labels[i]), between.Row(labels[i]));
         }
-    }
-
-    /// <summary>Every point goes to the cluster with the least mean cost less half the cost within it; the last of a cluster stays. True where a label changed.</summary>
-    private static bool Assign(ClusterCosts costs, int[] labels, int[] sizes, Matrix<double> between)
-    {
-        bool changed = false;
-        double[] means = new double[sizes.Length];
-        for (int i = 0; i < labels.Length; i++)
-        {
-            costs.Means(i, means);
-            int best = labels[i];
-            double least = means[best] - 0.5 * between.Row(best)[best];
-            for (int k = 0; k < means.Length; k++)
-                if (means[k] - 0.5 * between.Row(k)[k] is double distance && distance < least) (best, least) = (k, distance);
-            if (best == labels[i] || sizes[labels[i]] == 1) continue;
-            sizes[labels[i]]--;
-            sizes[best]++;
-            labels[i] = best;
-            changed = true;
-        }
-        return changed;
     }
 
     /// <summary>Costs of single points to clusters.</summary>
