@@ -16,9 +16,17 @@ public static class Suites
         new("gw-points-pot", "alignment by squared distances against POT at one tolerance, its time bounded by a few of its iterations", GwPointsPeerSuite.Run),
         new("gw-sizes", "alignment with costs as matrices against POT at three sizes", GwSizesSuite.Run),
         new("geodesics", "all shortest paths on a neighbour graph against scipy", GeodesicsSuite.Run),
+        new("phate", "the parts of exact PHATE beside NumPy and scikit-learn", PhateSuite.Run),
         new("sae", "training steps of autoencoders against PyTorch, eager and in its best form", SaeSuite.Run),
         new("sae-encode", "encoding beside the matrix product of ONNX Runtime and OpenBLAS", SaeEncodeSuite.Run),
+        new("cells-knn", "exact nearest neighbours of cells against scikit-learn", CellsSuite.RunNeighbours),
+        new("cells-diffmap", "diffusion maps of cells against SciPy's eigsh", CellsSuite.RunDiffusionMaps),
+        new("cells-h5ad", "reading h5ad files against anndata and h5py", CellFilesSuite.Run),
+        new("cells-umap", "UMAP layouts against umap-learn, on its threads and with a seed", CellsUmapSuite.Run),
+        new("cells-leiden", "communities of neighbour graphs against igraph and leidenalg", CellsLeidenSuite.Run),
+        new("cells-million", "neighbours, layout and communities of a million cells", CellsMillionSuite.Run),
         new("tokens", "shuffled tokens from disk, and reading by position against memory mapping", TokenSuite.Run),
+        new("cells-wilcoxon", "Mann-Whitney tests of 2,000 genes against scipy's vectorised form", CellsWilcoxonSuite.Run),
     }.ToDictionary(suite => suite.Name);
 }
 

@@ -28,6 +28,7 @@ public static class BiosupApplication
         {
             BenchCommand.Create(),
             CacheCommand.Create(),
+            CellsCommand.Create(),
             DemoCommand.Create(),
             DistanceCommand.Create(),
             DoctorCommand.Create(),

@@ -44,8 +44,8 @@ public sealed class RunGpuTests(PackFixture pack) : IClassFixture<PackFixture>, 
     {
         Assert.Equal(0, pack.ExitCode);
         string[] files = [.. Directory.EnumerateFiles(pack.Pack, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(pack.Pack, f)).Order(StringComparer.Ordinal)];
-        Assert.Equal(["gates.json", "pack.txt", "peers/device_bench.py", "peers/pot_gw.py", "peers/pot_gw_points.py", "peers/scipy_geodesics.py", "peers/sklearn_distance.py", "peers/torch_cdist_topk.py", "peers/torch_gemm.py", "peers/torch_sae_best.py",
-            "peers/torch_sae_step.py", "peers/torch_sinkhorn_gw.py", "programs.tar.gz", "run-gpu.sh"], files);
+        Assert.Equal(["gates.json", "pack.txt", "peers/cells_diffmap.py", "peers/cells_h5ad.py", "peers/cells_knn.py", "peers/cells_leiden.py", "peers/cells_umap.py", "peers/device_bench.py", "peers/numpy_phate.py",
+            "peers/pot_gw.py", "peers/pot_gw_points.py", "peers/scipy_geodesics.py", "peers/scipy_mannwhitney.py", "peers/sklearn_distance.py", "peers/torch_cdist_topk.py", "peers/torch_gemm.py", "peers/torch_sae_best.py", "peers/torch_sae_step.py", "peers/torch_sinkhorn_gw.py", "programs.tar.gz", "run-gpu.sh"], files);
         using FileStream archive = File.OpenRead(pack.Pack + ".tar.gz");
         Assert.InRange(archive.Length, 10 << 20, GpuPack.Limit);
         using GZipStream zip = new(archive, CompressionMode.Decompress);

@@ -94,6 +94,29 @@ public sealed class AnnDataTests
         Assert.StartsWith("equal", Python.Run(python!, Golden.File("compare_h5ad.py"), Golden.File("anndata08.h5ad"), folder["copy.h5ad"]), StringComparison.Ordinal);
     }
 
+    /// <summary>h5py's own choice of chunks divides the columns, too: a row crosses many of them, and each must be inflated only once.</summary>
+    [Fact]
+    public void Chunks_may_hold_a_part_of_the_columns()
+    {
+        string? python = Python.Find("import h5py, numpy", out string reason);
+        Assert.SkipWhen(python is null, reason);
+        using TemporaryFolder folder = new();
+        const string Script = """
+            import sys, h5py, numpy
+            x = numpy.random.RandomState(0).standard_normal((3000, 512)).astype("f4")
+            with h5py.File(sys.argv[1], "w") as file:
+                d = file.create_dataset("X", data=x, chunks=(750, 32), compression="gzip", compression_opts=1)
+            numpy.save(sys.argv[2], x)
+            """;
+        File.WriteAllText(folder["write.py"], Script);
+        Python.Run(python!, folder["write.py"], folder["x.h5"], folder["x.npy"]);
+        using IStoreFile file = PureHdfFile.Open(folder["x.h5"]);
+        IStoreArray x = (IStoreArray)file.Root.Find("X")!;
+        float[] expected = NpyFile.Read(folder["x.npy"]).As<float>();
+        Assert.Equal(expected, x.Read().As<float>());
+        Assert.Equal(expected[(1400 * 512)..(1500 * 512)], x.ReadRows(1400, 100).As<float>());
+    }
+
     [Fact]
     public void Anndata_opens_files_made_from_nothing()
     {

@@ -24,7 +24,7 @@ public sealed class DamagedInputTests
         [".csv"] = ReadCsv,
         [".gmt"] = path => GmtFile.Read(path),
         [".txt"] = path => ColumnReader.Read(path),
-        [".h5ad"] = ReadH5ad,
+        [".h5ad"] = ReadAnnData,
         [".h5"] = path => TenXFile.Read(path),
     };
 
@@ -116,7 +116,7 @@ public sealed class DamagedInputTests
     }
 
     /// <summary>One to four wounds: bytes changed, fields set to extreme numbers, cuts, insertions, repetitions.</summary>
-    private static Gen<byte[]> Mutations(byte[] valid)
+    internal static Gen<byte[]> Mutations(byte[] valid)
     {
         Gen<Func<byte[], byte[]>> wound = Gen.Select(Gen.Int[0, 6], Gen.Int[0, Math.Max(0, valid.Length - 1)], Gen.Int[1, 64], Gen.ULong, Gen.Int[0, 5]).Select((kind, at, length, value, extreme) =>
         {
@@ -145,7 +145,7 @@ public sealed class DamagedInputTests
         return wound.Array[1, 4].Select(wounds => wounds.Aggregate(valid, (bytes, apply) => apply(bytes)));
     }
 
-    private static void Throw(string path, byte[] bytes, Action<string> read)
+    internal static void Throw(string path, byte[] bytes, Action<string> read, string? named = null)
     {
         File.WriteAllBytes(path, bytes);
         long start = Stopwatch.GetTimestamp(), before = GC.GetAllocatedBytesForCurrentThread(), native = MemoryAccounting.CurrentBytes;
@@ -156,7 +156,7 @@ public sealed class DamagedInputTests
         }
         catch (DataException e)
         {
-            Assert.Contains(Path.GetDirectoryName(path)!, e.Message, StringComparison.Ordinal);
+            Assert.Contains(named ?? Path.GetDirectoryName(path)!, e.Message, StringComparison.Ordinal);
         }
         TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
         Assert.True(elapsed.TotalMilliseconds < MaxMilliseconds, $"{elapsed} for {bytes.Length} bytes");
@@ -200,7 +200,7 @@ public sealed class DamagedInputTests
         CsvFile.Read(path);
     }
 
-    private static void ReadH5ad(string path)
+    internal static void ReadAnnData(string path)
     {
         Attempt(() => AnnDataFile.ReadObservationNames(path));
         Attempt(() => MatrixReader.ReadSingle(s_device, path, requireFinite: false).Dispose());

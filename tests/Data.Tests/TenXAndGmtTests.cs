@@ -20,6 +20,9 @@ public sealed class TenXAndGmtTests
         Assert.Equal(["AAAC-1", "AAAG-1"], data.Obs.Index);
         Assert.Equal(genes == 3 ? ["TP53", "TP53-1", "ACTB"] : ["TP53", "TP53-1"], data.Var.Index);
         Assert.Equal("ENSG1", data.Var["gene_ids"].Values.As<string>()[1]);
+        // Folders do not say the genome.
+        Assert.Equal(name.EndsWith(".h5", StringComparison.Ordinal), data.Var.Contains("genome"));
+        if (data.Var.Contains("genome")) Assert.All(data.Var["genome"].ToColumn("t").Text, genome => Assert.Equal("GRCh38", genome));
         Assert.Equal(all, AnnDataTests.Dense(TenXFile.Read(Golden.File(name), geneExpressionOnly: false).X));
     }
 

@@ -62,6 +62,34 @@ public sealed class SymmetricEigenTests
         Assert.True(x.Vectors.Buffer.View.Host.SequenceEqual(y.Vectors.Buffer.View.Host));
     }
 
+    /// <summary>Distinct values, values that are repeated exactly, more vectors than the rank, all values equal, and eight copies of one block.</summary>
+    [Fact]
+    public void Leading_vectors_are_orthonormal_and_belong_to_their_values()
+    {
+        using CpuDevice one = new(1), three = new(3);
+        double[,] repeated = new double[80, 80], copies = new double[80, 80], block = RandomSymmetric(10, rank: 10);
+        for (int i = 0; i < 80; i++)
+        {
+            repeated[i, i] = i < 6 ? 5 : 1;
+            for (int j = 0; j < 80; j++) copies[i, j] = i / 10 == j / 10 ? block[i % 10, j % 10] : 0;
+        }
+        foreach (double[,] a in (double[][,])[RandomSymmetric(131, rank: 131), RandomSymmetric(90, rank: 4), Identity(40), new double[40, 40], repeated, Turned(repeated), copies, Turned(copies)])
+        {
+            int n = a.GetLength(0), count = n / 5;
+            using Runtime.Matrix<double> work = Load(one, a), whole = Load(one, a), shared = Load(three, a);
+            using SymmetricEigen eigen = SymmetricEigen.DecomposeLeading(work, count), expected = SymmetricEigen.Decompose(whole, vectors: true), threads = SymmetricEigen.DecomposeLeading(shared, count);
+            Assert.Equal(expected.Values, eigen.Values);
+            Assert.True(eigen.Vectors.Buffer.View.Host.SequenceEqual(threads.Vectors.Buffer.View.Host));
+            double scale = Math.Max(Math.Abs(eigen.Values[0]), Math.Abs(eigen.Values[^1]));
+            for (int v = 0; v < count; v++)
+            {
+                double[] x = eigen.Vectors.Row(v).ToArray();
+                for (int i = 0; i < n; i++) Assert.InRange(Enumerable.Range(0, n).Sum(j => a[i, j] * x[j]) - eigen.Values[v] * x[i], -1e-12 * scale, 1e-12 * scale);
+                for (int other = 0; other <= v; other++) Assert.Equal(other == v ? 1 : 0, HostVectors.Dot(x, eigen.Vectors.Row(other)), 1e-12);
+            }
+        }
+    }
+
     [Fact]
     public void Nan_is_an_error_not_an_endless_loop()
     {
@@ -92,6 +120,19 @@ public sealed class SymmetricEigenTests
             for (int i = 0; i < n; i++) for (int j = 0; j < n; j++) a[i, j] += weight * v[i] * v[j];
         }
         return a;
+    }
+
+    /// <summary>The matrix in other coordinates: H a H with a reflector H.</summary>
+    private static double[,] Turned(double[,] a)
+    {
+        int n = a.GetLength(0);
+        CounterRandom random = new(78, (ulong)n);
+        double[] v = [.. Enumerable.Range(0, n).Select(_ => random.NextNormal())];
+        double norm = v.Sum(x => x * x);
+        MathNet.Numerics.LinearAlgebra.Matrix<double> h = MathNet.Numerics.LinearAlgebra.Matrix<double>.Build.Dense(n, n, (i, j) => (i == j ? 1 : 0) - 2 * v[i] * v[j] / norm);
+        double[,] turned = (h * Dense(a) * h).ToArray();
+        for (int i = 0; i < n; i++) for (int j = 0; j < i; j++) turned[i, j] = turned[j, i];
+        return turned;
     }
 
     private static double[,] Identity(int n)

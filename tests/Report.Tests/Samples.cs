@@ -11,7 +11,7 @@ internal static class Samples
 
     public static TheoryData<string> Names => [.. All().Keys];
 
-    public static Dictionary<string, Figure> All() => new()
+    public static Dictionary<string, Figure> All() => new(CellSamples.All())
     {
         ["lines"] = Lines(),
         ["log-lines"] = LogLines(),

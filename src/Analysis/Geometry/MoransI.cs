@@ -27,9 +27,14 @@ public static class MoransI
     /// <summary>What a statistic of this graph means.</summary>
     internal static MoranResult Describe(NeighbourTable neighbours, double statistic, int k)
     {
-        double n = neighbours.Rows, s0 = n * k, expected = -1 / (n - 1);
         (double s1, double s2) = WeightSums(neighbours, k);
-        double variance = (n * n * s1 - n * s2 + 3 * s0 * s0) / ((n * n - 1) * s0 * s0) - expected * expected;
+        return Describe(statistic, neighbours.Rows, (double)neighbours.Rows * k, s1, s2);
+    }
+
+    /// <summary>What a statistic means on a graph of n rows with S0 = Σ w_ij, S1 = ½ Σ (w_ij + w_ji)², S2 = Σ (row sum + column sum)².</summary>
+    internal static MoranResult Describe(double statistic, double n, double s0, double s1, double s2)
+    {
+        double expected = -1 / (n - 1), variance = (n * n * s1 - n * s2 + 3 * s0 * s0) / ((n * n - 1) * s0 * s0) - expected * expected;
         double z = (statistic - expected) / Math.Sqrt(variance), paper = (statistic - expected) / Math.Sqrt((1 - expected * expected) / (n - 1));
         return new MoranResult(statistic, expected, variance, z, NormalTail.Upper(z), NormalTail.Log10Upper(z), paper);
     }

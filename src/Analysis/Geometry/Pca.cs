@@ -1,14 +1,18 @@
+using System.Numerics;
 using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Geometry;
 
 /// <summary>
-/// Exact principal component analysis in double precision: the eigenvectors of the covariance (or, with fewer rows than columns, of the Gram
-/// matrix of the rows). Signs follow scikit-learn ≥ 1.5: the entry of largest magnitude of every component is positive.
+/// Exact principal component analysis in double precision, of data in single or double precision: the eigenvectors of the covariance (or, with fewer rows than columns, of the
+/// Gram matrix of the rows). Signs follow scikit-learn ≥ 1.5: the entry of largest magnitude of every component is positive. The first components of a fit are those of a fit with
+/// fewer, so that one serves a sweep. Centred rows exist only in slabs, never as a second matrix.
 /// </summary>
-public sealed class Pca : IDisposable
+public sealed partial class Pca : IDisposable
 {
+    private const int LeastSlab = 64;
+    private const long SlabElements = 1 << 22;
     private readonly DeviceBuffer<double> _mean;
 
     private Pca(DeviceBuffer<double> mean, Matrix<double> components, double[] variance, double totalVariance, int rows)
@@ -36,44 +40,28 @@ public sealed class Pca : IDisposable
     /// <summary>[k] singular values of the centred matrix.</summary>
     public double[] SingularValues { get; }
 
-    /// <param name="x">[n, d], finite, n ≥ 2.</param>
+    /// <param name="x">[n, d], single or double precision, finite, n ≥ 2.</param>
     /// <param name="components">How many to keep, 1 … min(n, d).</param>
     /// <exception cref="UsageException">The number of components does not fit the data.</exception>
-    public static Pca Fit(Matrix<double> x, int components)
+    public static Pca Fit<T>(Matrix<T> x, int components) where T : unmanaged, INumberBase<T>
     {
-        if (x.Rows < 2) throw new UsageException($"Principal components need at least two rows; there are {x.Rows}.");
-        int most = Math.Min(x.Rows, x.Columns);
-        if (components < 1 || components > most) throw new UsageException($"{components} principal components: a {x.Rows} x {x.Columns} matrix has 1 to {most}.");
-        DeviceBuffer<double> mean = ColumnStatistics.Means(x);
+        RequireFit(x.Rows, x.Columns, components);
+        DeviceBuffer<double> mean = x.Device.Allocate<double>(x.Columns);
+        Reductions.ColumnMeans(x.View, mean.View);
         bool byColumns = x.Columns <= x.Rows;
-        using Matrix<double> gram = x.Device.AllocateMatrix<double>(most, most);
+        using Matrix<double> gram = x.Device.AllocateMatrix<double>(Math.Min(x.Rows, x.Columns), Math.Min(x.Rows, x.Columns));
         if (byColumns) Gram.Columns(x.View, mean.View, gram.View);
         else Gram.Rows(x.View, mean.View, gram.View);
-        using SymmetricEigen eigen = SymmetricEigen.Decompose(gram, vectors: true);
-        double total = 0, floor = eigen.Values[0] * Math.Max(x.Rows, x.Columns) * 2.2e-16;
-        foreach (double value in eigen.Values) total += Math.Max(value, 0);
-        int rank = 0;
-        while (rank < components && eigen.Values[rank] > floor) rank++;
-        Matrix<double> vectors = x.Device.AllocateMatrix<double>(components, x.Columns);
-        if (rank > 0 && byColumns) x.Device.Copy(eigen.Vectors.Buffer.View.Slice(0, (long)rank * x.Columns), vectors.Buffer.View);
-        if (rank > 0 && !byColumns)
-        {
-            using Matrix<double> centred = ColumnStatistics.Centred(x, mean);
-            Gemm.Multiply(Transpose.No, Transpose.No, 1.0, eigen.Vectors.View.RowBlock(0, rank), centred.View, 0.0, vectors.View.RowBlock(0, rank));
-        }
-        vectors.EditOnHost(rows => NormaliseWithSign(rows, rank));
-        double[] variance = new double[components];
-        for (int i = 0; i < rank; i++) variance[i] = eigen.Values[i] / (x.Rows - 1);
-        return new Pca(mean, vectors, variance, total / (x.Rows - 1), x.Rows);
+        return Solve(mean, gram, x.Rows, x.Columns, components, (left, vectors) => InSlabs(x, mean, (first, slab) =>
+            Gemm.Multiply(Transpose.No, Transpose.No, 1.0, left.View.ColumnBlock(first, slab.Rows), slab, first == 0 ? 0.0 : 1.0, vectors.View.RowBlock(0, left.Rows))));
     }
 
     /// <summary>[m, k] coordinates of the rows of <paramref name="x"/> [m, d] along the components.</summary>
-    public Matrix<double> Transform(Matrix<double> x)
+    public Matrix<double> Transform<T>(Matrix<T> x) where T : unmanaged, INumberBase<T>
     {
-        if (x.Columns != Mean.Length) throw new ArgumentException($"The components were fitted on {Mean.Length} columns; these rows have {x.Columns}.");
-        using Matrix<double> centred = ColumnStatistics.Centred(x, _mean);
+        RequireColumns(x.Columns);
         Matrix<double> scores = x.Device.AllocateMatrix<double>(x.Rows, Components.Rows);
-        Gemm.Multiply(Transpose.No, Transpose.Yes, 1.0, centred.View, Components.View, 0.0, scores.View);
+        InSlabs(x, _mean, (first, slab) => Gemm.Multiply(Transpose.No, Transpose.Yes, 1.0, slab, Components.View, 0.0, scores.View.RowBlock(first, slab.Rows)));
         return scores;
     }
 
@@ -81,6 +69,58 @@ public sealed class Pca : IDisposable
     {
         Components.Dispose();
         _mean.Dispose();
+    }
+
+    private delegate void SlabUse(int first, MatrixView<double> slab);
+
+    /// <summary>Makes centred rows in double precision a slab at a time; the slabs depend on the shape alone.</summary>
+    private static void InSlabs<T>(Matrix<T> x, DeviceBuffer<double> mean, SlabUse use) where T : unmanaged, INumberBase<T>
+    {
+        if (x.Rows == 0) return;
+        int length = (int)Math.Min(x.Rows, Math.Max(LeastSlab, SlabElements / x.Columns));
+        using Matrix<double> slab = x.Device.AllocateMatrix<double>(length, x.Columns);
+        for (int first = 0; first < x.Rows; first += length)
+        {
+            int count = Math.Min(length, x.Rows - first);
+            MatrixView<double> part = slab.View.RowBlock(0, count);
+            Standardise.Columns(x.View.RowBlock(first, count), mean.View, default, part);
+            use(first, part);
+        }
+    }
+
+    /// <summary>Takes the components from the product of the centred matrix with itself.</summary>
+    /// <param name="combine">Writes the products of eigenvectors of the rows [rank, n] with the centred matrix into the first rows of the components; used with fewer rows than columns.</param>
+    private static Pca Solve(DeviceBuffer<double> mean, Matrix<double> gram, int rows, int columns, int components, Action<Matrix<double>, Matrix<double>> combine)
+    {
+        ComputeDevice device = gram.Device;
+        using SymmetricEigen eigen = SymmetricEigen.DecomposeLeading(gram, components);
+        double total = 0, floor = eigen.Values[0] * Math.Max(rows, columns) * 2.2e-16;
+        foreach (double value in eigen.Values) total += Math.Max(value, 0);
+        int rank = 0;
+        while (rank < components && eigen.Values[rank] > floor) rank++;
+        Matrix<double> vectors = device.AllocateMatrix<double>(components, columns);
+        if (rank > 0 && columns <= rows) device.Copy(eigen.Vectors.Buffer.View.Slice(0, (long)rank * columns), vectors.Buffer.View);
+        else if (rank > 0)
+        {
+            using Matrix<double> left = device.AllocateMatrix<double>(rank, rows);
+            device.Copy(eigen.Vectors.Buffer.View.Slice(0, (long)rank * rows), left.Buffer.View);
+            combine(left, vectors);
+        }
+        vectors.EditOnHost(v => NormaliseWithSign(v, rank));
+        double[] variance = new double[components];
+        for (int i = 0; i < rank; i++) variance[i] = eigen.Values[i] / (rows - 1);
+        return new Pca(mean, vectors, variance, total / (rows - 1), rows);
+    }
+
+    private static void RequireFit(int rows, int columns, int components)
+    {
+        if (rows < 2) throw new UsageException($"Principal components need at least two rows; there are {rows}.");
+        if (components < 1 || components > Math.Min(rows, columns)) throw new UsageException($"{components} principal components: a {rows} x {columns} matrix has 1 to {Math.Min(rows, columns)}.");
+    }
+
+    private void RequireColumns(int columns)
+    {
+        if (columns != Mean.Length) throw new ArgumentException($"The components were fitted on {Mean.Length} columns; these rows have {columns}.");
     }
 
     private static void NormaliseWithSign(Matrix<double> vectors, int rank)

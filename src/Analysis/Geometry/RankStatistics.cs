@@ -14,6 +14,12 @@ public sealed record SignedRankTest(double Statistic, double P, double Log10P);
 /// <param name="Log10P">Its decimal logarithm, finite in every tail.</param>
 public sealed record RankSumTest(double U, double P, double Log10P);
 
+/// <summary>Result of a Kruskal–Wallis test.</summary>
+/// <param name="H">Statistic, corrected for ties.</param>
+/// <param name="P">p-value; 0 where it is below the smallest double.</param>
+/// <param name="Log10P">Its decimal logarithm, finite in every tail.</param>
+public sealed record KruskalTest(double H, double P, double Log10P);
+
 /// <summary>Ranks, correlations and rank tests, in SciPy's conventions.</summary>
 public static class RankStatistics
 {
@@ -83,27 +89,47 @@ public static class RankStatistics
     {
         if (x.Length == 0 || y.Length == 0) throw new UsageException("The Mann–Whitney test needs values on both sides.");
         double[] all = [.. x, .. y], ranks = AverageRanks(all);
-        double n1 = x.Length, n2 = y.Length, n = n1 + n2, sum = 0;
+        double n1 = x.Length, n2 = y.Length, sum = 0;
         for (int i = 0; i < x.Length; i++) sum += ranks[i];
-        double u = sum - n1 * (n1 + 1) / 2, larger = Math.Max(u, n1 * n2 - u);
-        double variance = n1 * n2 / 12 * (n + 1 - TieTerm(all) / (n * (n - 1)));
-        double z = variance > 0 ? (larger - n1 * n2 / 2 - 0.5) / Math.Sqrt(variance) : double.NegativeInfinity;
-        return z <= 0 ? new RankSumTest(u, 1, 0) : new RankSumTest(u, Math.Min(1, 2 * NormalTail.Upper(z)), Math.Min(0, NormalTail.Log10Upper(z) + Math.Log10(2)));
+        double u = sum - n1 * (n1 + 1) / 2, logP = LogMannWhitney(u, n1, n2, TieTerm(all));
+        return new RankSumTest(u, Math.Exp(logP), logP / Math.Log(10));
     }
 
-    /// <summary>Decimal logarithms of p-values adjusted for the false discovery rate (Benjamini and Hochberg 1995), from decimal logarithms of p-values.</summary>
-    public static double[] BenjaminiHochberg(ReadOnlySpan<double> log10P)
+    /// <summary>ln of the two-sided p-value of U: normal distribution with tie and continuity correction, as SciPy forms it.</summary>
+    /// <param name="u">U of either sample.</param>
+    /// <param name="n1">Size of the one sample.</param>
+    /// <param name="n2">Size of the other.</param>
+    /// <param name="ties">Σ (t³ - t) over the groups of t equal values of both samples together.</param>
+    internal static double LogMannWhitney(double u, double n1, double n2, double ties)
     {
-        double[] sorted = log10P.ToArray(), adjusted = new double[sorted.Length];
-        int[] order = [.. Enumerable.Range(0, sorted.Length)];
-        Array.Sort(sorted, order);
-        double least = 0;
-        for (int rank = sorted.Length; rank >= 1; rank--)
+        double n = n1 + n2, larger = Math.Max(u, n1 * n2 - u), variance = n1 * n2 / 12 * (n + 1 - ties / (n * (n - 1)));
+        double z = variance > 0 ? (larger - n1 * n2 / 2 - 0.5) / Math.Sqrt(variance) : double.NegativeInfinity;
+        return Math.Min(0, Math.Log(2) + NormalTail.LogUpper(z));
+    }
+
+    /// <summary>
+    /// Tests whether the values of all groups come from one distribution (<c>scipy.stats.kruskal</c>): H with tie correction against χ² with one degree of freedom less than groups.
+    /// Values that are all equal have H = 0 and P = 1, where SciPy refuses.
+    /// </summary>
+    /// <param name="groups">Two groups or more, none empty.</param>
+    /// <exception cref="UsageException">There are fewer groups, or one is empty.</exception>
+    public static KruskalTest KruskalWallis(IReadOnlyList<double[]> groups)
+    {
+        if (groups.Count < 2 || groups.Any(g => g.Length == 0)) throw new UsageException("The Kruskal–Wallis test needs at least two groups, each with values.");
+        double[] all = [.. groups.SelectMany(g => g)], ranks = AverageRanks(all);
+        double n = all.Length, sum = 0, correction = 1 - TieTerm(all) / (n * (n * n - 1));
+        if (!(correction > 0)) return new KruskalTest(0, 1, 0);
+        int start = 0;
+        foreach (double[] group in groups)
         {
-            least = Math.Min(least, sorted[rank - 1] + Math.Log10((double)sorted.Length / rank));
-            adjusted[order[rank - 1]] = least;
+            double own = 0;
+            foreach (double rank in ranks.AsSpan(start, group.Length)) own += rank - 0.5 * (n + 1);
+            sum += own * own / group.Length;
+            start += group.Length;
         }
-        return adjusted;
+        // From the deviations of the ranks rather than from the ranks, which would cancel; the two are equal because the ranks add up to n (n + 1) / 2.
+        double h = 12 / (n * (n + 1)) * sum / correction, logP = ChiSquareTail.LogUpper(h, groups.Count - 1);
+        return new KruskalTest(h, Math.Exp(logP), logP / Math.Log(10));
     }
 
     internal static double Mean(ReadOnlySpan<double> values)

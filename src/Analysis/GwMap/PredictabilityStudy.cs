@@ -1,4 +1,4 @@
-using BioSup.Analysis.Modules;
+using BioSup.Analysis.Geometry;
 using BioSup.Analysis.Prediction;
 using BioSup.Kernels;
 using BioSup.Runtime;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
+using BioSup.Analysis.Geometry;
 using BioSup.Data;
 using BioSup.Runtime;
 

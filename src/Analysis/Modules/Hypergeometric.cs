@@ -1,3 +1,4 @@
+using BioSup.Analysis.Geometry;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Modules;
@@ -41,7 +42,7 @@ public static class Hypergeometric
             below += step;
             if (step < 1e-18 * below) break;
         }
-        return LogOnePlus(-Math.Min(1, Math.Exp(LogTerm(overlap - 1, universe, marked, drawn)) * below));
+        return NearOne.LogOnePlus(-Math.Min(1, Math.Exp(LogTerm(overlap - 1, universe, marked, drawn)) * below));
     }
 
     /// <summary>P(X ≥ overlap); 0 where it is below the smallest double.</summary>
@@ -59,17 +60,10 @@ public static class Hypergeometric
         if (p == 0) return x == 0 ? 0 : double.NegativeInfinity;
         if (q == 0) return x == n ? 0 : double.NegativeInfinity;
         if (n == 0) return 0;
-        if (x == 0) return p < 0.1 ? n * LogOnePlus(-p) : n * Math.Log(q);
-        if (x == n) return q < 0.1 ? n * LogOnePlus(-q) : n * Math.Log(p);
+        if (x == 0) return p < 0.1 ? n * NearOne.LogOnePlus(-p) : n * Math.Log(q);
+        if (x == n) return q < 0.1 ? n * NearOne.LogOnePlus(-q) : n * Math.Log(p);
         double exponent = StirlingError(n) - StirlingError(x) - StirlingError(n - x) - Deviance(x, n * p) - Deviance(n - x, n * q);
-        return exponent - 0.5 * (Math.Log(2 * Math.PI) + Math.Log(x) + LogOnePlus(-x / n));
-    }
-
-    /// <summary>ln(1 + x) to the last digits of a small x (Kahan); <see cref="double.LogP1"/> forms the sum 1 + x first.</summary>
-    private static double LogOnePlus(double x)
-    {
-        double u = 1 + x;
-        return u == 1 ? x : u == 0 ? double.NegativeInfinity : Math.Log(u) * (x / (u - 1));
+        return exponent - 0.5 * (Math.Log(2 * Math.PI) + Math.Log(x) + NearOne.LogOnePlus(-x / n));
     }
 
     /// <summary>ln n! − ln(√(2πn) (n/e)ⁿ) for whole n ≥ 1.</summary>

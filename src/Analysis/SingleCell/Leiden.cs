@@ -1,3 +1,4 @@
+using BioSup.Analysis.Modules;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.SingleCell;
@@ -19,6 +20,15 @@ public sealed record LeidenOptions
 
     /// <summary>Decides every random choice.</summary>
     public ulong Seed { get; init; }
+
+    /// <exception cref="UsageException">An option is out of its range.</exception>
+    public void Check()
+    {
+        if (!(Resolution >= 0) || !double.IsFinite(Resolution)) throw new UsageException($"The resolution {Resolution} of the community search is not finite and at least 0.");
+        if (!(Randomness > 0) || !double.IsFinite(Randomness)) throw new UsageException($"The randomness {Randomness} of the community search is not finite and positive.");
+        if (Iterations is 0 or < -1) throw new UsageException($"The community search cannot make {Iterations} passes: give a number from 1, or -1 to go on until nothing changes.");
+        if (Runs < 1) throw new UsageException($"The community search cannot make {Runs} runs; at least 1.");
+    }
 }
 
 /// <summary>A partition of a graph's nodes.</summary>
@@ -27,13 +37,18 @@ public sealed record LeidenOptions
 /// <param name="Modularity">At the resolution asked for; 0 for a graph without edges.</param>
 /// <param name="Iterations">Passes made by the run that was kept.</param>
 /// <param name="Converged">The last pass changed nothing: no single node can move to another community (or leave for an empty one) with a gain.</param>
-public sealed record LeidenResult(int[] Community, int[] Sizes, double Modularity, int Iterations, bool Converged);
+public sealed record LeidenResult(int[] Community, int[] Sizes, double Modularity, int Iterations, bool Converged)
+{
+    /// <summary>Adjusted Rand index of this partition with that of every other run, in their order; empty for a single run.</summary>
+    public double[] Agreements { get; init; } = [];
+}
 
 /// <summary>
 /// Communities of an undirected weighted graph by the Leiden algorithm (Traag, Waltman and van Eck 2019, algorithm A.2): local moving with a queue, refinement
 /// with randomness, aggregation, repeated until nothing changes. The quality is modularity with a resolution (igraph's <c>objective_function="modularity"</c>,
 /// leidenalg's RBConfigurationVertexPartition): Q = Σ_c [W_c / m − γ (K_c / 2m)²], W_c the weight inside community c, K_c the strength of its nodes.
-/// Every community is connected. One thread does the work, so the number of threads cannot matter; memory is linear in nodes and edges.
+/// Every community is connected. Nodes are moved one after the other; refinement and aggregation, most of the work, are shared out among threads with the same bytes for any number
+/// of them. Memory is linear in nodes and edges.
 /// </summary>
 public static class Leiden
 {
@@ -41,18 +56,18 @@ public static class Leiden
     /// <param name="options">Resolution, randomness, passes, runs and seed.</param>
     /// <param name="progress">Hears of every pass.</param>
     /// <param name="cancel">Ends the search with <see cref="OperationCanceledException"/>.</param>
+    /// <param name="device">Whose threads refine and aggregate; null for the calling thread alone.</param>
     /// <exception cref="UsageException">An option is out of its range.</exception>
-    public static LeidenResult Run(LeidenGraph graph, LeidenOptions options, IProgressReporter? progress = null, CancellationToken cancel = default)
+    public static LeidenResult Run(LeidenGraph graph, LeidenOptions options, IProgressReporter? progress = null, CancellationToken cancel = default, CpuDevice? device = null)
     {
-        Check(options);
-        LeidenSearch search = new(graph, options, progress ?? SilentProgress.Instance, cancel);
-        LeidenResult best = search.Run(0);
-        for (int run = 1; run < options.Runs; run++)
-        {
-            LeidenResult other = search.Run(run);
-            if (other.Modularity > best.Modularity) best = other;
-        }
-        return best;
+        options.Check();
+        using WorkerPool? own = device is null ? new WorkerPool(1) : null;
+        LeidenSearch search = new(graph, options, device?.Pool ?? own!, progress ?? SilentProgress.Instance, cancel);
+        LeidenResult[] found = new LeidenResult[options.Runs];
+        for (int run = 0; run < found.Length; run++) found[run] = search.Run(run);
+        // The earliest of equals.
+        LeidenResult best = found.MaxBy(result => result.Modularity)!;
+        return best with { Agreements = [.. found.Where(other => !ReferenceEquals(other, best)).Select(other => AdjustedRandIndex.Of(best.Community, other.Community))] };
     }
 
     /// <summary>Modularity of any partition: Q = Σ_c [W_c / m − γ (K_c / 2m)²]; 0 for a graph without edges.</summary>
@@ -79,13 +94,5 @@ public static class Leiden
         double squares = 0;
         foreach (double k in strength) squares += k / (2 * m) * (k / (2 * m));
         return inside / m - resolution * squares;
-    }
-
-    private static void Check(LeidenOptions options)
-    {
-        if (!(options.Resolution >= 0) || !double.IsFinite(options.Resolution)) throw new UsageException($"The resolution {options.Resolution} of the community search is not finite and at least 0.");
-        if (!(options.Randomness > 0) || !double.IsFinite(options.Randomness)) throw new UsageException($"The randomness {options.Randomness} of the community search is not finite and positive.");
-        if (options.Iterations is 0 or < -1) throw new UsageException($"The community search cannot make {options.Iterations} passes: give a number from 1, or -1 to go on until nothing changes.");
-        if (options.Runs < 1) throw new UsageException($"The community search cannot make {options.Runs} runs; at least 1.");
     }
 }

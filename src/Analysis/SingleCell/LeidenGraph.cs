@@ -8,6 +8,7 @@ namespace BioSup.Analysis.SingleCell;
 /// </summary>
 public sealed class LeidenGraph
 {
+    private const int MostEntries = int.MaxValue - 63;
     private readonly int[] _start, _neighbour;
     private readonly double[] _weight, _strength, _selfWeight;
 
@@ -99,32 +100,39 @@ public sealed class LeidenGraph
     /// <param name="start">[nodes + 1]: where each row begins.</param>
     /// <param name="columns">Column of each entry; a row names a column once.</param>
     /// <param name="values">Weight of each entry, finite and not negative.</param>
-    /// <exception cref="UsageException">The rows are malformed, a weight is negative or not finite, or the matrix is not exactly symmetric.</exception>
+    /// <exception cref="UsageException">The rows are malformed, a weight is negative or not finite, the matrix is not exactly symmetric, or it has more than 2³¹ − 64 entries.</exception>
     public static LeidenGraph FromSymmetric(ReadOnlySpan<int> start, ReadOnlySpan<int> columns, ReadOnlySpan<double> values)
     {
         int nodes = start.Length - 1;
         if (nodes < 0 || start[0] != 0 || start[nodes] != columns.Length || values.Length != columns.Length)
             throw new UsageException($"A compressed matrix of {columns.Length} columns and {values.Length} values needs row starts from 0 to that number.");
-        List<int> from = new(columns.Length / 2 + 1), to = new(columns.Length / 2 + 1);
-        List<double> weights = new(columns.Length / 2 + 1);
-        long below = 0;
+        if (columns.Length > MostEntries) throw new UsageException($"The graph's matrix has {columns.Length} entries; the community search takes 2^31 - 64 at most.");
+        int[] begin = new int[nodes + 1], neighbour = new int[columns.Length];
+        double[] weight = new double[columns.Length], self = new double[nodes];
+        int kept = 0;
         for (int i = 0; i < nodes; i++)
         {
-            if (start[i + 1] < start[i]) throw new UsageException($"Row {i} of the compressed matrix ends before it begins.");
+            if (start[i + 1] < start[i] || start[i + 1] > columns.Length) throw new UsageException($"Row {i} of the compressed matrix ends before it begins, or after the last entry.");
             for (int e = start[i]; e < start[i + 1]; e++)
             {
+                if ((uint)columns[e] >= (uint)nodes) throw new UsageException($"Row {i} of the graph's matrix names the column {columns[e]}; nodes are numbered 0 to {nodes - 1}.");
                 if (!(values[e] >= 0) || !double.IsFinite(values[e])) throw new UsageException($"The entry ({i}, {columns[e]}) of the graph's matrix is {values[e]}; weights are finite and not negative.");
-                if (columns[e] < i && values[e] > 0) below++;
-                if (columns[e] < i) continue;
-                from.Add(i);
-                to.Add(columns[e]);
-                weights.Add(values[e]);
+                if (columns[e] == i) self[i] += values[e];
+                else if (values[e] > 0) (neighbour[kept], weight[kept++]) = (columns[e], values[e]);
             }
+            begin[i + 1] = kept;
+            Span<int> row = neighbour.AsSpan(begin[i]..kept);
+            bool ascending = true;
+            for (int e = 1; e < row.Length; e++) ascending &= row[e - 1] < row[e];
+            if (!ascending) row.Sort(weight.AsSpan(begin[i]..kept));
         }
-        LeidenGraph graph = FromEdges(nodes, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(from), System.Runtime.InteropServices.CollectionsMarshal.AsSpan(to),
-            System.Runtime.InteropServices.CollectionsMarshal.AsSpan(weights));
-        graph.RequireSameBelow(start, columns, values, below);
-        return graph;
+        if (kept < neighbour.Length)
+        {
+            Array.Resize(ref neighbour, kept);
+            Array.Resize(ref weight, kept);
+        }
+        RequireSymmetric(begin, neighbour, weight);
+        return new LeidenGraph(begin, neighbour, weight, self);
     }
 
     /// <summary>Weight of the edge between two different nodes, 0 where there is none.</summary>
@@ -134,13 +142,32 @@ public sealed class LeidenGraph
         return at < 0 ? 0 : Weights(a)[at];
     }
 
-    private void RequireSameBelow(ReadOnlySpan<int> start, ReadOnlySpan<int> columns, ReadOnlySpan<double> values, long below)
+    /// <summary>Rows are ascending, so the rows above a column's diagonal name it in the order in which its own row begins.</summary>
+    private static void RequireSymmetric(int[] start, int[] neighbour, double[] weight)
     {
-        for (int i = 0; i < Nodes; i++)
+        int nodes = start.Length - 1;
+        int[] next = start[..nodes];
+        for (int i = 0; i < nodes; i++)
+        {
             for (int e = start[i]; e < start[i + 1]; e++)
-                if (columns[e] < i && WeightBetween(i, columns[e]) != values[e])
-                    throw new UsageException($"The graph's matrix is not symmetric: the entry ({i}, {columns[e]}) is {values[e]}, the entry ({columns[e]}, {i}) is {WeightBetween(i, columns[e])}.");
-        if (below != Edges) throw new UsageException($"The graph's matrix is not symmetric, or names an entry twice: {below} entries lie below the diagonal, {Edges} edges above it.");
+            {
+                int j = neighbour[e];
+                if (e > start[i] && j == neighbour[e - 1]) throw new UsageException($"The graph's matrix names the entry ({i}, {j}) twice.");
+                if (j < i)
+                {
+                    // Rows before this one have stepped over every entry that they name.
+                    if (e >= next[i]) throw Lopsided(i, j, weight[e], 0);
+                    continue;
+                }
+                int there = next[j]++;
+                if (there < start[j + 1] && neighbour[there] < i) throw Lopsided(j, neighbour[there], weight[there], 0);
+                if (there >= start[j + 1] || neighbour[there] != i) throw Lopsided(i, j, weight[e], 0);
+                if (weight[there] != weight[e]) throw Lopsided(i, j, weight[e], weight[there]);
+            }
+        }
+
+        static UsageException Lopsided(int i, int j, double here, double there) =>
+            new($"The graph's matrix is not symmetric: the entry ({i}, {j}) is {here}, the entry ({j}, {i}) is {there}.");
     }
 
     /// <summary>Sorts every row and adds up parallel edges, in place.</summary>

@@ -9,17 +9,19 @@ internal sealed partial class LeidenSearch
     private bool MoveNodes(LeidenLevel level)
     {
         int n = level.Nodes, free = FillCommunities(level);
-        for (int v = 0; v < n; v++) (_order[v], _queued[v]) = (v, true);
-        _random.Shuffle(_order.AsSpan(0, n));
+        int[] order = _order, community = _community;
+        bool[] queued = _queued;
+        LeidenOrder.Shuffle(order.AsSpan(0, n), ref _random);
+        Array.Fill(queued, true, 0, n);
         bool moved = false;
         long looked = 0;
         for (int head = 0, waiting = n; waiting > 0; waiting--)
         {
             if (++looked % CancellationStride == 0) _cancel.ThrowIfCancellationRequested();
-            int v = _order[head];
+            int v = order[head];
             head = head + 1 == n ? 0 : head + 1;
-            _queued[v] = false;
-            int own = _community[v], best = BestCommunity(level, v, free);
+            queued[v] = false;
+            int own = community[v], best = BestCommunity(level, v, free);
             if (best == own) continue;
             moved = true;
             if (_size[best] == 0) free--;
@@ -30,14 +32,13 @@ internal sealed partial class LeidenSearch
                 _strength[own] = 0;
                 _label[free++] = own;
             }
-            _community[v] = best;
-            for (int e = level.Start[v]; e < level.Start[v + 1]; e++)
+            community[v] = best;
+            foreach (int u in level.Neighbours(v))
             {
-                int u = level.Neighbour[e];
-                if (_queued[u] || _community[u] == best) continue;
-                _queued[u] = true;
+                if (queued[u] || community[u] == best) continue;
+                queued[u] = true;
                 int tail = head + waiting - 1;
-                _order[tail >= n ? tail - n : tail] = u;
+                order[tail >= n ? tail - n : tail] = u;
                 waiting++;
             }
         }
@@ -63,25 +64,32 @@ internal sealed partial class LeidenSearch
     private int BestCommunity(LeidenLevel level, int v, int free)
     {
         double[] link = _link;
-        int[] touched = _touched;
-        int own = _community[v], reached = 0;
-        for (int e = level.Start[v]; e < level.Start[v + 1]; e++)
+        int[] touched = _touched, community = _community;
+        int own = community[v], reached = 0;
+        double inside = 0;
+        ReadOnlySpan<int> neighbours = level.Neighbours(v);
+        ReadOnlySpan<double> weights = level.Weights(v);
+        for (int e = 0; e < neighbours.Length && e < weights.Length; e++)
         {
-            int c = _community[level.Neighbour[e]];
+            int c = community[neighbours[e]];
+            if (c == own)
+            {
+                inside += weights[e];
+                continue;
+            }
             // Weights are positive, so zero means not reached yet.
-            if (link[c] == 0) touched[reached++] = c;
-            link[c] += level.Weight[e];
+            ref double sum = ref link[c];
+            if (sum == 0) touched[reached++] = c;
+            sum += weights[e];
         }
-        double k = level.Strength[v], share = _penalty * k;
-        double stay = link[own] - share * (_strength[own] - k), most = stay + _tolerance * k;
+        double k = level.Strength[v], share = _penalty * k, most = inside - share * (_strength[own] - k) + _tolerance * k;
         int best = own;
         for (int i = 0; i < reached; i++)
         {
             int c = touched[i];
             double gain = link[c] - share * _strength[c];
             link[c] = 0;
-            if (c == own || !(gain > most)) continue;
-            (best, most) = (c, gain);
+            if (gain > most) (best, most) = (c, gain);
         }
         if (_size[own] > 1 && 0 > most) best = _label[free - 1];
         if (best != own) _strength[own] -= k;

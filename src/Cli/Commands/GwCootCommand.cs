@@ -83,7 +83,7 @@ internal static class GwCootCommand
     {
         string? locator = parsed.GetValue(option);
         Locator source = Locator.Parse(data);
-        bool named = source.Kind == FileKind.H5ad && (source.Member is null or "" or "X" || source.Member.StartsWith("layers/", StringComparison.Ordinal));
+        bool named = source.Kind == FileKind.AnnData && (source.Member is null or "" or "X" || source.Member.StartsWith("layers/", StringComparison.Ordinal));
         if (named) locator ??= $"{source.Path}:var/_index";
         if (locator is null) return [.. Enumerable.Range(0, count).Select(k => k.ToString(CultureInfo.InvariantCulture))];
         string[] names = ColumnReader.Read(locator).Text;

@@ -155,7 +155,7 @@ internal sealed class GwMapInput : IDisposable
     private static string[] GeneNames(GwMapRnaSection rna, Func<string, string> locate, int genes)
     {
         string located = locate(rna.Expression!), source = rna.Genes ?? rna.Expression!;
-        if (rna.Genes is null && Locator.Parse(located).Kind != FileKind.H5ad)
+        if (rna.Genes is null && Locator.Parse(located).Kind != FileKind.AnnData)
             throw new UsageException($"rna.genes is missing: {rna.Expression} does not say what its {genes} columns are called; name a column such as genes.csv:gene.");
         string[] names = ColumnReader.Read(rna.Genes is { } given ? locate(given) : $"{Locator.Parse(located).Path}:var/_index").Text;
         return names.Length == genes ? names : throw new DataException(source, "rna.genes", $"{names.Length} names were given for {genes} genes");

@@ -28,7 +28,10 @@ internal sealed class ResultFolder
     public string Path { get; }
 
     /// <summary>Creates the folder if need be and makes sure that it can be written.</summary>
-    public static ResultFolder Create(CommandContext context, string path)
+    /// <param name="context">The command.</param>
+    /// <param name="path">The folder.</param>
+    /// <param name="option">The option that named it, for the error.</param>
+    public static ResultFolder Create(CommandContext context, string path, string option = "--out")
     {
         try
         {
@@ -40,7 +43,7 @@ internal sealed class ResultFolder
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {
-            throw new UsageException($"--out {path}: the output folder cannot be written ({e.Message.TrimEnd('.')}).", e);
+            throw new UsageException($"{option} {path}: the output folder cannot be written ({e.Message.TrimEnd('.')}).", e);
         }
         return new ResultFolder(context, path);
     }

@@ -89,21 +89,20 @@ public sealed class NdArray : IAnnElement
         return result;
     }
 
-    /// <summary>The elements at the given places, as a vector.</summary>
-    public NdArray Take(int[] places)
+    /// <summary>The elements of a vector at the given places.</summary>
+    public NdArray Take(int[] places) => new(ArrayGather.Columns(this, 1, Length, places), places.Length);
+
+    /// <summary>The given rows (places along the first axis) in the order given.</summary>
+    public NdArray TakeRows(int[] rows)
     {
-        Array taken = Type.NewArray(places.Length);
-        if (Values is string[] text)
-        {
-            string[] target = (string[])taken;
-            for (int i = 0; i < places.Length; i++) target[i] = text[places[i]];
-            return new NdArray(taken, places.Length);
-        }
-        int size = Type.Size();
-        Span<byte> from = ElementDecoder.Bytes(Values), to = ElementDecoder.Bytes(taken);
-        for (int i = 0; i < places.Length; i++) from.Slice(places[i] * size, size).CopyTo(to[(i * size)..]);
-        return new NdArray(taken, places.Length);
+        long width = _shape[0] == 0 ? 0 : Length / _shape[0];
+        Array taken = Type.NewArray(checked((int)(rows.Length * width)));
+        for (int i = 0; i < rows.Length; i++) Array.Copy(Values, rows[i] * width, taken, i * width, width);
+        return new NdArray(taken, [rows.Length, .. _shape[1..]]);
     }
+
+    /// <summary>The given columns of a matrix in the order given.</summary>
+    public NdArray TakeColumns(int[] columns) => new(ArrayGather.Columns(this, _shape[0], _shape[1], columns), _shape[0], columns.Length);
 
     internal static string Describe(IReadOnlyList<long> shape) =>
         shape.Count == 0 ? "scalar" : string.Join(" x ", shape.Select(extent => extent.ToString(CultureInfo.InvariantCulture)));

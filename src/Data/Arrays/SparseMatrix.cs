@@ -17,7 +17,7 @@ public enum SparseLayout
 /// A compressed sparse matrix as files hold it: entry k of row i (CSR) lies in column <c>Indices[k]</c> for
 /// <c>Pointers[i] ≤ k &lt; Pointers[i + 1]</c>; CSC the same with rows and columns exchanged.
 /// </summary>
-public sealed class SparseMatrix : IAnnElement
+public sealed partial class SparseMatrix : IAnnElement
 {
     /// <summary>Checks that pointers ascend from 0 to the number of values and that every index is inside the matrix.</summary>
     /// <exception cref="DataException">They do not.</exception>

@@ -8,7 +8,7 @@ namespace BioSup.Data;
 
 internal sealed partial class PureHdfFile
 {
-    private sealed class Dataset : Node, IHdf5Dataset
+    private sealed class Dataset : Node, IStoreArray
     {
         private readonly PureHdfFile _file;
         private readonly NativeDataset _self;
@@ -33,7 +33,7 @@ internal sealed partial class PureHdfFile
             ElementType type = RequireType();
             int count = RequireReadable(_shape);
             if (count == 0) return new NdArray(type.NewArray(0), _shape);
-            return _file.Guard(Path, () => ReadTyped(type, _shape, new Reader(_self, null)));
+            return _file.Guard(Path, () => ReadTyped(type, _shape, new Reader(_self, null, Cache())));
         }
 
         public NdArray ReadRows(int start, int count)
@@ -44,7 +44,7 @@ internal sealed partial class PureHdfFile
             int elements = RequireReadable(shape);
             if (elements == 0) return new NdArray(type.NewArray(0), shape);
             HyperslabSelection rows = new(2, [(ulong)start, 0], [(ulong)count, (ulong)_shape[1]]);
-            return _file.Guard(Path, () => ReadTyped(type, shape, new Reader(_self, rows)));
+            return _file.Guard(Path, () => ReadTyped(type, shape, new Reader(_self, rows, Cache())));
         }
 
         public NdArray ReadRange(long start, int count)
@@ -54,7 +54,7 @@ internal sealed partial class PureHdfFile
             long[] shape = [count];
             if (RequireReadable(shape) == 0) return new NdArray(type.NewArray(0), shape);
             HyperslabSelection range = new(1, [(ulong)start], [(ulong)count]);
-            return _file.Guard(Path, () => ReadTyped(type, shape, new Reader(_self, range)));
+            return _file.Guard(Path, () => ReadTyped(type, shape, new Reader(_self, range, Cache())));
         }
 
         public RecordArray ReadRecords()
@@ -143,9 +143,25 @@ internal sealed partial class PureHdfFile
             return filters is System.Collections.ICollection collection ? collection.Count : 0;
         }
 
-        private sealed class Reader(NativeDataset dataset, Selection? rows) : IReadMethod
+        /// <summary>
+        /// Room for the chunks that one row crosses. Values are read row after row; with less room (the library's own is 1 MiB) chunks that hold a part of
+        /// the columns, as h5py makes them, would be fetched and inflated once for every row that they hold.
+        /// </summary>
+        private SimpleReadingChunkCache? Cache()
         {
-            public T Read<T>() => dataset.Read<T>(fileSelection: rows!);
+            if (_self.Layout is not { Class: H5DataLayoutClass.Chunked, Chunks: { } extents }) return null;
+            ulong across = 1, bytes = (ulong)Math.Max(1, _elementBytes);
+            for (int i = 0; i < _shape.Length; i++)
+            {
+                bytes *= extents[i];
+                if (i > 0) across *= ((ulong)_shape[i] + extents[i] - 1) / extents[i];
+            }
+            return new SimpleReadingChunkCache((int)Math.Min(across, int.MaxValue), across * bytes);
+        }
+
+        private sealed class Reader(NativeDataset dataset, Selection? rows, SimpleReadingChunkCache? cache) : IReadMethod
+        {
+            public T Read<T>() => dataset.Read<T>(new H5DatasetAccess(ChunkCache: cache), fileSelection: rows!);
         }
     }
 }

@@ -7,10 +7,10 @@ using PureHDF.VOL.Native;
 namespace BioSup.Data;
 
 /// <summary>
-/// <see cref="IHdf5File"/> over PureHDF. The library reports damage by whatever exception comes first; here each becomes a
+/// <see cref="IStoreFile"/> over PureHDF. The library reports damage by whatever exception comes first; here each becomes a
 /// <see cref="DataException"/> that names the object, and no allocation is made that the size of the file does not justify.
 /// </summary>
-internal sealed partial class PureHdfFile : IHdf5File
+internal sealed partial class PureHdfFile : IStoreFile
 {
     // Deflate's best ratio; a dataset that claims more than this times the file is damaged.
     private const long MaxRatio = 1032;
@@ -37,9 +37,9 @@ internal sealed partial class PureHdfFile : IHdf5File
         Root = new Group(this, _file, "");
     }
 
-    public IHdf5Group Root { get; }
+    public IStoreGroup Root { get; }
 
-    public static IHdf5File Open(string path) => SourceGuard.Read(path, "HDF5", () => new PureHdfFile(path));
+    public static IStoreFile Open(string path) => SourceGuard.Read(path, "HDF5", () => new PureHdfFile(path));
 
     public void Dispose() => _file.Dispose();
 
@@ -59,7 +59,7 @@ internal sealed partial class PureHdfFile : IHdf5File
 
     private DataException Error(string node, string problem) => new(_path, node, problem);
 
-    private IHdf5Node? Wrap(IH5Object? found, string path) => found switch
+    private IStoreNode? Wrap(IH5Object? found, string path) => found switch
     {
         IH5Group group => new Group(this, group, path),
         NativeDataset dataset => new Dataset(this, dataset, path),
@@ -138,7 +138,7 @@ internal sealed partial class PureHdfFile : IHdf5File
 
     private static long[] Extents(ulong[] dimensions) => Array.ConvertAll(dimensions, extent => extent > long.MaxValue ? -1 : (long)extent);
 
-    private abstract class Node(PureHdfFile file, IH5Object self, string path) : IHdf5Node
+    private abstract class Node(PureHdfFile file, IH5Object self, string path) : IStoreNode
     {
         protected PureHdfFile File => file;
 
@@ -158,7 +158,7 @@ internal sealed partial class PureHdfFile : IHdf5File
             return count == 0 ? new NdArray(type.NewArray(0), shape) : ReadTyped(type, shape, new AttributeReader(attribute));
         });
 
-        public IHdf5Node FollowAttribute(string name) => file.Guard($"{Path}@{name}", () =>
+        public IStoreNode FollowAttribute(string name) => file.Guard($"{Path}@{name}", () =>
         {
             IH5Attribute attribute = self.Attribute(name);
             if (attribute.Type.Class != H5DataTypeClass.Reference) throw file.Error($"{Path}@{name}", "an object reference was expected");
@@ -171,14 +171,14 @@ internal sealed partial class PureHdfFile : IHdf5File
         }
     }
 
-    private sealed class Group(PureHdfFile file, IH5Group self, string path) : Node(file, self, path), IHdf5Group
+    private sealed class Group(PureHdfFile file, IH5Group self, string path) : Node(file, self, path), IStoreGroup
     {
         private const int MaxChildren = 1_000_000;
         private Dictionary<string, IH5Object>? _children;
 
         public IReadOnlyList<string> Names => [.. Children.Keys];
 
-        public IHdf5Node? Find(string name) => Children.TryGetValue(name, out IH5Object? child) ? File.Wrap(child, ChildPath(name)) : null;
+        public IStoreNode? Find(string name) => Children.TryGetValue(name, out IH5Object? child) ? File.Wrap(child, ChildPath(name)) : null;
 
         private Dictionary<string, IH5Object> Children => _children ??= File.Guard(Path, () =>
         {

@@ -9,14 +9,14 @@ public enum FileKind
     Npz,
     Csv,
     Safetensors,
-    H5ad,
+    AnnData,
     TokenShards,
     TextLines,
 }
 
 /// <summary>
 /// A matrix or column as the user names it: FILE, FILE:MEMBER or a folder of token shards. MEMBER is a member of an .npz, a tensor of a
-/// .safetensors, X | obsm/NAME | layers/NAME | obs/NAME of an .h5ad, or a column of a .csv. Paths and members may themselves contain colons.
+/// .safetensors, X | obsm/NAME | layers/NAME | obs/NAME of an .h5ad or .zarr (a folder, or packed as .zarr.zip), or a column of a .csv. Paths and members may themselves contain colons.
 /// </summary>
 /// <param name="Text">As the user wrote it.</param>
 /// <param name="Path">File or folder.</param>
@@ -27,7 +27,7 @@ public sealed record Locator(string Text, string Path, string? Member, FileKind 
     private static readonly (string Extension, FileKind Kind)[] s_kinds =
     [
         (".npy", FileKind.Npy), (".npz", FileKind.Npz), (".csv", FileKind.Csv), (".tsv", FileKind.Csv),
-        (".safetensors", FileKind.Safetensors), (".h5ad", FileKind.H5ad), (".txt", FileKind.TextLines),
+        (".safetensors", FileKind.Safetensors), (".h5ad", FileKind.AnnData), (".zarr", FileKind.AnnData), (".zarr.zip", FileKind.AnnData), (".txt", FileKind.TextLines),
     ];
 
     /// <exception cref="UsageException">The extension is not one that is read.</exception>
@@ -35,7 +35,7 @@ public sealed record Locator(string Text, string Path, string? Member, FileKind 
     public static Locator Parse(string text)
     {
         if (text.Length == 0 || text.Contains('\0', StringComparison.Ordinal)) throw new UsageException("A matrix or column was asked for, but no file was named.");
-        if (Directory.Exists(text)) return new Locator(text, text, null, FileKind.TokenShards);
+        if (Directory.Exists(text)) return new Locator(text, text, null, ZarrFile.IsStore(text) ? FileKind.AnnData : FileKind.TokenShards);
         if (KindOf(text) is { } whole && File.Exists(text)) return WithContent(new Locator(text, text, null, whole));
 
         // The first colon after a known extension whose left side exists; failing that, the first such colon.
@@ -45,18 +45,18 @@ public sealed record Locator(string Text, string Path, string? Member, FileKind 
             string path = text[..colon];
             if (KindOf(path) is not { } kind) continue;
             Locator candidate = new(text, path, text[(colon + 1)..], kind);
-            if (File.Exists(path)) return WithContent(candidate);
+            if (File.Exists(path) || (ZarrFile.IsStore(path) && Directory.Exists(path))) return WithContent(candidate);
             first ??= candidate;
         }
         if (first is null && KindOf(text) is { } missing) first = new Locator(text, text, null, missing);
         if (first is not null) throw new DataException(first.Path, null, "the file does not exist");
         if (File.Exists(text))
-            throw new UsageException($"{text}: the extension is not known; .npy, .npz, .csv, .tsv, .safetensors, .h5ad and folders of token shards are read.");
+            throw new UsageException($"{text}: the extension is not known; .npy, .npz, .csv, .tsv, .safetensors, .h5ad, .zarr, .zarr.zip and folders of token shards are read.");
         throw new DataException(text, null, "there is no such file or folder");
     }
 
     // Every format has at least a header; a list of lines may be empty, which its reader knows best.
-    private static Locator WithContent(Locator locator) => locator.Kind == FileKind.TextLines || new FileInfo(locator.Path) is not { Length: 0, LinkTarget: null }
+    private static Locator WithContent(Locator locator) => locator.Kind == FileKind.TextLines || Directory.Exists(locator.Path) || new FileInfo(locator.Path) is not { Length: 0, LinkTarget: null }
         ? locator
         : throw new DataException(locator.Path, null, "the file is empty");
 

@@ -40,7 +40,7 @@ public static class MatrixReader
             case FileKind.Safetensors:
                 using (SafetensorsFile file = SafetensorsFile.Open(parsed.Path))
                     return MatrixLoader.MatrixShape(file.Entry(parsed.RequireMember("the tensor", file.Names)).Shape, locator);
-            case FileKind.H5ad:
+            case FileKind.AnnData:
                 return AnnDataFile.ReadShape(parsed.Path, string.IsNullOrEmpty(parsed.Member) ? "X" : parsed.Member);
             case FileKind.TokenShards:
                 return MatrixLoader.MatrixShape([TokenIndex.Read(parsed.Path) is var index ? index.Rows : 0, index.Columns], locator);
@@ -77,7 +77,7 @@ public static class MatrixReader
                     return file.ReadMatrix<T>(device, locator.RequireMember("the tensor", file.Names));
             case FileKind.Csv:
                 return locator.Member is null ? CsvFile.ReadMatrix<T>(device, locator.Path) : FromColumn<T>(device, CsvFile.ReadColumn(locator.Path, locator.Member));
-            case FileKind.H5ad:
+            case FileKind.AnnData:
                 // Without a member, X is meant.
                 return AnnDataFile.ReadMatrix<T>(device, locator.Path, string.IsNullOrEmpty(locator.Member) ? "X" : locator.Member);
             case FileKind.TokenShards:

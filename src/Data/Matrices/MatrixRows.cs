@@ -22,7 +22,7 @@ public static class MatrixRows
         int[] places = [.. Enumerable.Range(0, rows.Count).OrderBy(p => rows[p])], ascending = [.. places.Select(p => rows[p])];
         RowEntries entries = new(locator, ascending, places, visit);
         Locator parsed = Locator.Parse(locator);
-        if (parsed.Kind == FileKind.H5ad && AnnDataFile.TryVisitRows(parsed.Path, string.IsNullOrEmpty(parsed.Member) ? "X" : parsed.Member, entries)) return;
+        if (parsed.Kind == FileKind.AnnData && AnnDataFile.TryVisitRows(parsed.Path, string.IsNullOrEmpty(parsed.Member) ? "X" : parsed.Member, entries)) return;
         using Matrix<float> all = MatrixReader.ReadSingle(host, locator, requireFinite: false);
         foreach (int row in ascending) entries.Take(row, all.Row(row));
     }

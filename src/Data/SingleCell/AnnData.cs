@@ -15,7 +15,7 @@ public sealed record RecordArray(IReadOnlyList<(string Name, NdArray Values)> Fi
 /// An annotated matrix as scverse's anndata defines it: observations (cells) x variables (genes, latents), with data frames along both
 /// axes, further matrices of the same shape (layers), embeddings (obsm, varm), graphs (obsp, varp) and unstructured notes (uns).
 /// </summary>
-public sealed class AnnData
+public sealed partial class AnnData
 {
     /// <param name="obs">One row per observation.</param>
     /// <param name="var">One row per variable.</param>

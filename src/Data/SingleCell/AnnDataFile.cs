@@ -4,8 +4,8 @@ using BioSup.Runtime;
 namespace BioSup.Data;
 
 /// <summary>
-/// h5ad files: AnnData in HDF5. Files of every version of anndata from 0.6 to 0.12 are read; what is written follows the on-disk format
-/// 0.1.0 that anndata 0.8 and later read.
+/// AnnData in HDF5 (.h5ad) and, for reading, in zarr of version 3 (a folder FILE.zarr, or FILE.zarr.zip). Files of every version of anndata from 0.6 on are read; what is written
+/// is HDF5 and follows the on-disk format 0.1.0 that anndata 0.8 and later read.
 /// </summary>
 public static class AnnDataFile
 {
@@ -13,16 +13,16 @@ public static class AnnDataFile
     public const long MaxDensifiedBytes = 8L << 30;
 
     /// <summary>The whole file. Elements of a kind that is not known are left out and named in <see cref="AnnData.Warnings"/>.</summary>
-    public static AnnData Read(string path) => SourceGuard.Read(path, "h5ad", () =>
+    public static AnnData Read(string path) => SourceGuard.Read(path, KindOf(path), () =>
     {
-        using IHdf5File file = PureHdfFile.Open(path);
+        using IStoreFile file = Open(path);
         return new AnnDataReader(path, file).ReadAll();
     });
 
     /// <summary>What can be read as a matrix: X, layers/NAME, obsm/NAME, varm/NAME, obsp/NAME, varp/NAME, raw/X.</summary>
-    public static IReadOnlyList<string> MatrixKeys(string path) => SourceGuard.Read(path, "h5ad", () =>
+    public static IReadOnlyList<string> MatrixKeys(string path) => SourceGuard.Read(path, KindOf(path), () =>
     {
-        using IHdf5File file = PureHdfFile.Open(path);
+        using IStoreFile file = Open(path);
         return new AnnDataReader(path, file).MatrixKeys();
     });
 
@@ -33,10 +33,10 @@ public static class AnnDataFile
     public static Matrix<double> ReadDouble(ComputeDevice device, string path, string key) => ReadMatrix<double>(device, path, key);
 
     /// <summary>One column, "obs/NAME" or "var/NAME"; NAME "_index" gives the row names.</summary>
-    public static FrameColumn ReadColumn(string path, string key) => SourceGuard.Read(path, "h5ad", () =>
+    public static FrameColumn ReadColumn(string path, string key) => SourceGuard.Read(path, KindOf(path), () =>
     {
         if (key.Split('/', 2) is not [("obs" or "var") and string axis, string name]) throw new UsageException($"{path}:{key}: name a column as obs/NAME or var/NAME.");
-        using IHdf5File file = PureHdfFile.Open(path);
+        using IStoreFile file = Open(path);
         return new AnnDataReader(path, file).ReadColumn(axis, name);
     });
 
@@ -69,15 +69,19 @@ public static class AnnDataFile
         AtomicFile.Write(path, stream => PureHdfWriter.Write(stream, root, compress: true));
     }
 
-    internal static Matrix<T> ReadMatrix<T>(ComputeDevice device, string path, string key) where T : unmanaged, INumberBase<T> => SourceGuard.Read(path, "h5ad", () =>
+    private static IStoreFile Open(string path) => ZarrFile.IsStore(path) ? ZarrFile.Open(path) : PureHdfFile.Open(path);
+
+    private static string KindOf(string path) => ZarrFile.IsStore(path) ? "zarr" : "h5ad";
+
+    internal static Matrix<T> ReadMatrix<T>(ComputeDevice device, string path, string key) where T : unmanaged, INumberBase<T> => SourceGuard.Read(path, KindOf(path), () =>
     {
-        using IHdf5File file = PureHdfFile.Open(path);
+        using IStoreFile file = Open(path);
         AnnDataReader reader = new(path, file);
         string locator = $"{path}:{key}";
         reader.RequireUniqueObservations(key);
         object found = reader.FindMatrix(key);
-        if (found is IHdf5Dataset { IsRecord: false, IsNull: false, Type: { } type, Shape.Count: 2 } dataset && type != ElementType.Text) return ReadRows<T>(device, dataset, locator);
-        IAnnElement? element = found is IHdf5Node node ? reader.ReadMatrixElement(node) : (NdArray)found;
+        if (found is IStoreArray { IsRecord: false, IsNull: false, Type: { } type, Shape.Count: 2 } dataset && type != ElementType.Text) return ReadRows<T>(device, dataset, locator);
+        IAnnElement? element = found is IStoreNode node ? reader.ReadMatrixElement(node) : (NdArray)found;
         switch (element)
         {
             case NdArray array: return MatrixLoader.FromArray<T>(device, array, locator);
@@ -90,19 +94,19 @@ public static class AnnDataFile
 
     /// <summary>Hands over the wanted rows of a matrix that can be read in blocks.</summary>
     /// <returns>False where it has to be read whole: compressed by columns, or an array of records.</returns>
-    internal static bool TryVisitRows(string path, string key, RowEntries rows) => SourceGuard.Read(path, "h5ad", () =>
+    internal static bool TryVisitRows(string path, string key, RowEntries rows) => SourceGuard.Read(path, KindOf(path), () =>
     {
-        using IHdf5File file = PureHdfFile.Open(path);
+        using IStoreFile file = Open(path);
         AnnDataReader reader = new(path, file);
         reader.RequireUniqueObservations(key);
         object found = reader.FindMatrix(key);
-        if (found is IHdf5Dataset { IsRecord: false, IsNull: false, Type: { } type, Shape.Count: 2 } dataset && type != ElementType.Text) VisitDense(dataset, $"{path}:{key}", rows);
-        else if (found is IHdf5Group group && reader.IsCsr(group)) reader.VisitCsr(group, rows);
+        if (found is IStoreArray { IsRecord: false, IsNull: false, Type: { } type, Shape.Count: 2 } dataset && type != ElementType.Text) VisitDense(dataset, $"{path}:{key}", rows);
+        else if (found is IStoreGroup group && reader.IsCsr(group)) reader.VisitCsr(group, rows);
         else return false;
         return true;
     });
 
-    private static void VisitDense(IHdf5Dataset dataset, string locator, RowEntries rows)
+    private static void VisitDense(IStoreArray dataset, string locator, RowEntries rows)
     {
         (int count, int columns) = MatrixLoader.MatrixShape(dataset.Shape, locator);
         int block = BlockRows(dataset, count, columns);
@@ -118,14 +122,14 @@ public static class AnnDataFile
     }
 
     /// <summary>Extents of what <see cref="ReadMatrix"/> reads; only an array of records is read for it.</summary>
-    internal static (int Rows, int Columns) ReadShape(string path, string key) => SourceGuard.Read(path, "h5ad", () =>
+    internal static (int Rows, int Columns) ReadShape(string path, string key) => SourceGuard.Read(path, KindOf(path), () =>
     {
-        using IHdf5File file = PureHdfFile.Open(path);
+        using IStoreFile file = Open(path);
         AnnDataReader reader = new(path, file);
         IReadOnlyList<long> shape = reader.FindMatrix(key) switch
         {
-            IHdf5Dataset { IsRecord: false, IsNull: false } dataset => dataset.Shape,
-            IHdf5Group group => reader.SparseShape(group),
+            IStoreArray { IsRecord: false, IsNull: false } dataset => dataset.Shape,
+            IStoreGroup group => reader.SparseShape(group),
             NdArray array => array.Shape,
             _ => throw new DataException(path, key, $"holds no matrix; the file has {Listing.Of(reader.MatrixKeys())}"),
         };
@@ -141,14 +145,14 @@ public static class AnnDataFile
     }
 
     // A block of rows is a whole number of chunks, so that every chunk is decompressed once.
-    private static int BlockRows(IHdf5Dataset dataset, int rows, int columns)
+    private static int BlockRows(IStoreArray dataset, int rows, int columns)
     {
         const int BlockElements = 1 << 22;
         int block = (int)Math.Min(rows, Math.Max(1, BlockElements / Math.Max(1, columns)));
         return (int)Math.Min(rows, ((long)block + dataset.RowsPerChunk - 1) / dataset.RowsPerChunk * dataset.RowsPerChunk);
     }
 
-    private static Matrix<T> ReadRows<T>(ComputeDevice device, IHdf5Dataset dataset, string locator) where T : unmanaged, INumberBase<T>
+    private static Matrix<T> ReadRows<T>(ComputeDevice device, IStoreArray dataset, string locator) where T : unmanaged, INumberBase<T>
     {
         (int rows, int columns) = MatrixLoader.MatrixShape(dataset.Shape, locator);
         if (!device.IsHost) return MatrixLoader.FromArray<T>(device, dataset.Read(), locator);

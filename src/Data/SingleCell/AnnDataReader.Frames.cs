@@ -7,16 +7,16 @@ internal sealed partial class AnnDataReader
     private const string OldCategories = "__categories";
 
     /// <summary>A data frame of any version; <paramref name="only"/> limits it to the index and one column.</summary>
-    private DataFrame ReadFrame(IHdf5Node node, string? only = null)
+    private DataFrame ReadFrame(IStoreNode node, string? only = null)
     {
-        if (node is IHdf5Dataset dataset) return FrameOfRecords(dataset);
-        IHdf5Group group = (IHdf5Group)node;
+        if (node is IStoreArray dataset) return FrameOfRecords(dataset);
+        IStoreGroup group = (IStoreGroup)node;
         string indexKey = group.HasAttribute("_index") ? Text(group, "_index") ?? throw Error(group, "'_index' is not text") : "_index";
         DataFrame frame = new(ReadIndex(group, indexKey), indexKey is "_index" or "index" ? null : indexKey);
         foreach (string name in ColumnOrder(group, indexKey))
         {
             if (only is not null && name != only) continue;
-            IHdf5Node child = group.Find(name) ?? throw Error(group, $"'column-order' names the column '{NpyHeader.Printable(name)}', which is not there");
+            IStoreNode child = group.Find(name) ?? throw Error(group, $"'column-order' names the column '{NpyHeader.Printable(name)}', which is not there");
             if (ReadFrameColumn(child, name) is not { } column) continue;
             if (column.Length != frame.Rows) throw Error(child, $"has {column.Length} rows, its index {frame.Rows}");
             if (frame.Contains(name)) throw Error(group, $"'column-order' names '{NpyHeader.Printable(name)}' twice");
@@ -25,7 +25,7 @@ internal sealed partial class AnnDataReader
         return frame;
     }
 
-    private IEnumerable<string> ColumnOrder(IHdf5Group group, string indexKey)
+    private IEnumerable<string> ColumnOrder(IStoreGroup group, string indexKey)
     {
         if (!group.HasAttribute("column-order")) return group.Names.Where(name => name != indexKey && name != OldCategories);
         NdArray order = group.ReadAttribute("column-order");
@@ -34,25 +34,25 @@ internal sealed partial class AnnDataReader
         return order.Type == ElementType.Text ? order.As<string>() : throw Error(group, "'column-order' is not a list of text");
     }
 
-    private string[] ReadIndex(IHdf5Group group, string key)
+    private string[] ReadIndex(IStoreGroup group, string key)
     {
-        IHdf5Node node = group.Find(key) ?? throw Error(group, $"has no index '{NpyHeader.Printable(key)}'");
+        IStoreNode node = group.Find(key) ?? throw Error(group, $"has no index '{NpyHeader.Printable(key)}'");
         FrameColumn index = ReadFrameColumn(node, key) ?? throw Error(node, "cannot be an index");
         return index.ToColumn(path).Text;
     }
 
-    private FrameColumn? ReadFrameColumn(IHdf5Node node, string name)
+    private FrameColumn? ReadFrameColumn(IStoreNode node, string name)
     {
-        if (node is IHdf5Group group)
+        if (node is IStoreGroup group)
         {
             if (Encoding(group) is "categorical" or "nullable-integer" or "nullable-boolean" or "nullable-string-array") return ReadColumnGroup(group, name);
             _warnings.Add($"{node.Path}: a column of this kind is not read and was left out");
             return null;
         }
-        IHdf5Dataset dataset = (IHdf5Dataset)node;
+        IStoreArray dataset = (IStoreArray)node;
         if (dataset.HasAttribute("categories"))
         {
-            IHdf5Dataset categories = dataset.FollowAttribute("categories") as IHdf5Dataset ?? throw Error(node, "'categories' does not refer to a dataset");
+            IStoreArray categories = dataset.FollowAttribute("categories") as IStoreArray ?? throw Error(node, "'categories' does not refer to a dataset");
             return Categorical(node, name, dataset.Read(), categories.Read(), Flag(categories, "ordered"));
         }
         if (dataset.IsNull || dataset.IsRecord || dataset.Type is null || dataset.Shape.Count != 1)
@@ -63,7 +63,7 @@ internal sealed partial class AnnDataReader
         return FrameColumn.Of(name, dataset.Read());
     }
 
-    private FrameColumn ReadColumnGroup(IHdf5Group group, string name)
+    private FrameColumn ReadColumnGroup(IStoreGroup group, string name)
     {
         if (Encoding(group) == "categorical") return Categorical(group, name, Child(group, "codes").Read(), ReadCategories(group), Flag(group, "ordered"));
         NdArray values = Child(group, "values").Read(), mask = Child(group, "mask").Read();
@@ -71,14 +71,14 @@ internal sealed partial class AnnDataReader
         return FrameColumn.Nullable(name, values, missing);
     }
 
-    private NdArray ReadCategories(IHdf5Group group) => group.Find("categories") switch
+    private NdArray ReadCategories(IStoreGroup group) => group.Find("categories") switch
     {
-        IHdf5Dataset dataset => dataset.Read(),
-        IHdf5Group nested when Encoding(nested) is "nullable-string-array" => ReadColumnGroup(nested, "categories").Values,
+        IStoreArray dataset => dataset.Read(),
+        IStoreGroup nested when Encoding(nested) is "nullable-string-array" => ReadColumnGroup(nested, "categories").Values,
         _ => throw Error(group, "has no 'categories'"),
     };
 
-    private FrameColumn Categorical(IHdf5Node node, string name, NdArray codes, NdArray categories, bool ordered)
+    private FrameColumn Categorical(IStoreNode node, string name, NdArray codes, NdArray categories, bool ordered)
     {
         if (codes.Rank != 1 || categories.Rank != 1) throw Error(node, "codes and categories must be vectors");
         int[] narrow = Array.ConvertAll(Integers(node, codes), code => code is >= -1 and < int.MaxValue ? (int)code : int.MinValue);
@@ -87,11 +87,11 @@ internal sealed partial class AnnDataReader
         return FrameColumn.Categorical(name, narrow, categories, ordered);
     }
 
-    private static bool Flag(IHdf5Node node, string attribute) =>
+    private static bool Flag(IStoreNode node, string attribute) =>
         node.HasAttribute(attribute) && node.ReadAttribute(attribute) is { Length: 1 } flag && (flag.Type == ElementType.Text ? flag.ToText()[0] == "True" : flag.ToDoubles()[0] != 0);
 
     // anndata < 0.7: one record per row; the first field is the index.
-    private DataFrame FrameOfRecords(IHdf5Dataset dataset)
+    private DataFrame FrameOfRecords(IStoreArray dataset)
     {
         if (!dataset.IsRecord) throw Error(dataset, "is neither a group nor an array of records, so it is no data frame");
         RecordArray records = dataset.ReadRecords();
@@ -106,7 +106,7 @@ internal sealed partial class AnnDataReader
     /// <summary>In files of records the categories of a column lie in uns as NAME_categories, and the column holds codes.</summary>
     private void RestoreOldCategories(AnnData data)
     {
-        if (file.Root.Find("obs") is IHdf5Group && file.Root.Find("var") is IHdf5Group) return;
+        if (file.Root.Find("obs") is IStoreGroup && file.Root.Find("var") is IStoreGroup) return;
         foreach (DataFrame frame in new[] { data.Obs, data.Var })
             foreach (FrameColumn column in frame.Columns.ToArray())
             {
@@ -114,7 +114,7 @@ internal sealed partial class AnnDataReader
                 if (column.IsCategorical || !column.Values.Type.IsInteger() || data.Uns.GetValueOrDefault(key) is not NdArray { Rank: 1 } categories) continue;
                 long[] codes = column.Values.ToInt64();
                 if (codes.Any(code => code < -1 || code >= categories.Length)) throw new DataException(path, $"uns/{key}", $"column '{column.Name}' has codes outside its {categories.Length} categories");
-                frame.Replace(FrameColumn.Categorical(column.Name, Array.ConvertAll(codes, code => (int)code), categories));
+                frame.Set(FrameColumn.Categorical(column.Name, Array.ConvertAll(codes, code => (int)code), categories));
                 data.Uns.Remove(key);
             }
     }

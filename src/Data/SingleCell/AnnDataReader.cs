@@ -3,10 +3,10 @@ using BioSup.Runtime;
 namespace BioSup.Data;
 
 /// <summary>
-/// Reads the elements of an h5ad file by their <c>encoding-type</c> (anndata's on-disk format 0.1.0), or, in files older than anndata 0.8
+/// Reads the elements of an AnnData file, HDF5 or zarr, by their <c>encoding-type</c> (anndata's on-disk format 0.1.0), or, in files older than anndata 0.8
 /// that do not say it, by their structure.
 /// </summary>
-internal sealed partial class AnnDataReader(string path, IHdf5File file)
+internal sealed partial class AnnDataReader(string path, IStoreFile file)
 {
     private const int MaxDepth = 32;
     private static readonly string[] s_dictionaries = ["layers", "obsm", "varm", "obsp", "varp"];
@@ -23,7 +23,7 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
         ReadBranch("varp", data.Varp);
         if (file.Root.Find("uns") is { } uns)
             foreach ((string key, IAnnElement? value) in ReadAny(uns, 0) as AnnDictionary ?? throw Error(uns, "a group was expected")) data.Uns[key] = value;
-        if (file.Root.Find("raw") is IHdf5Group raw)
+        if (file.Root.Find("raw") is IStoreGroup raw)
             data.Raw = new AnnRaw(raw.Find("X") is { } rawX ? ReadMatrixElement(rawX) : null,
                 ReadFrame(raw.Find("var") ?? throw Error(raw, "has no 'var'")), Branch(raw.Find("varm")));
         else if (file.Root.Find("raw.X") is { } oldRaw && file.Root.Find("raw.var") is { } oldVar)
@@ -42,10 +42,10 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
         foreach (string branch in s_dictionaries)
             switch (file.Root.Find(branch))
             {
-                case IHdf5Group group: keys.AddRange(group.Names.Select(name => $"{branch}/{name}")); break;
-                case IHdf5Dataset { IsRecord: true } records: keys.AddRange(records.ReadRecords().Fields.Select(field => $"{branch}/{field.Name}")); break;
+                case IStoreGroup group: keys.AddRange(group.Names.Select(name => $"{branch}/{name}")); break;
+                case IStoreArray { IsRecord: true } records: keys.AddRange(records.ReadRecords().Fields.Select(field => $"{branch}/{field.Name}")); break;
             }
-        if (file.Root.Find("raw") is IHdf5Group raw && raw.Find("X") is not null) keys.Add("raw/X");
+        if (file.Root.Find("raw") is IStoreGroup raw && raw.Find("X") is not null) keys.Add("raw/X");
         return keys;
     }
 
@@ -53,13 +53,13 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
     public object FindMatrix(string key)
     {
         string[] parts = key.Split('/', 2);
-        IHdf5Node? node = parts is ["X"] ? file.Root.Find("X") : null;
-        if (parts is ["raw", "X"]) node = (file.Root.Find("raw") as IHdf5Group)?.Find("X");
+        IStoreNode? node = parts is ["X"] ? file.Root.Find("X") : null;
+        if (parts is ["raw", "X"]) node = (file.Root.Find("raw") as IStoreGroup)?.Find("X");
         if (parts.Length == 2 && s_dictionaries.Contains(parts[0]))
         {
-            IHdf5Node? branch = file.Root.Find(parts[0]);
-            node = (branch as IHdf5Group)?.Find(parts[1]);
-            if (branch is IHdf5Dataset { IsRecord: true } records && records.ReadRecords().Fields.FirstOrDefault(field => field.Name == parts[1]) is { Values: { } values }) return values;
+            IStoreNode? branch = file.Root.Find(parts[0]);
+            node = (branch as IStoreGroup)?.Find(parts[1]);
+            if (branch is IStoreArray { IsRecord: true } records && records.ReadRecords().Fields.FirstOrDefault(field => field.Name == parts[1]) is { Values: { } values }) return values;
         }
         return node ?? throw new DataException(path, key, $"there is no such matrix; the file has {Listing.Of(MatrixKeys())}");
     }
@@ -72,7 +72,7 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
         return frame.Contains(name) ? frame[name] : throw new DataException(path, $"{axis}/{name}", $"there is no such column; {axis} has {Listing.Of(ReadAxis(axis).Columns.Select(c => c.Name))}");
     }
 
-    public IAnnElement? ReadMatrixElement(IHdf5Node node) => ReadAny(node, 0) switch
+    public IAnnElement? ReadMatrixElement(IStoreNode node) => ReadAny(node, 0) switch
     {
         null => null,
         NdArray array => array,
@@ -100,10 +100,10 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
             if (value is not null) target[key] = value;
     }
 
-    private AnnDictionary Branch(IHdf5Node? node)
+    private AnnDictionary Branch(IStoreNode? node)
     {
         if (node is null) return [];
-        if (node is not IHdf5Dataset { IsRecord: true } records) return ReadAny(node, 0) as AnnDictionary ?? throw Error(node, "a group was expected");
+        if (node is not IStoreArray { IsRecord: true } records) return ReadAny(node, 0) as AnnDictionary ?? throw Error(node, "a group was expected");
         // anndata < 0.7: one record per row, one field per matrix.
         AnnDictionary branch = [];
         foreach ((string name, NdArray values) in records.ReadRecords().Fields) branch[name] = values;
@@ -111,11 +111,11 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
     }
 
     /// <summary>Any element; null for null, and with a warning for what is not known.</summary>
-    private IAnnElement? ReadAny(IHdf5Node node, int depth)
+    private IAnnElement? ReadAny(IStoreNode node, int depth)
     {
         if (depth > MaxDepth) throw Error(node, $"groups are nested more than {MaxDepth} deep");
-        if (node is IHdf5Dataset dataset) return ReadDataset(dataset);
-        IHdf5Group group = (IHdf5Group)node;
+        if (node is IStoreArray dataset) return ReadDataset(dataset);
+        IStoreGroup group = (IStoreGroup)node;
         string? encoding = Encoding(group);
         switch (encoding)
         {
@@ -131,7 +131,7 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
         }
     }
 
-    private AnnDictionary ReadDictionary(IHdf5Group group, int depth)
+    private AnnDictionary ReadDictionary(IStoreGroup group, int depth)
     {
         AnnDictionary dictionary = [];
         foreach (string name in group.Names)
@@ -139,7 +139,7 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
         return dictionary;
     }
 
-    private IAnnElement? ReadDataset(IHdf5Dataset dataset)
+    private IAnnElement? ReadDataset(IStoreArray dataset)
     {
         if (dataset.IsNull) return null;
         if (dataset.IsRecord || dataset.Type is null)
@@ -160,15 +160,15 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
     }
 
     /// <summary>Rows and columns of a sparse matrix.</summary>
-    public long[] SparseShape(IHdf5Group group) => SparseShape(group, group.HasAttribute("h5sparse_shape") ? "h5sparse_shape" : "shape");
+    public long[] SparseShape(IStoreGroup group) => SparseShape(group, group.HasAttribute("h5sparse_shape") ? "h5sparse_shape" : "shape");
 
-    private long[] SparseShape(IHdf5Group group, string attribute)
+    private long[] SparseShape(IStoreGroup group, string attribute)
     {
         long[] shape = Integers(group, group.ReadAttribute(attribute));
         return shape.Length == 2 && !shape.Any(extent => extent is < 0 or > int.MaxValue) ? shape : throw Error(group, $"'{attribute}' is not two extents");
     }
 
-    private SparseMatrix ReadSparse(IHdf5Group group, SparseLayout layout, string shapeAttribute)
+    private SparseMatrix ReadSparse(IStoreGroup group, SparseLayout layout, string shapeAttribute)
     {
         long[] shape = SparseShape(group, shapeAttribute);
         NdArray data = Child(group, "data").Read();
@@ -179,14 +179,14 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
     }
 
     /// <summary>Whether a group is a matrix compressed by rows.</summary>
-    public bool IsCsr(IHdf5Group group) => Encoding(group) == "csr_matrix" || (Encoding(group) is null && group.HasAttribute("h5sparse_format") && Text(group, "h5sparse_format") == "csr");
+    public bool IsCsr(IStoreGroup group) => Encoding(group) == "csr_matrix" || (Encoding(group) is null && group.HasAttribute("h5sparse_format") && Text(group, "h5sparse_format") == "csr");
 
     /// <summary>Hands over the wanted rows of a matrix compressed by rows; of entries, a few million are in memory at a time.</summary>
-    public void VisitCsr(IHdf5Group group, RowEntries rows)
+    public void VisitCsr(IStoreGroup group, RowEntries rows)
     {
         const int BlockEntries = 1 << 21;
         long[] shape = SparseShape(group), pointers = Integers(group, Child(group, "indptr").Read());
-        IHdf5Dataset data = Child(group, "data"), indices = Child(group, "indices");
+        IStoreArray data = Child(group, "data"), indices = Child(group, "indices");
         string source = $"{path}:{group.Path}";
         if (pointers.Length != shape[0] + 1) throw new DataException(source, "indptr", $"has {pointers.Length} entries; {shape[0] + 1} were expected for {shape[0]} x {shape[1]}");
         if (data.Shape is not [long stored] || indices.Shape is not [long places] || stored != places) throw new DataException(source, "indices", "data and indices are not two lists of one length");
@@ -216,18 +216,18 @@ internal sealed partial class AnnDataReader(string path, IHdf5File file)
         }
     }
 
-    private IHdf5Dataset Child(IHdf5Group group, string name) => group.Find(name) as IHdf5Dataset ?? throw Error(group, $"has no dataset '{name}'");
+    private IStoreArray Child(IStoreGroup group, string name) => group.Find(name) as IStoreArray ?? throw Error(group, $"has no dataset '{name}'");
 
-    private long[] Integers(IHdf5Node node, NdArray array)
+    private long[] Integers(IStoreNode node, NdArray array)
     {
         if (!array.Type.IsInteger()) throw Error(node, $"holds {array.Type.Name()} where whole numbers were expected");
         if (array.Values is ulong[] wide && wide.Any(value => value > long.MaxValue)) throw Error(node, "holds a number that is too large");
         return array.ToInt64();
     }
 
-    private static string? Encoding(IHdf5Node node) => node.HasAttribute("encoding-type") ? Text(node, "encoding-type") : null;
+    private static string? Encoding(IStoreNode node) => node.HasAttribute("encoding-type") ? Text(node, "encoding-type") : null;
 
-    private static string? Text(IHdf5Node node, string attribute) => node.ReadAttribute(attribute) is { Type: ElementType.Text, Length: 1 } text ? text.As<string>()[0] : null;
+    private static string? Text(IStoreNode node, string attribute) => node.ReadAttribute(attribute) is { Type: ElementType.Text, Length: 1 } text ? text.As<string>()[0] : null;
 
-    private DataException Error(IHdf5Node node, string problem) => new(path, node.Path, problem);
+    private DataException Error(IStoreNode node, string problem) => new(path, node.Path, problem);
 }

@@ -40,12 +40,23 @@ public sealed class DataFrame : IAnnElement
         return this;
     }
 
-    /// <summary>Puts a column in the place of the one of the same name.</summary>
-    public void Replace(FrameColumn column)
+    /// <summary>Adds a column, or puts it in the place of the one of the same name.</summary>
+    /// <exception cref="DataException">Its length is not the number of rows.</exception>
+    public DataFrame Set(FrameColumn column)
     {
         int at = _columns.FindIndex(old => old.Name == column.Name);
-        if (at < 0 || column.Length != Rows) throw new ArgumentException("There is no column of this name and length.", nameof(column));
+        if (at < 0) return Add(column);
+        if (column.Length != Rows) throw new DataException("data frame", $"column '{column.Name}'", $"has {column.Length} rows; {Rows} were expected");
         _columns[at] = column;
+        return this;
+    }
+
+    /// <summary>The given rows in the order given. Categories that no row has any more are dropped, as anndata does.</summary>
+    public DataFrame Select(int[] rows)
+    {
+        DataFrame selected = new(Array.ConvertAll(rows, row => Index[row]), IndexName);
+        foreach (FrameColumn column in _columns) selected._columns.Add(column.Select(rows));
+        return selected;
     }
 
     /// <summary>Adds a column of plain values.</summary>
@@ -108,6 +119,24 @@ public sealed class FrameColumn : IAnnElement
     public static FrameColumn Nullable(string name, NdArray values, bool[] missing) => missing.Length == values.Length
         ? new FrameColumn(name, values, null, false, missing)
         : throw new DataException("data frame", $"column '{name}'", $"has {values.Length} values and a mask of {missing.Length}");
+
+    /// <summary>The given rows in the order given; categories that none of them has are dropped.</summary>
+    public FrameColumn Select(int[] rows)
+    {
+        if (Codes is null) return new FrameColumn(Name, Values.Take(rows), null, false, Missing is null ? null : Array.ConvertAll(rows, row => Missing[row]));
+        int[] used = CategoriesOf(rows), renamed = new int[Values.Length];
+        for (int c = 0; c < used.Length; c++) renamed[used[c]] = c;
+        return new FrameColumn(Name, Values.Take(used), Array.ConvertAll(rows, row => Codes[row] < 0 ? -1 : renamed[Codes[row]]), Ordered, null);
+    }
+
+    /// <summary>The categories that some rows of a categorical column have, ascending.</summary>
+    internal int[] CategoriesOf(int[] rows)
+    {
+        bool[] seen = new bool[Values.Length];
+        foreach (int row in rows)
+            if (Codes![row] >= 0) seen[Codes[row]] = true;
+        return [.. Enumerable.Range(0, seen.Length).Where(c => seen[c])];
+    }
 
     public FrameColumn Rename(string name) => new(name, Values, Codes, Ordered, Missing);
 

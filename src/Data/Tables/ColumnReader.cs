@@ -28,7 +28,7 @@ public static class ColumnReader
                     string member = parsed.RequireMember("the array", npz.Members);
                     return FromArray(npz.Read(member), member, locator);
                 }
-            case FileKind.H5ad:
+            case FileKind.AnnData:
                 if (string.IsNullOrEmpty(parsed.Member)) throw new UsageException($"{locator}: name a column after a colon, as in {Path.GetFileName(parsed.Path)}:obs/NAME.");
                 // A bare name is a column of obs.
                 return AnnDataFile.ReadColumn(parsed.Path, parsed.Member.Contains('/', StringComparison.Ordinal) ? parsed.Member : "obs/" + parsed.Member).ToColumn(locator);

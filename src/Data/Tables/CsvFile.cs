@@ -46,7 +46,17 @@ public static class CsvFile
     public static Matrix<double> ReadDouble(ComputeDevice device, string path) => ReadMatrix<double>(device, path);
 
     /// <summary>Writes a table: header, commas, LF, quotes only where needed, numbers in the shortest exact form.</summary>
-    public static void Write(string path, Table table) => AtomicFile.Write(path, stream =>
+    public static void Write(string path, Table table) => AtomicFile.Write(path, stream => Write(stream, table));
+
+    /// <summary>A table as <see cref="Write(string, Table)"/> would put it into a file.</summary>
+    public static string ToText(Table table)
+    {
+        using MemoryStream stream = new();
+        Write(stream, table);
+        return Encoding.UTF8.GetString(stream.ToArray());
+    }
+
+    private static void Write(Stream stream, Table table)
     {
         using StreamWriter writer = NewWriter(stream);
         WriteRecord(writer, table.Columns.Count, j => table.Columns[j].Name);
@@ -55,7 +65,7 @@ public static class CsvFile
             int row = i;
             WriteRecord(writer, table.Columns.Count, j => table.Columns[j].Text[row]);
         }
-    });
+    }
 
     /// <summary>Writes a matrix; without column names there is no header.</summary>
     public static void Write<T>(string path, MatrixView<T> matrix, IReadOnlyList<string>? columnNames = null) where T : unmanaged, INumberBase<T>

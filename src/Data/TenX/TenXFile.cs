@@ -15,21 +15,23 @@ public static class TenXFile
 
     /// <param name="path">The folder or the .h5 file.</param>
     /// <param name="geneExpressionOnly">Leaves out features of other types (antibodies, guides).</param>
-    /// <returns>X in CSR; obs named by barcode; var named by gene symbol (made unique with -1, -2, …) with gene_ids and feature_types.</returns>
+    /// <returns>X in CSR; obs named by barcode; var named by gene symbol (made unique with -1, -2, …) with gene_ids, feature_types and, from .h5, genome, as scanpy names them.</returns>
     public static AnnData Read(string path, bool geneExpressionOnly = true)
     {
-        (SparseMatrix counts, string[] barcodes, string[] ids, string[] symbols, string[] types) = Directory.Exists(path) ? ReadFolder(path) : ReadHdf5(path);
+        (SparseMatrix counts, string[] barcodes, string[] ids, string[] symbols, string[] types, string[]? genomes) = Directory.Exists(path) ? ReadFolder(path) : ReadHdf5(path);
         if (barcodes.Length != counts.Rows) throw new DataException(path, "barcodes", $"there are {barcodes.Length}; the matrix has {counts.Rows} cells");
         if (ids.Length != counts.Columns || symbols.Length != ids.Length || types.Length != ids.Length)
             throw new DataException(path, "features", $"there are {ids.Length} ids, {symbols.Length} names and {types.Length} types; the matrix has {counts.Columns} features");
+        if (genomes is not null && genomes.Length != ids.Length) throw new DataException(path, "features", $"there are {genomes.Length} genomes; the matrix has {counts.Columns} features");
         RequireUnique(barcodes, path);
         int[] kept = [.. Enumerable.Range(0, ids.Length).Where(j => !geneExpressionOnly || types[j] == GeneExpression)];
         // A file that knows no types at all, or other words for them, is kept whole.
         if (kept.Length == 0) kept = [.. Enumerable.Range(0, ids.Length)];
-        if (kept.Length < ids.Length) counts = KeepColumns(counts, kept);
+        if (kept.Length < ids.Length) counts = counts.SelectColumns(kept);
         DataFrame var = new(MakeUnique([.. kept.Select(j => symbols[j])]));
         var.Add("gene_ids", kept.Select(j => ids[j]).ToArray());
         var.Add(FrameColumn.Categorical("feature_types", [.. kept.Select(j => types[j])]));
+        if (genomes is not null) var.Add(FrameColumn.Categorical("genome", [.. kept.Select(j => genomes[j])]));
         return new AnnData(new DataFrame(barcodes), var) { X = counts };
     }
 
@@ -54,13 +56,13 @@ public static class TenXFile
         return unique;
     }
 
-    private static (SparseMatrix, string[], string[], string[], string[]) ReadFolder(string folder)
+    private static (SparseMatrix, string[], string[], string[], string[], string[]?) ReadFolder(string folder)
     {
         SparseMatrix counts = ReadPart(folder, ["matrix.mtx"], MatrixMarket.ReadTransposed);
         List<string[]> features = ReadPart(folder, ["features.tsv", "genes.tsv"], ReadTabs);
         List<string[]> barcodes = ReadPart(folder, ["barcodes.tsv"], ReadTabs);
         return (counts, [.. barcodes.Select(row => row[0])], [.. features.Select(row => row[0])],
-            [.. features.Select(row => row.Length > 1 ? row[1] : row[0])], [.. features.Select(row => row.Length > 2 ? row[2] : GeneExpression)]);
+            [.. features.Select(row => row.Length > 1 ? row[1] : row[0])], [.. features.Select(row => row.Length > 2 ? row[2] : GeneExpression)], null);
     }
 
     private static T ReadPart<T>(string folder, string[] names, Func<Stream, string, T> read)
@@ -97,24 +99,24 @@ public static class TenXFile
         return rows;
     }
 
-    private static (SparseMatrix, string[], string[], string[], string[]) ReadHdf5(string path) => SourceGuard.Read(path, Kind, () =>
+    private static (SparseMatrix, string[], string[], string[], string[], string[]?) ReadHdf5(string path) => SourceGuard.Read(path, Kind, () =>
     {
-        using IHdf5File file = PureHdfFile.Open(path);
-        if (file.Root.Find("matrix") is IHdf5Group matrix)
+        using IStoreFile file = PureHdfFile.Open(path);
+        if (file.Root.Find("matrix") is IStoreGroup matrix)
         {
-            IHdf5Group features = matrix.Find("features") as IHdf5Group ?? throw new DataException(path, "/matrix", "has no group 'features'");
+            IStoreGroup features = matrix.Find("features") as IStoreGroup ?? throw new DataException(path, "/matrix", "has no group 'features'");
             string[] ids = Text(features, "id", path);
             return (Counts(matrix, path), Text(matrix, "barcodes", path), ids, Text(features, "name", path),
-                features.Find("feature_type") is null ? [.. ids.Select(_ => GeneExpression)] : Text(features, "feature_type", path));
+                features.Find("feature_type") is null ? [.. ids.Select(_ => GeneExpression)] : Text(features, "feature_type", path), features.Find("genome") is null ? null : Text(features, "genome", path));
         }
-        string[] genomes = [.. file.Root.Names.Where(name => file.Root.Find(name) is IHdf5Group)];
+        string[] genomes = [.. file.Root.Names.Where(name => file.Root.Find(name) is IStoreGroup)];
         if (genomes.Length != 1) throw new DataException(path, "/", $"is not a 10x file: one group ('matrix', or a genome) was expected, there are {Listing.Of(genomes)}");
-        IHdf5Group genome = (IHdf5Group)file.Root.Find(genomes[0])!;
+        IStoreGroup genome = (IStoreGroup)file.Root.Find(genomes[0])!;
         string[] genes = Text(genome, "genes", path);
-        return (Counts(genome, path), Text(genome, "barcodes", path), genes, Text(genome, "gene_names", path), [.. genes.Select(_ => GeneExpression)]);
+        return (Counts(genome, path), Text(genome, "barcodes", path), genes, Text(genome, "gene_names", path), [.. genes.Select(_ => GeneExpression)], [.. genes.Select(_ => genomes[0])]);
     });
 
-    private static SparseMatrix Counts(IHdf5Group group, string path)
+    private static SparseMatrix Counts(IStoreGroup group, string path)
     {
         long[] shape = Integers(group, "shape", path);
         if (shape.Length != 2 || shape.Any(extent => extent is < 0 or > int.MaxValue)) throw new DataException(path, $"{group.Path}/shape", "two extents were expected");
@@ -124,15 +126,15 @@ public static class TenXFile
         return new SparseMatrix((int)shape[1], (int)shape[0], SparseLayout.Csr, Integers(group, "indptr", path), indices, data, $"{path}:{group.Path}");
     }
 
-    private static IHdf5Dataset Child(IHdf5Group group, string name, string path) => group.Find(name) as IHdf5Dataset ?? throw new DataException(path, group.Path, $"has no dataset '{name}'");
+    private static IStoreArray Child(IStoreGroup group, string name, string path) => group.Find(name) as IStoreArray ?? throw new DataException(path, group.Path, $"has no dataset '{name}'");
 
-    private static long[] Integers(IHdf5Group group, string name, string path)
+    private static long[] Integers(IStoreGroup group, string name, string path)
     {
         NdArray array = Child(group, name, path).Read();
         return array.Type.IsInteger() && array.Type != ElementType.UInt64 ? array.ToInt64() : throw new DataException(path, $"{group.Path}/{name}", "whole numbers were expected");
     }
 
-    private static string[] Text(IHdf5Group group, string name, string path) => Child(group, name, path).Read() is { Type: ElementType.Text } text
+    private static string[] Text(IStoreGroup group, string name, string path) => Child(group, name, path).Read() is { Type: ElementType.Text } text
         ? text.As<string>()
         : throw new DataException(path, $"{group.Path}/{name}", "text was expected");
 
@@ -141,25 +143,5 @@ public static class TenXFile
         HashSet<string> seen = new(StringComparer.Ordinal);
         foreach (string barcode in barcodes)
             if (!seen.Add(barcode)) throw new DataException(path, "barcodes", $"'{NpyHeader.Printable(barcode)}' is given twice");
-    }
-
-    private static SparseMatrix KeepColumns(SparseMatrix counts, int[] kept)
-    {
-        int[] place = new int[counts.Columns];
-        Array.Fill(place, -1);
-        for (int j = 0; j < kept.Length; j++) place[kept[j]] = j;
-        List<int> indices = [], order = [];
-        long[] pointers = new long[counts.Rows + 1];
-        for (int i = 0; i < counts.Rows; i++)
-        {
-            for (long k = counts.Pointers[i]; k < counts.Pointers[i + 1]; k++)
-            {
-                if (place[counts.Indices[k]] < 0) continue;
-                indices.Add(place[counts.Indices[k]]);
-                order.Add((int)k);
-            }
-            pointers[i + 1] = indices.Count;
-        }
-        return new SparseMatrix(counts.Rows, kept.Length, SparseLayout.Csr, pointers, [.. indices], counts.Values.Take([.. order]));
     }
 }

@@ -7,7 +7,7 @@ namespace BioSup.Kernels;
 /// implicit QL with Wilkinson's shift (EISPACK tred2 and tql2, reordered so that every inner loop runs along memory and rotations are applied in
 /// batches to column strips on all threads). The bytes do not depend on the number of threads.
 /// </summary>
-public sealed class SymmetricEigen : IDisposable
+public sealed partial class SymmetricEigen : IDisposable
 {
     private const int SweepLimit = 60, PatientSweeps = 30, RotationBatch = 16384, StripWidth = 128, RowsPerBlock = 64;
     private readonly ComputeDevice _device;

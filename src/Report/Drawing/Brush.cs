@@ -52,6 +52,32 @@ internal sealed class Brush(SKCanvas canvas)
         Canvas.DrawCircle(x, y, radius, paint);
     }
 
+    /// <summary>A filled polygon.</summary>
+    public void Polygon(ReadOnlySpan<SKPoint> corners, SKColor color)
+    {
+        using SKPath path = new();
+        path.AddPoly(corners.ToArray(), close: true);
+        using SKPaint paint = new() { Color = color, IsAntialias = true };
+        Canvas.DrawPath(path, paint);
+    }
+
+    /// <summary>A line through points; nothing for fewer than two.</summary>
+    public void Curve(ReadOnlySpan<SKPoint> points, SKColor color, float width)
+    {
+        if (points.Length < 2) return;
+        using SKPath path = new();
+        path.AddPoly(points.ToArray(), close: false);
+        using SKPaint paint = new() { Color = color, IsStroke = true, StrokeWidth = width, StrokeJoin = SKStrokeJoin.Round, IsAntialias = true };
+        Canvas.DrawPath(path, paint);
+    }
+
+    /// <summary>The circle around a point.</summary>
+    public void Ring(float x, float y, float radius, SKColor color, float width = 1)
+    {
+        using SKPaint paint = new() { Color = color, IsStroke = true, StrokeWidth = width, IsAntialias = true };
+        Canvas.DrawCircle(x, y, radius, paint);
+    }
+
     /// <summary>Draws an encoded or raw picture into <paramref name="target"/>; <paramref name="smooth"/> false keeps pixels as squares.</summary>
     public void Image(SKBitmap bitmap, SKRect target, bool smooth)
     {

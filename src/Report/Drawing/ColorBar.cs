@@ -14,13 +14,15 @@ internal static class ColorBar
     /// <param name="low">Value at the bottom.</param>
     /// <param name="high">Value at the top.</param>
     /// <param name="label">What is shown, with its unit.</param>
+    /// <param name="cut">What lies beyond the ends: a word under and one over the bar, which ends in a point there; null at an end beyond which there is nothing.</param>
     /// <param name="position">Where a value stands on the colour scale, in [0, 1]; null for linear.</param>
-    public static void Draw(Brush brush, SKRect bar, ColorScale scale, double low, double high, string label, Func<double, double>? position = null)
+    public static void Draw(Brush brush, SKRect bar, ColorScale scale, double low, double high, string label, (string? Below, string? Above) cut = default, Func<double, double>? position = null)
     {
         // Every step reaches down to the foot of the bar and is painted over by the next: no seams at any zoom.
         for (int i = Steps - 1; i >= 0; i--)
             brush.Fill(new SKRect(bar.Left, bar.Bottom - bar.Height * (i + 1) / Steps, bar.Right, bar.Bottom), ColorScales.At(scale, (i + 0.5) / Steps));
         brush.Outline(bar, Ink.Axis, 0.75f);
+        DrawEnds(brush, bar, scale, cut);
         float widest = 0;
         foreach (AxisTick tick in Ticks(low, high, bar.Height, position))
         {
@@ -31,6 +33,19 @@ internal static class ColorBar
             widest = Math.Max(widest, Brush.Measure(tick.Label, Ink.TickSize));
         }
         if (label.Length > 0) brush.Text(Brush.Fit(label, Math.Max(bar.Height, 120), Ink.TickSize), bar.Right + 7 + widest + 13, bar.MidY, Ink.TickSize, Ink.Text, TextAlign.Center, rotation: 90);
+    }
+
+    private static void DrawEnds(Brush brush, SKRect bar, ColorScale scale, (string? Below, string? Above) cut)
+    {
+        const float Point = 9;
+        if (cut.Above is string above)
+        {
+            brush.Polygon([new(bar.Left, bar.Top), new(bar.MidX, bar.Top - Point), new(bar.Right, bar.Top)], ColorScales.At(scale, 1));
+            brush.Text(above, bar.Right + 7, bar.Top - Point - 2, Ink.TickSize, Ink.Muted);
+        }
+        if (cut.Below is not string below) return;
+        brush.Polygon([new(bar.Left, bar.Bottom), new(bar.MidX, bar.Bottom + Point), new(bar.Right, bar.Bottom)], ColorScales.At(scale, 0));
+        brush.Text(below, bar.Right + 7, bar.Bottom + Point + 2, Ink.TickSize, Ink.Muted);
     }
 
     // On a bent scale evenly spaced values crowd at one end: keep those that stand clear of the one before.

@@ -88,7 +88,7 @@ public sealed class CouplingHeatmap : Figure
         brush.Outline(area, Ink.Axis, 0.75f);
         DrawClasses(brush, area);
         frame.DrawLabels(brush);
-        ColorBar.Draw(brush, SKRect.Create(area.Right + 14, area.Top, 12, Math.Min(area.Height, 220)), ColorScale.Blues, 0, high, "mass / independent coupling", Place);
+        ColorBar.Draw(brush, SKRect.Create(area.Right + 14, area.Top, 12, Math.Min(area.Height, 220)), ColorScale.Blues, 0, high, "mass / independent coupling", position: Place);
     }
 
     private void DrawClasses(Brush brush, SKRect area)

@@ -11,13 +11,13 @@ namespace BioSup.Report.Figures;
 public sealed record PointLabel(int Point, string Text);
 
 /// <summary>
-/// Points in the plane, coloured by category or by value: a 2-D map of cells, or one quantity against another.
-/// Points are drawn in a shuffled (seeded) order, so that no class hides another merely by coming last.
+/// Points in the plane, coloured by category or by value: a 2-D map of cells, or one quantity against another. Any number of points can be drawn: many become a picture
+/// at print resolution, more transparent where they crowd. Points are drawn in a shuffled (seeded) order, so that no class hides another merely by coming last.
 /// </summary>
-public sealed class ScatterMap : ChartFigure
+public sealed partial class ScatterMap : ChartFigure
 {
     /// <summary>Above this many points an SVG holds them as a picture; below, as circles.</summary>
-    public const int RasterFrom = 1500;
+    public const int RasterFrom = PointLayer.RasterFrom;
 
     private const float BarWidth = 12;
     private const float BarRoom = 74;
@@ -32,16 +32,34 @@ public sealed class ScatterMap : ChartFigure
     /// <summary>Order of the categories, hence their colours; null sorts them by name.</summary>
     public string[]? CategoryOrder { get; init; }
 
-    /// <summary>The category that is context for the others: drawn grey; null for none.</summary>
+    /// <summary>The category that is context for the others: drawn grey and below them; null for none.</summary>
     public string? ContextCategory { get; init; }
 
-    /// <summary>The value of every point, NaN drawn grey; null when coloured by category or not at all.</summary>
+    /// <summary>Colours of categories as 0xRRGGBB, where the palette's are not wanted.</summary>
+    public IReadOnlyDictionary<string, uint>? CategoryColors { get; init; }
+
+    /// <summary>Writes the name of every category over the median of its points: with many categories colours alone cannot tell them apart.</summary>
+    public bool NamesOnMap { get; init; }
+
+    /// <summary>The value of every point, NaN drawn grey and below the others; null when coloured by category or not at all.</summary>
     public double[]? Values { get; init; }
 
     /// <summary>What the colour bar shows, with its unit.</summary>
     public string ValueLabel { get; init; } = "";
 
+    /// <summary>What points without a value are, for the legend; null leaves them out of it.</summary>
+    public string? MissingLabel { get; init; }
+
     public ColorScale Scale { get; init; } = ColorScale.Viridis;
+
+    /// <summary>Percentiles of the values at which the colours end, 0 to 100; the colour bar says so. Null spans all values.</summary>
+    public (double Low, double High)? ClipPercentiles { get; init; }
+
+    /// <summary>Colours follow the value's place between the ends to this power; 1 is linear.</summary>
+    public double Gamma { get; init; } = 1;
+
+    /// <summary>Draws low values first, so that rare high ones stay visible; off shuffles.</summary>
+    public bool HighOnTop { get; init; }
 
     /// <summary>Numbers on the axes. Off for embeddings, whose coordinates mean nothing.</summary>
     public bool ShowTicks { get; init; }
@@ -58,7 +76,7 @@ public sealed class ScatterMap : ChartFigure
     /// <summary>Dashed lines across the map, such as the bounds of a selection.</summary>
     public IReadOnlyList<double> VerticalLines { get; init; } = [];
 
-    /// <summary>Names of single points. A name that would cover another is left out, later ones first.</summary>
+    /// <summary>Names of single points. One for which there is no room is left out, later ones first.</summary>
     public IReadOnlyList<PointLabel> Labels { get; init; } = [];
 
     protected override string DefaultDescription => $"Scatter plot of {YLabel} against {XLabel}";
@@ -78,133 +96,84 @@ public sealed class ScatterMap : ChartFigure
         SetTicks(plot.Axes.Bottom, ShowTicks ? AxisTicks.Linear(x0 - beyond * (x1 - x0), x1 + beyond * (x1 - x0), TargetTicksX * (EqualAspect ? 2 : 1)) : []);
         SetTicks(plot.Axes.Left, ShowTicks ? AxisTicks.Linear(y0 - beyond * (y1 - y0), y1 + beyond * (y1 - y0), TargetTicksY * (EqualAspect ? 2 : 1)) : []);
         if (!ShowTicks) plot.HideGrid();
-        string[] names = CategoryNames();
-        plot.Add.Plottable(new Points(this, Colors(names)));
         if (Values is not null) plot.Axes.Right.MinimumSize = BarRoom + (ValueLabel.Length > 0 ? 16 : 0);
-        else if (names.Length > 0) ShowLegend(plot, names.Select((n, i) => new LegendItem { LabelText = n, MarkerShape = MarkerShape.FilledCircle, MarkerSize = 9, MarkerFillColor = ToPlot(ColorOf(n, i)), MarkerLineWidth = 0 }));
+        else if (Categories is not null) plot.Axes.Right.MinimumSize = Legend(CategoryNames(), Height - 70).Width + 22;
     }
 
     private protected override void Annotate(Brush brush, Plot plot, PixelRect data)
     {
+        SKRect area = data.ToSKRect();
+        SKPoint[] points = new SKPoint[X.Length];
+        for (int i = 0; i < points.Length; i++) points[i] = new SKPoint(plot.Axes.Bottom.GetPixel(X[i], data), plot.Axes.Left.GetPixel(Y[i], data));
+        if (Diagonal) DrawDiagonal(brush, plot, data);
+        string[] names = CategoryNames();
+        ValueColors? values = Values is null ? null : new ValueColors(this);
+        byte alpha = HighOnTop && Values is not null ? (byte)235 : PointLayer.AlphaFor(area, points, Radius);
+        PointLayer.Draw(brush, area, points, Colors(names, values), Order(), Radius, alpha);
         foreach (double line in VerticalLines)
         {
             float x = plot.Axes.Bottom.GetPixel(line, data);
             if (x >= data.Left && x <= data.Right) brush.DashedLine(x, data.Top, x, data.Bottom, Ink.Axis);
         }
-        DrawLabels(brush, plot, data);
-        if (Values is null) return;
-        (double low, double high) = ValueRange();
-        ColorBar.Draw(brush, SKRect.Create(data.Right + 14, data.Top, BarWidth, Math.Min(data.Height, 220)), Scale, low, high, ValueLabel);
+        if (NamesOnMap) WriteNames(brush, area, points, names);
+        if (Labels.Count > 0)
+        {
+            LabelPlacer placer = new(area, points, Radius);
+            foreach (PointLabel label in Labels) placer.Write(brush, label.Text, points[label.Point], Radius);
+        }
+        if (values is not null) values.DrawBar(brush, area);
+        else if (Categories is not null) Legend(names, area.Height).Draw(brush, area.Right + 12, area.Top);
     }
 
-    /// <summary>Writes each label beside its point, where neither another point nor an earlier label lies; one without such a place is left out.</summary>
-    private void DrawLabels(Brush brush, Plot plot, PixelRect data)
+    private void DrawDiagonal(Brush brush, Plot plot, PixelRect data)
     {
-        const float Height = Ink.TickSize + 2;
-        if (Labels.Count == 0) return;
-        SKPoint[] points = [.. X.Select((x, i) => new SKPoint(plot.Axes.Bottom.GetPixel(x, data), plot.Axes.Left.GetPixel(Y[i], data)))];
-        SKRect area = new(data.Left, data.Top, data.Right, data.Bottom);
-        List<SKRect> taken = [];
-        foreach (PointLabel label in Labels)
-        {
-            float x = points[label.Point].X, y = points[label.Point].Y, width = Brush.Measure(label.Text, Ink.TickSize), away = Radius + 3;
-            ReadOnlySpan<SKPoint> corners = [new(x + away, y - Height / 2), new(x - away - width, y - Height / 2), new(x - width / 2, y - away - Height), new(x - width / 2, y + away)];
-            foreach (SKPoint corner in corners)
-            {
-                SKRect place = SKRect.Create(corner, new SKSize(width, Height)), room = SKRect.Inflate(place, Radius, Radius - 1);
-                if (!area.Contains(place) || taken.Any(place.IntersectsWith) || points.Where((_, i) => i != label.Point).Any(room.Contains)) continue;
-                taken.Add(place);
-                brush.Text(label.Text, place.Left, place.MidY, Ink.TickSize, Ink.Text);
-                break;
-            }
-        }
+        AxisLimits limits = plot.Axes.GetLimits();
+        double low = Math.Max(limits.Left, limits.Bottom), high = Math.Min(limits.Right, limits.Top);
+        brush.DashedLine(plot.Axes.Bottom.GetPixel(low, data), plot.Axes.Left.GetPixel(low, data), plot.Axes.Bottom.GetPixel(high, data), plot.Axes.Left.GetPixel(high, data), Ink.Axis);
     }
+
+    private SwatchLegend Legend(string[] names, float height) => new([.. names.Select((n, i) => new Swatch(n, ColorOf(n, i)))], Width * 0.36f, height);
 
     private string[] CategoryNames()
     {
         if (Categories is null) return [];
-        string[] present = [.. Categories.Distinct().Order(StringComparer.Ordinal)];
+        // Numbered clusters by number, so that 10 follows 9.
+        string[] present = [.. Categories.Distinct().OrderBy(c => int.TryParse(c, out int number) ? number : int.MaxValue).ThenBy(c => c, StringComparer.Ordinal)];
         if (CategoryOrder is null) return present;
         return [.. CategoryOrder, .. present.Except(CategoryOrder)];
     }
 
-    private SKColor[] Colors(string[] names)
+    private SKColor[] Colors(string[] names, ValueColors? values)
     {
-        if (Categories is not null)
+        SKColor[] result = new SKColor[X.Length];
+        if (values is not null)
+            for (int i = 0; i < result.Length; i++) result[i] = values.Of(Values![i]);
+        else if (Categories is not null)
         {
             Dictionary<string, SKColor> colors = [];
             for (int i = 0; i < names.Length; i++) colors.TryAdd(names[i], ColorOf(names[i], i));
-            return [.. Categories.Select(c => colors[c])];
+            for (int i = 0; i < result.Length; i++) result[i] = colors[Categories[i]];
         }
-        if (Values is null) return [.. X.Select(_ => Palette.Category(0))];
-        (double low, double high) = ValueRange();
-        return [.. Values.Select(v => double.IsFinite(v) ? ColorScales.At(Scale, high > low ? (v - low) / (high - low) : 0.5) : Ink.Missing)];
+        else Array.Fill(result, Palette.Category(0));
+        return result;
     }
 
-    private SKColor ColorOf(string category, int index) => category == ContextCategory ? Ink.Axis : Palette.Category(index);
+    private SKColor ColorOf(string category, int index) => Palette.Category(category, index, ContextCategory, CategoryColors);
 
-    private (double Low, double High) ValueRange()
+    private float Radius => (float)(PointSize ?? (X.Length <= 20_000 ? Math.Clamp(110 / Math.Sqrt(Math.Max(1, X.Length)), 2.2, 7) : Math.Max(1.1, 2.2 * Math.Pow(20_000.0 / X.Length, 0.25)))) / 2;
+
+    /// <summary>Context and missing values first; then at random, or by value.</summary>
+    private int[] Order()
     {
-        double[] finite = [.. Values!.Where(double.IsFinite)];
-        return finite.Length == 0 ? (0, 1) : (finite.Min(), finite.Max());
+        int[] order = new int[X.Length];
+        for (int i = 0; i < order.Length; i++) order[i] = i;
+        if (Categories is null && Values is null) return order;
+        CounterRandom random = new(seed: 0, stream: 1);
+        random.Shuffle<int>(order);
+        int[] below = [.. order.Where(IsContext)], above = [.. order.Where(i => !IsContext(i))];
+        if (HighOnTop && Values is not null) above = [.. above.OrderBy(i => Values[i])];
+        return [.. below, .. above];
     }
 
-    private float Radius => (float)(PointSize ?? Math.Clamp(110 / Math.Sqrt(Math.Max(1, X.Length)), 2.2, 7)) / 2;
-
-    /// <summary>The points as one plottable: circles in vector output while they are few, one picture otherwise.</summary>
-    private sealed class Points(ScatterMap map, SKColor[] colors) : IPlottable
-    {
-        public bool IsVisible { get; set; } = true;
-
-        public IAxes Axes { get; set; } = new Axes();
-
-        public IEnumerable<LegendItem> LegendItems => [];
-
-        public AxisLimits GetAxisLimits() => AxisLimits.NoLimits;
-
-        public void Render(RenderPack rp)
-        {
-            if (map.Diagonal) DrawDiagonal(rp);
-            if (map.X.Length <= RasterFrom)
-            {
-                DrawAll(rp.Canvas, 0, 0);
-                return;
-            }
-            const int Scale = 2;
-            PixelRect area = rp.DataRect;
-            using SKSurface surface = SKSurface.Create(new SKImageInfo((int)(area.Width * Scale), (int)(area.Height * Scale), SKColorType.Rgba8888, SKAlphaType.Premul));
-            surface.Canvas.Scale(Scale);
-            DrawAll(surface.Canvas, area.Left, area.Top);
-            using SKImage image = surface.Snapshot();
-            rp.Canvas.DrawImage(image, area.ToSKRect(), new SKSamplingOptions(SKFilterMode.Linear, SKMipmapMode.Linear));
-        }
-
-        private void DrawDiagonal(RenderPack rp)
-        {
-            AxisLimits limits = rp.Plot.Axes.GetLimits();
-            double low = Math.Max(limits.Left, limits.Bottom), high = Math.Min(limits.Right, limits.Top);
-            new Brush(rp.Canvas).DashedLine(Axes.GetPixelX(low), Axes.GetPixelY(low), Axes.GetPixelX(high), Axes.GetPixelY(high), Ink.Axis);
-        }
-
-        private void DrawAll(SKCanvas canvas, float left, float top)
-        {
-            using SKPaint paint = new() { IsAntialias = true };
-            byte alpha = map.X.Length > 400 ? (byte)190 : (byte)225;
-            foreach (int i in Order())
-            {
-                if (!double.IsFinite(map.X[i]) || !double.IsFinite(map.Y[i])) continue;
-                paint.Color = colors[i].WithAlpha(alpha);
-                canvas.DrawCircle(Axes.GetPixelX(map.X[i]) - left, Axes.GetPixelY(map.Y[i]) - top, map.Radius, paint);
-            }
-        }
-
-        private int[] Order()
-        {
-            int[] order = [.. Enumerable.Range(0, map.X.Length)];
-            if (map.Categories is null) return order;
-            CounterRandom random = new(seed: 0, stream: 1);
-            random.Shuffle<int>(order);
-            return order;
-        }
-    }
+    private bool IsContext(int point) => Values is not null ? !double.IsFinite(Values[point]) : ContextCategory is not null && Categories![point] == ContextCategory;
 }

@@ -1,5 +1,6 @@
 using System.Text;
 using BioSup.Data;
+using BioSup.Report.Drawing;
 
 namespace BioSup.Report;
 
@@ -32,19 +33,26 @@ public static class HtmlWriter
     }
 
     /// <summary>Saves every figure of the document as <c>NAME.png</c> and <c>NAME.svg</c> in <paramref name="folder"/>, which is created.</summary>
-    public static void SaveFigures(ReportDocument document, string folder)
+    /// <param name="document">The report.</param>
+    /// <param name="folder">Where the files go.</param>
+    /// <param name="dotsPerInch">Resolution of the PNG files, which they also state; a CSS pixel is 1/96 inch, and journals ask for 300.</param>
+    /// <returns>Names of the files, in reading order.</returns>
+    public static IReadOnlyList<string> SaveFigures(ReportDocument document, string folder, int dotsPerInch = 192)
     {
         ArgumentNullException.ThrowIfNull(document);
         int number = 0;
+        List<string> saved = [];
         HashSet<string> used = new(StringComparer.OrdinalIgnoreCase);
         foreach (FigureItem item in document.Sections.SelectMany(s => s.AllFigures))
         {
             number++;
             string name = HtmlPage.FileName(item.Name ?? "figure-" + Numbers.Integer(number));
             if (!used.Add(name)) used.Add(name += "-" + Numbers.Integer(number));
-            AtomicFile.Write(Path.Combine(folder, name + ".png"), stream => stream.Write(item.Figure.ToPng()));
+            AtomicFile.Write(Path.Combine(folder, name + ".png"), stream => stream.Write(PngResolution.State(item.Figure.ToPng(dotsPerInch / 96f), dotsPerInch)));
             AtomicFile.WriteAllText(Path.Combine(folder, name + ".svg"), item.Figure.ToSvg() + "\n");
+            saved.AddRange([name + ".png", name + ".svg"]);
         }
+        return saved;
     }
 
     /// <summary>The page as one string.</summary>

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using BioSup.Analysis.Geometry;
 using BioSup.Analysis.Modules;
 using BioSup.Runtime;
 using BioSup.Shapes;

@@ -29,7 +29,7 @@ public sealed class SaeEvaluationGoldenTests
     [Fact]
     public void False_discovery_rates_are_those_of_benjamini_and_hochberg()
     {
-        double[] q = RankStatistics.BenjaminiHochberg([.. Doubles(s_golden["benjamini_hochberg"]!["p"]!).Select(Math.Log10)]), expected = Doubles(s_golden["benjamini_hochberg"]!["q"]!);
+        double[] q = BenjaminiHochberg.AdjustLog10([.. Doubles(s_golden["benjamini_hochberg"]!["p"]!).Select(Math.Log10)]), expected = Doubles(s_golden["benjamini_hochberg"]!["q"]!);
         for (int i = 0; i < q.Length; i++) GeometryGolden.Near(expected[i], Math.Pow(10, q[i]), 1e-12);
     }
 

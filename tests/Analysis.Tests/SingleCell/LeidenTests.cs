@@ -149,6 +149,27 @@ public sealed class LeidenTests
         Assert.Contains("(0, 1)", Assert.Throws<UsageException>(() => LeidenGraph.FromSymmetric([0, 1, 2], [1, 0], [weight, weight])).Message);
     }
 
+    /// <summary>From 2^14 nodes on the search takes an order of its own; nothing that is promised may depend on it.</summary>
+    [Fact]
+    public void A_large_graph_keeps_the_promises_on_any_number_of_threads()
+    {
+        const int Nodes = 17_000, Ring = 500;
+        CounterRandom random = new(4);
+        List<(int, int, double)> edges = [];
+        // Rings whose members know others nearby, strewn over the numbers, with a few edges anywhere.
+        int[] name = [.. Enumerable.Range(0, Nodes)];
+        random.Shuffle<int>(name);
+        for (int v = 0; v < Nodes; v++)
+            for (int e = 0; e < 4; e++) edges.Add((name[v], name[e < 3 ? v / Ring * Ring + (v + 1 + random.NextInt32(20)) % Ring : random.NextInt32(Nodes)], 0.1 + random.NextDouble()));
+        LeidenGraph graph = new EdgeList(Nodes, edges).Graph;
+        using CpuDevice device = new(3);
+        LeidenResult result = Leiden.Run(graph, new LeidenOptions { Seed = 2 }, device: device);
+        Assert.Equal(Leiden.Run(graph, new LeidenOptions { Seed = 2 }).Community, result.Community);
+        Assert.True(result.Converged);
+        Assert.InRange(LargestGain(graph, result.Community, 1), double.NegativeInfinity, 1e-10);
+        for (int c = 0; c < result.Sizes.Length; c++) Assert.Equal(result.Sizes[c], Reached(graph, result.Community, Array.IndexOf(result.Community, c)));
+    }
+
     [Fact]
     public void Wrong_numbers_are_refused()
     {
@@ -179,16 +200,17 @@ public sealed class LeidenTests
     private static double LargestGain(LeidenGraph graph, int[] community, double resolution)
     {
         double m = graph.TotalWeight, largest = double.NegativeInfinity;
-        double[] strength = new double[graph.Nodes];
+        double[] strength = new double[graph.Nodes], link = new double[graph.Nodes];
+        int communities = community.Max() + 1;
         for (int v = 0; v < graph.Nodes; v++) strength[community[v]] += graph.Strength[v];
         for (int v = 0; v < graph.Nodes; v++)
         {
-            double[] link = new double[graph.Nodes];
             for (int e = 0; e < graph.Neighbours(v).Length; e++) link[community[graph.Neighbours(v)[e]]] += graph.Weights(v)[e];
             double k = graph.Strength[v], stay = link[community[v]] - resolution * k * (strength[community[v]] - k) / (2 * m);
             largest = Math.Max(largest, -stay / m);
-            for (int c = 0; c < graph.Nodes; c++)
+            for (int c = 0; c < communities; c++)
                 if (c != community[v]) largest = Math.Max(largest, (link[c] - resolution * k * strength[c] / (2 * m) - stay) / m);
+            Array.Clear(link, 0, communities);
         }
         return largest;
     }

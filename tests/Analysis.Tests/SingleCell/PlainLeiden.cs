@@ -34,7 +34,7 @@ internal sealed class PlainLeiden
     {
         search = new PlainLeiden(graph, options);
         passes = 0;
-        for (bool changed = true; changed && (options.Iterations < 0 || passes < options.Iterations); passes++) changed = search.Pass();
+        for (bool changed = true; changed && (options.Iterations < 0 || passes < options.Iterations); passes++) changed = search.Pass((ulong)passes);
         int[] flat = search._flat;
         List<int> bySize = [.. flat.Distinct().OrderByDescending(c => flat.Count(x => x == c)).ThenBy(c => Array.IndexOf(flat, c))];
         return [.. flat.Select(c => bySize.IndexOf(c))];
@@ -49,18 +49,18 @@ internal sealed class PlainLeiden
         public double Between(IEnumerable<int> one, Func<int, bool> other) => one.Sum(v => Edges[v].Where(e => other(e.To)).Sum(e => e.Weight));
     }
 
-    private bool Pass()
+    private bool Pass(ulong pass)
     {
         Level level = new(_graph.Strength.ToArray(), [.. Enumerable.Range(0, _graph.Nodes).Select(v => _graph.Neighbours(v).ToArray().Zip(_graph.Weights(v).ToArray()).ToList())]);
         int[] nodeOf = [.. Enumerable.Range(0, _graph.Nodes)], community = (int[])_flat.Clone();
         bool changed = false;
-        while (true)
+        for (uint depth = 0; ; depth++)
         {
             changed |= Move(level, community);
             int communities = Renumber(community);
             for (int v = 0; v < _flat.Length; v++) _flat[v] = community[nodeOf[v]];
             if (communities == level.Nodes) break;
-            int[] part = Refine(level, community);
+            int[] part = Refine(level, community, pass, depth);
             if (part.Distinct().Count() == level.Nodes)
             {
                 Unrefined++;
@@ -104,38 +104,40 @@ internal sealed class PlainLeiden
         return moved;
     }
 
-    private int[] Refine(Level level, int[] community)
+    private int[] Refine(Level level, int[] community, ulong pass, uint depth)
     {
-        int n = level.Nodes;
-        int[] part = [.. Enumerable.Range(0, n)], order = [.. Enumerable.Range(0, n)];
-        _random.Shuffle<int>(order);
-        foreach (int v in order)
+        int[] part = [.. Enumerable.Range(0, level.Nodes)];
+        for (int c = 0; c <= community.Max(); c++)
         {
-            double k = level.Strength[v], whole = level.Of(order.Where(u => community[u] == community[v]));
-            bool Here(int u) => community[u] == community[v];
-            if (part.Count(p => p == part[v]) != 1 || level.Between([v], Here) < _penalty * k * (whole - k)) continue;
-            (int Part, double Gain)[] candidates = [.. level.Edges[v].Where(e => Here(e.To)).Select(e => part[e.To]).Distinct().Select(p => (p, Gain(p)))];
-            double most = candidates.Select(c => c.Gain).Append(0).Max(), total = candidates.Sum(c => Chance(c.Gain)), draw = _random.NextDouble() * (total + Chance(0));
-            foreach ((int p, double gain) in candidates)
-            {
-                if (gain >= 0 && draw < Chance(gain))
-                {
-                    part[v] = p;
-                    break;
-                }
-                draw -= Chance(gain);
-            }
-
-            double Gain(int p)
-            {
-                double strength = level.Of(order.Where(u => part[u] == p));
-                bool connected = level.Between(order.Where(u => part[u] == p), u => Here(u) && part[u] != p) >= _penalty * strength * (whole - strength);
-                return connected ? level.Between([v], u => part[u] == p) - _penalty * k * strength : -1;
-            }
-
-            double Chance(double gain) => gain < 0 ? 0 : Math.Exp((gain - most) / _temperature);
+            int[] members = [.. Enumerable.Range(0, level.Nodes).Where(v => community[v] == c)];
+            CounterRandom random = new(_options.Seed, (0x4C52UL << 48) | (pass << 8) | depth, (ulong)c << 32);
+            random.Shuffle<int>(members);
+            foreach (int v in members) part[v] = Choose(level, members, part, v, ref random);
         }
         return part;
+    }
+
+    private int Choose(Level level, int[] members, int[] part, int v, ref CounterRandom random)
+    {
+        double k = level.Strength[v], whole = level.Of(members);
+        if (part.Count(p => p == part[v]) != 1 || level.Between([v], members.Contains) < _penalty * k * (whole - k)) return part[v];
+        (int Part, double Gain)[] candidates = [.. level.Edges[v].Where(e => members.Contains(e.To)).Select(e => part[e.To]).Distinct().Select(p => (p, Gain(p)))];
+        double most = candidates.Select(c => c.Gain).Append(0).Max(), total = candidates.Sum(c => Chance(c.Gain)), draw = random.NextDouble() * (total + Chance(0));
+        foreach ((int p, double gain) in candidates)
+        {
+            if (Chance(gain) > 0 && draw < Chance(gain)) return p;
+            draw -= Chance(gain);
+        }
+        return part[v];
+
+        double Gain(int p)
+        {
+            double strength = level.Of(members.Where(u => part[u] == p));
+            bool connected = level.Between(members.Where(u => part[u] == p), u => members.Contains(u) && part[u] != p) >= _penalty * strength * (whole - strength);
+            return connected ? level.Between([v], u => part[u] == p) - _penalty * k * strength : -1;
+        }
+
+        double Chance(double gain) => gain < 0 || (gain - most) / _temperature < -40 ? 0 : Math.Exp((gain - most) / _temperature);
     }
 
     private static Level Aggregate(Level level, int[] part, int parts)

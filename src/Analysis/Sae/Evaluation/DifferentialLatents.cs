@@ -78,7 +78,7 @@ public static class DifferentialLatents
             log10P[c] = RankStatistics.MannWhitney(x, y).Log10P;
         });
         cancellation.ThrowIfCancellationRequested();
-        double[] log10Q = RankStatistics.BenjaminiHochberg(log10P);
+        double[] log10Q = BenjaminiHochberg.AdjustLog10(log10P);
         DifferentialLatent[] found = new DifferentialLatent[columns.Length];
         for (int c = 0; c < found.Length; c++)
         {

@@ -39,7 +39,7 @@ public sealed class DiffusionMap : IDisposable
     {
         if (components < 2) throw new UsageException($"A diffusion map of {components} components shows nothing; the first one is trivial, so 2 are the fewest.");
         if (components >= connectivities.Cells) throw new UsageException($"{components} diffusion components need more cells than that; there are {connectivities.Cells}.");
-        ScaledGraph transitions = ScaledGraph.Transitions(device.Host, connectivities);
+        using ScaledGraph transitions = ScaledGraph.Transitions(device.Host, connectivities);
         int[] component = connectivities.Components(out int count);
         using Matrix<double> trivial = Trivial(device.Host, transitions, component, Math.Min(count, components));
         if (count >= components)
@@ -57,6 +57,23 @@ public sealed class DiffusionMap : IDisposable
             }
             return new DiffusionMap([.. Enumerable.Repeat(1.0, count), .. values.OrderDescending()], vectors, component, count);
         }
+    }
+
+    /// <summary>A map that was kept, such as <c>obsm['X_diffmap']</c> with <c>uns['diffmap_evals']</c>.</summary>
+    /// <param name="device">Where it is held; the host reads it.</param>
+    /// <param name="connectivities">The graph it was computed from, for its components.</param>
+    /// <param name="eigenvalues">[k] falling.</param>
+    /// <param name="coordinates">[cells × k] row-major, a vector in each column.</param>
+    /// <exception cref="UsageException">The shapes do not fit each other.</exception>
+    public static DiffusionMap FromStored(CpuDevice device, CellGraph connectivities, double[] eigenvalues, ReadOnlySpan<double> coordinates)
+    {
+        int cells = connectivities.Cells, k = eigenvalues.Length;
+        if (k == 0 || coordinates.Length != (long)cells * k)
+            throw new UsageException($"A diffusion map of {cells} cells with {k} eigenvalues needs {(long)cells * k} coordinates; there are {coordinates.Length}.");
+        Matrix<double> vectors = device.AllocateMatrix<double>(k, cells);
+        for (int j = 0; j < k; j++)
+            for (int i = 0; i < cells; i++) vectors.Row(j)[i] = coordinates[i * k + j];
+        return new DiffusionMap(eigenvalues, vectors, connectivities.Components(out int count), count);
     }
 
     /// <summary>The cell of <paramref name="cells"/> that lies nearest to their mean in all k coordinates, the published root of a trajectory when given the control cells; the first of equals.</summary>

@@ -1,17 +1,24 @@
-using System.Numerics.Tensors;
 using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.SingleCell;
 
-/// <summary>A symmetric matrix known by its products with vectors.</summary>
-internal interface ISymmetricMap
+/// <summary>A symmetric matrix known by its products with vectors; no eigenvalue is above 1 in magnitude.</summary>
+internal unsafe interface ISymmetricMap
 {
     /// <summary>Length of the vectors.</summary>
     int Length { get; }
 
-    /// <summary>y = A x. The bytes of y must not depend on the number of threads.</summary>
-    void Multiply(ReadOnlySpan<double> x, Span<double> y);
+    /// <summary>[length] which entry of a vector each line of a block holds.</summary>
+    int[] Order { get; }
+
+    /// <summary>Y = factor A X + shift X − Z for the eight vectors of a block of <see cref="VectorBlocks"/>. The bytes of Y must not depend on the number of threads.</summary>
+    /// <param name="x">[length × 8].</param>
+    /// <param name="y">[length × 8], another block.</param>
+    /// <param name="factor">Of A.</param>
+    /// <param name="shift">Of the identity.</param>
+    /// <param name="minus">[length × 8] Z, which may be Y; null for zero.</param>
+    void Multiply(double* x, double* y, double factor, double shift, double* minus);
 }
 
 /// <summary>Which end of the spectrum is wanted.</summary>
@@ -25,33 +32,53 @@ internal enum SpectrumEnd
 }
 
 /// <summary>
-/// A few eigenpairs of a large symmetric matrix by thick-restart Lanczos (Wu and Simon 2000) with every new vector made orthogonal to all others twice, so that
-/// no eigenvalue is found more often than it is there. A Krylov space holds only one vector of a repeated eigenvalue. Those that every graph may have (one for each
-/// component) are known beforehand and kept out of the search; for others, what was found must stand when the search goes on from a new random vector.
+/// A few eigenpairs of a large symmetric matrix by thick-restart Lanczos (Wu and Simon 2000) on blocks of eight vectors (Golub and Underwood 1977), every new block made orthogonal to all
+/// others twice. A Krylov space of eight vectors holds eight of a repeated eigenvalue, and rounding brings in no more. So the result is held against a second search, from new random
+/// vectors, among the vectors orthogonal to it: while that finds an eigenvalue that should have been in the result, it takes its place there.
+/// Where one space is not enough, eigenvalues lie close together, and the matrix gives way to a Chebyshev polynomial of it (Saad 1984) that is at most 1 on the unwanted ones
+/// and grows beyond them: products with a sparse matrix are cheaper than making long vectors orthogonal.
 /// The result has the same bytes on any number of threads.
 /// </summary>
-internal sealed class LanczosEigen
+internal sealed unsafe class LanczosEigen : IDisposable
 {
-    /// <summary>Below this length the whole spectrum is computed densely, which is exact whatever its gaps.</summary>
+    /// <summary>Up to this length, and where every third pair is wanted, the whole spectrum is computed densely, which is exact whatever its gaps.</summary>
     private const int DenseLength = 256;
 
-    /// <summary>Residual of an accepted pair, in units of the largest eigenvalue: what ARPACK asks when it is given no tolerance is machine precision; rounding of the products allows about this.</summary>
+    /// <summary>Residual of an accepted pair: what ARPACK asks when it is given no tolerance is machine precision; rounding of the products allows about this.</summary>
     private const double Tolerance = 1e-13;
-    private const int RestartLimit = 300, SmallestBasis = 20, LargestBasis = 160;
+
+    /// <summary>Residual at which the second search stops: the error of an eigenvalue is its square over the gap.</summary>
+    private const double CheckTolerance = 1e-7;
+
+    /// <summary>How much larger the second search's eigenvalue has to be for it to be new.</summary>
+    private const double Different = 1e-11;
+
+    /// <summary>A vector of which less than this is left lies in the space it was made orthogonal to.</summary>
+    private const double Nothing = 1e-14;
+
+    private const int BlocksBetweenTests = 4;
+    private const int RestartLimit = 500, OrthogonalisationLimit = 20, FewestSpare = 40, LargestBasis = 128, Width = VectorBlocks.Width, Square = VectorBlocks.Square;
 
     private readonly CpuDevice _device;
     private readonly ISymmetricMap _map;
-    private readonly Matrix<double>? _known;
     private readonly SpectrumEnd _end;
-    private readonly int _count, _size;
+    private readonly int _count, _knownBlocks, _spaceBlocks;
+    private readonly VectorBlocks _basis;
+    private readonly double _tolerance;
+    private readonly CancellationToken _cancel;
     private CounterRandom _random;
+    private ChebyshevFilter? _filter;
 
-    private LanczosEigen(CpuDevice device, ISymmetricMap map, int count, SpectrumEnd end, Matrix<double>? known, ulong seed)
+    private LanczosEigen(CpuDevice device, ISymmetricMap map, int count, SpectrumEnd end, Matrix<double>? known, ulong seed, CancellationToken cancel, double tolerance)
     {
-        (_device, _map, _count, _end, _known) = (device, map, count, end, known);
+        (_device, _map, _count, _end, _cancel, _tolerance) = (device, map, count, end, cancel, tolerance);
         _random = new CounterRandom(seed, stream: 0x4C616E63UL);
-        int wide = Math.Clamp((int)Math.Sqrt(map.Length), 2 * count + SmallestBasis, Math.Max(2 * count + SmallestBasis, LargestBasis));
-        _size = Math.Min(wide, map.Length - (known?.Rows ?? 0));
+        _knownBlocks = Blocks(known?.Rows ?? 0);
+        int room = map.Length / Width - _knownBlocks - Blocks(count) - 2;
+        _spaceBlocks = Math.Min(Blocks(Math.Max(2 * count + FewestSpare, Math.Min((int)Math.Sqrt(map.Length), LargestBasis))), room);
+        _basis = new VectorBlocks(device, map.Length, _knownBlocks + Blocks(count) + _spaceBlocks + 2);
+        for (int c = 0; c < (known?.Rows ?? 0); c++)
+            for (int i = 0; i < map.Length; i++) _basis[c, i] = known!.Row(c)[map.Order[i]];
     }
 
     /// <param name="device">Whose threads multiply.</param>
@@ -59,182 +86,178 @@ internal sealed class LanczosEigen
     /// <param name="count">How many pairs besides the known ones, at least 1 and at most what is left.</param>
     /// <param name="end">Which.</param>
     /// <param name="known">[c, n] orthonormal eigenvectors of A that are left out; null for none.</param>
-    /// <param name="seed">Decides the first vector.</param>
+    /// <param name="seed">Decides the first vectors.</param>
     /// <param name="cancel">Ends the search.</param>
+    /// <param name="tolerance">Residual of an accepted pair. Whoever asks for less than the default wants directions and not eigenvalues, and gets them without the second search.</param>
     /// <returns>Eigenvalues, wanted ones first, and [count, n] unit eigenvectors.</returns>
-    /// <exception cref="ConvergenceException">The pairs were not accurate after 300 restarts.</exception>
-    public static (double[] Values, Matrix<double> Vectors) Find(CpuDevice device, ISymmetricMap map, int count, SpectrumEnd end, Matrix<double>? known, ulong seed, CancellationToken cancel)
+    /// <exception cref="ConvergenceException">The pairs were not accurate after 500 restarts.</exception>
+    public static (double[] Values, Matrix<double> Vectors) Find(CpuDevice device, ISymmetricMap map, int count, SpectrumEnd end, Matrix<double>? known, ulong seed, CancellationToken cancel,
+        double tolerance = Tolerance)
     {
         int left = map.Length - (known?.Rows ?? 0);
         if (count < 1 || count > left) throw new ArgumentOutOfRangeException(nameof(count), $"{count} eigenvectors of {left}.");
-        LanczosEigen search = new(device, map, count, end, known, seed);
-        return map.Length <= DenseLength ? search.Dense() : search.Run(cancel);
+        if (map.Length <= DenseLength || 3L * (count + map.Length - left) > map.Length) return DenseSpectrum.Find(device, map, count, end, known);
+        using LanczosEigen search = new(device, map, count, end, known, seed, cancel, tolerance);
+        return search.Run();
     }
 
-    private (double[] Values, Matrix<double> Vectors) Run(CancellationToken cancel)
+    public void Dispose() => _basis.Dispose();
+
+    private static int Blocks(int vectors) => (vectors + Width - 1) / Width;
+
+    private (double[] Values, Matrix<double> Vectors) Run()
     {
-        int n = _map.Length;
-        Matrix<double> basis = _device.AllocateMatrix<double>(_size + 1, n), other = _device.AllocateMatrix<double>(_size + 1, n);
-        try
+        double[] values = Search(_knownBlocks, _count, _tolerance);
+        int locked = _knownBlocks + Blocks(_count), first = _knownBlocks * Width;
+        while (_tolerance <= Tolerance)
         {
-            using Matrix<double> projected = _device.AllocateMatrix<double>(_size, _size);
-            using DeviceBuffer<double> coefficients = _device.Allocate<double>(2L * (_size + 1 + (_known?.Rows ?? 0)));
-            Draw(basis, 0);
-            int kept = 0;
-            double[]? found = null;
-            for (int restart = 0; restart < RestartLimit; restart++)
+            int last = Enumerable.Range(0, _count).MinBy(i => Rank(values[i]));
+            double other = Search(locked, 1, CheckTolerance)[0];
+            if (Rank(other) <= Rank(values[last]) + Different) break;
+            values[last] = Search(locked, 1, Tolerance)[0];
+            for (int i = 0; i < _map.Length; i++) _basis[first + last, i] = _basis[locked * Width, i];
+        }
+        int[] order = [.. Enumerable.Range(0, _count).OrderByDescending(i => Rank(values[i]))];
+        Matrix<double> vectors = _device.AllocateMatrix<double>(_count, _map.Length);
+        for (int c = 0; c < _count; c++)
+        {
+            Span<double> row = vectors.Row(c);
+            for (int i = 0; i < row.Length; i++) row[_map.Order[i]] = _basis[first + order[c], i];
+        }
+        return ([.. order.Select(i => values[i])], vectors);
+    }
+
+    private double Rank(double value) => _end == SpectrumEnd.Magnitude ? Math.Abs(value) : value;
+
+    /// <summary>The wanted pairs among the vectors orthogonal to the first blocks; their vectors are left in the blocks after these, filled up with zeros.</summary>
+    private double[] Search(int locked, int wanted, double tolerance)
+    {
+        using Matrix<double> projected = _device.AllocateMatrix<double>(_spaceBlocks * Width, _spaceBlocks * Width);
+        double[] products = new double[(locked + _spaceBlocks + 1) * Square], coupling = new double[Square];
+        Draw(locked, all: true, column: 0);
+        Orthonormalise(locked, recent: locked, products, coupling);
+        int kept = 0;
+        for (int restart = 0; restart < RestartLimit; restart++)
+        {
+            for (int b = kept; b < _spaceBlocks; b++)
             {
-                double beta = 0;
-                for (int j = kept; j < _size; j++)
+                _cancel.ThrowIfCancellationRequested();
+                (_filter ?? ChebyshevFilter.None).Multiply(_map, _basis.Block(locked + b), _basis.Block(locked + b + 1), Spare);
+                // By Lanczos' recurrence only two blocks have products with the new one, except where a restart has kept more.
+                Orthonormalise(locked + b + 1, b == kept ? locked + b + 1 : 2, products, coupling);
+                Enter(projected, b, products.AsSpan(locked * Square));
+                if (b + 1 < _spaceBlocks && (b + 1 - kept) % BlocksBetweenTests != 0) continue;
+                using RitzPairs ritz = new(projected, (b + 1) * Width, Rank);
+                if (ritz.Converged(coupling, tolerance) >= wanted)
                 {
-                    cancel.ThrowIfCancellationRequested();
-                    _map.Multiply(basis.Row(j), basis.Row(j + 1));
-                    beta = Orthogonalise(basis, j + 1, coefficients.View.Host, out double before);
-                    Span<double> products = coefficients.View.Host;
-                    for (int i = 0; i <= j; i++) projected.Row(i)[j] = projected.Row(j)[i] = products[i];
-                    // Nothing new: the space is invariant, and goes on with any vector outside it.
-                    if (beta <= 1e-14 * before || beta == 0)
-                    {
-                        beta = 0;
-                        if (j + 1 < _size) Draw(basis, j + 1);
-                    }
-                    else Scale(basis.Row(j + 1), 1 / beta);
+                    _basis.Combine(locked, b + 1, Blocks(wanted), ritz.Weights(wanted));
+                    return RayleighQuotients(locked, wanted);
                 }
-                (double[] values, int[] order, SymmetricEigen ritz) = Ritz(projected);
-                using (ritz)
-                {
-                    double scale = Math.Max(Math.Abs(values[order[0]]), Math.Abs(values[order[^1]]));
-                    int good = 0;
-                    while (good < _count && Math.Abs(beta * ritz.Vectors.Row(order[good])[_size - 1]) <= Tolerance * scale) good++;
-                    bool accurate = good == _count;
-                    if (accurate || _size + (_known?.Rows ?? 0) == n)
-                    {
-                        double[] wanted = [.. order.Take(_count).Select(i => values[i])];
-                        if (!accurate || (found is not null && Same(wanted, found, scale))) return (wanted, Combine(basis, ritz, order, _count));
-                        found = wanted;
-                    }
-                    // Some vectors beyond the wanted ones keep the gap wide; accurate ones allow more.
-                    kept = accurate ? _count : Math.Min(_count + Math.Max(good / 2, (_size - _count) / 3), _size - 1);
-                    using Matrix<double> first = Combine(basis, ritz, order, kept);
-                    for (int i = 0; i < kept; i++) first.Row(i).CopyTo(other.Row(i));
-                    basis.Row(_size).CopyTo(other.Row(kept));
-                    (basis, other) = (other, basis);
-                    if (accurate || beta == 0) Draw(basis, kept);
-                    for (int i = 0; i < kept; i++)
-                    {
-                        projected.Row(i)[..kept].Clear();
-                        projected.Row(i)[i] = values[order[i]];
-                    }
-                }
+                if (b + 1 < _spaceBlocks) continue;
+                kept = Restart(locked, wanted, ritz, projected);
+                // A new operator has a new space.
+                if (kept == 0) Orthonormalise(locked, recent: locked, products, coupling);
+                break;
             }
-            throw new ConvergenceException($"{_count} eigenvectors of a graph of {n} cells were not accurate to {Tolerance:0e0} after {RestartLimit} restarts of the Lanczos iteration.");
         }
-        finally
+        throw new ConvergenceException($"{wanted} eigenvectors of a graph of {_map.Length} cells were not accurate to {tolerance:0e0} after {RestartLimit} restarts of the Lanczos iteration.");
+    }
+
+    /// <returns>Blocks that the space begins with: its best vectors, or none but a mixture of them as the first block of a space with another polynomial.</returns>
+    private int Restart(int locked, int wanted, RitzPairs ritz, Matrix<double> projected)
+    {
+        if (_filter is null)
         {
-            basis.Dispose();
-            other.Dispose();
+            // A Ritz value is never beyond the eigenvalue of its rank, so all wanted ones lie beyond this.
+            int beyond = Math.Min(wanted + Width, ritz.Count - 1);
+            _filter = ChebyshevFilter.Beyond(ritz.Value(beyond), _end);
+            if (_filter.Value.Degree > 1)
+            {
+                _basis.Combine(locked, _spaceBlocks, 1, ritz.Mixture(beyond, ref _random));
+                return 0;
+            }
         }
-    }
-
-    private static bool Same(double[] values, double[] others, double scale)
-    {
-        for (int i = 0; i < values.Length; i++) if (Math.Abs(values[i] - others[i]) > 10 * Tolerance * scale) return false;
-        return true;
-    }
-
-    /// <summary>Eigenvalues of the projected matrix and their numbers, wanted ones first.</summary>
-    private (double[] Values, int[] Order, SymmetricEigen Eigen) Ritz(Matrix<double> projected)
-    {
-        using Matrix<double> copy = projected.CopyAt(_device);
-        SymmetricEigen eigen = SymmetricEigen.Decompose(copy, vectors: true);
-        double[] values = eigen.Values;
-        int[] order = [.. Enumerable.Range(0, values.Length)];
-        if (_end == SpectrumEnd.Magnitude) order = [.. order.OrderByDescending(i => Math.Abs(values[i]))];
-        return (values, order, eigen);
-    }
-
-    private Matrix<double> Combine(Matrix<double> basis, SymmetricEigen ritz, int[] order, int rows)
-    {
-        int size = ritz.Values.Length;
-        using Matrix<double> weights = _device.AllocateMatrix<double>(rows, size);
-        for (int i = 0; i < rows; i++) ritz.Vectors.Row(order[i]).CopyTo(weights.Row(i));
-        Matrix<double> result = _device.AllocateMatrix<double>(rows, basis.Columns);
-        Gemm.Multiply(Transpose.No, Transpose.No, 1, weights.View, basis.View.RowBlock(0, size), 0, result.View);
-        return result;
-    }
-
-    /// <summary>Row <paramref name="row"/> made orthogonal to the known vectors and to all rows before it, twice.</summary>
-    /// <returns>What is left of its length; <paramref name="coefficients"/> begins with its products with the rows.</returns>
-    private double Orthogonalise(Matrix<double> basis, int row, Span<double> coefficients, out double before)
-    {
-        before = Norm(basis.Row(row));
-        Span<double> sums = coefficients[..row];
-        sums.Clear();
-        Span<double> part = coefficients.Slice(coefficients.Length / 2, coefficients.Length / 2);
-        for (int pass = 0; pass < 2; pass++)
+        // Some vectors beyond the wanted ones keep the gap wide.
+        int kept = Math.Min(Blocks(wanted + (_spaceBlocks * Width - wanted) / 3), _spaceBlocks - 2);
+        _basis.Combine(locked, _spaceBlocks, kept, ritz.Weights(kept * Width));
+        _basis.Copy(locked + _spaceBlocks, locked + kept);
+        for (int i = 0; i < kept * Width; i++)
         {
-            if (_known is not null) Project(_known.View, basis.View.RowBlock(row, 1), part);
-            Project(basis.View.RowBlock(0, row), basis.View.RowBlock(row, 1), part);
-            for (int i = 0; i < row; i++) sums[i] += part[i];
+            projected.Row(i)[..(kept * Width)].Clear();
+            projected.Row(i)[i] = ritz.Value(i);
         }
-        return Norm(basis.Row(row));
+        return kept;
     }
 
-    /// <summary>v ← v − (v Bᵀ) B; <paramref name="products"/> receives v Bᵀ.</summary>
-    private unsafe void Project(MatrixView<double> rows, MatrixView<double> vector, Span<double> products)
+    /// <summary>The last block, between products.</summary>
+    private double* Spare => _basis.Block(_knownBlocks + Blocks(_count) + _spaceBlocks + 1);
+
+    private double[] RayleighQuotients(int locked, int wanted)
     {
-        fixed (double* p = products)
+        double[] values = new double[wanted], products = new double[Square];
+        int target = _knownBlocks + Blocks(_count) + _spaceBlocks + 1;
+        for (int o = 0; o < Blocks(wanted); o++)
         {
-            MatrixView<double> found = new(p, 1, rows.Rows, rows.Rows, _device);
-            Gemm.Multiply(Transpose.No, Transpose.Yes, 1, vector, rows, 0, found);
-            Gemm.Multiply(Transpose.No, Transpose.No, -1, found, rows, 1, vector);
+            _map.Multiply(_basis.Block(locked + o), Spare, 1, 0, null);
+            _basis.Project(locked + o, 1, target, products);
+            for (int c = 0; c < Width && o * Width + c < wanted; c++) values[o * Width + c] = products[c * (Width + 1)];
         }
+        return values;
     }
 
-    /// <summary>A random unit vector outside the space of the known vectors and the rows before it.</summary>
-    private void Draw(Matrix<double> basis, int row)
+    /// <summary>Products of the blocks with A times block b, as rows and columns of the projected matrix.</summary>
+    private static void Enter(Matrix<double> projected, int b, ReadOnlySpan<double> products)
     {
-        Span<double> vector = basis.Row(row);
-        double[] scratch = new double[2 * (_size + 1 + (_known?.Rows ?? 0))];
-        do
-        {
-            for (int i = 0; i < vector.Length; i++) vector[i] = _random.NextNormal();
-        }
-        while (Orthogonalise(basis, row, scratch, out double before) <= 1e-8 * before);
-        Scale(vector, 1 / Norm(vector));
+        for (int i = 0; i < (b + 1) * Width; i++)
+            for (int c = 0; c < Width; c++)
+            {
+                int column = b * Width + c;
+                // On the diagonal both halves are there and differ by rounding: the upper one counts.
+                if (i <= column) projected.Row(i)[column] = projected.Row(column)[i] = products[i * Width + c];
+            }
     }
 
-    private (double[] Values, Matrix<double> Vectors) Dense()
+    /// <summary>
+    /// Makes a block W orthonormal and orthogonal to all blocks V before it: W = V C + Q R with the new block Q. A vector of which nothing is left gives way to a random one, and its row of R is 0.
+    /// Cholesky factors of Wᵀ W lose half the digits, so what they cannot separate goes through once more, until a pass changes nothing (the criterion of Kahan, "twice is enough").
+    /// </summary>
+    /// <param name="target">Number of the block.</param>
+    /// <param name="recent">How many blocks before it are known to be the only ones that W has more than rounding in common with.</param>
+    /// <param name="products">[target × 8 × 8] receives C.</param>
+    /// <param name="coupling">[8 × 8] receives R.</param>
+    private void Orthonormalise(int target, int recent, double[] products, double[] coupling)
     {
-        int n = _map.Length;
-        using Matrix<double> matrix = _device.AllocateMatrix<double>(n, n);
-        double[] unit = new double[n];
-        for (int i = 0; i < n; i++)
+        double[] gram = new double[Square], factor = new double[Square], inverse = new double[Square], part = new double[target * Square];
+        bool[] drawn = new bool[Width];
+        Array.Clear(products);
+        Array.Clear(coupling);
+        for (int i = 0; i < Width; i++) coupling[i * Width + i] = 1;
+        int first = target - recent;
+        for (int pass = 0; pass < OrthogonalisationLimit; pass++, first = 0)
         {
-            unit[i] = 1;
-            _map.Multiply(unit, matrix.Row(i));
-            unit[i] = 0;
+            Span<double> found = part.AsSpan(first * Square);
+            _basis.Project(first, target - first, target, found);
+            SmallFactor.AddProduct(found, coupling, products.AsSpan(first * Square));
+            _basis.Subtract(first, target - first, target, found, gram);
+            bool settled = SmallFactor.Cholesky(gram, factor, inverse) && pass > 0;
+            _basis.Transform(target, inverse);
+            SmallFactor.Multiply(factor, coupling);
+            for (int column = 0; column < Width; column++)
+            {
+                if (drawn[column] || Math.Abs(coupling[column * Width + column]) > Nothing) continue;
+                (drawn[column], settled) = (true, false);
+                coupling.AsSpan(column * Width, Width).Clear();
+                Draw(target, all: false, column);
+            }
+            if (settled) return;
         }
-        // A known pair moves to an eigenvalue that no other can have, which leaves all others as they are.
-        double bound = 0;
-        for (int i = 0; i < n; i++)
-        {
-            double sum = 0;
-            foreach (double value in matrix.Row(i)) sum += Math.Abs(value);
-            bound = Math.Max(bound, sum);
-        }
-        for (int c = 0; c < (_known?.Rows ?? 0); c++)
-            for (int i = 0; i < n; i++)
-                for (int j = 0; j < n; j++) matrix.Row(i)[j] += 4 * (bound + 1) * _known!.Row(c)[i] * _known.Row(c)[j];
-        using SymmetricEigen eigen = SymmetricEigen.Decompose(matrix, vectors: true);
-        int[] order = [.. Enumerable.Range(_known?.Rows ?? 0, n - (_known?.Rows ?? 0))];
-        if (_end == SpectrumEnd.Magnitude) order = [.. order.OrderByDescending(i => Math.Abs(eigen.Values[i]))];
-        Matrix<double> vectors = _device.AllocateMatrix<double>(_count, n);
-        for (int i = 0; i < _count; i++) eigen.Vectors.Row(order[i]).CopyTo(vectors.Row(i));
-        return ([.. order.Take(_count).Select(i => eigen.Values[i])], vectors);
+        throw new ConvergenceException($"A block of vectors of a graph of {_map.Length} cells could not be made orthogonal; its weights span too many orders of magnitude.");
     }
 
-    private static double Norm(ReadOnlySpan<double> x) => Math.Sqrt(TensorPrimitives.SumOfSquares(x));
-
-    private static void Scale(Span<double> x, double factor) => TensorPrimitives.Multiply(x, factor, x);
+    private void Draw(int block, bool all, int column)
+    {
+        double scale = 1 / Math.Sqrt(_map.Length);
+        for (int i = 0; i < _map.Length; i++)
+            for (int c = all ? 0 : column; c <= (all ? Width - 1 : column); c++) _basis[block * Width + c, i] = scale * _random.NextNormal();
+    }
 }

@@ -12,6 +12,9 @@ internal static class SpectralLayout
     /// <summary>Half the width of the result.</summary>
     private const double Extent = 10;
 
+    /// <summary>Residual of the eigenvectors; what umap-learn asks of ARPACK. A layout that is moved hundreds of times needs no digits.</summary>
+    private const double Tolerance = 1e-4;
+
     /// <param name="device">Whose host threads do the work.</param>
     /// <param name="graph">Symmetric, not negative.</param>
     /// <param name="dimensions">Coordinates of the layout.</param>
@@ -27,10 +30,12 @@ internal static class SpectralLayout
         double room = count == 1 ? 1 : 0.5 * SmallestDistance(centre);
         int[][] members = new int[count][];
         foreach (IGrouping<int, int> group in Enumerable.Range(0, graph.Cells).GroupBy(i => component[i])) members[group.Key] = [.. group];
+        int[] place = new int[graph.Cells];
+        foreach (int[] part in members) for (int i = 0; i < part.Length; i++) place[part[i]] = i;
         for (int c = 0; c < count; c++)
         {
             double[] own = members[c].Length <= 2 * dimensions ? Scattered(members[c].Length * dimensions, ref random)
-                : Eigenvectors(device, count == 1 ? graph : Part(graph, members[c]), dimensions, cancel);
+                : Eigenvectors(device, count == 1 ? graph : Part(graph, members[c], place), dimensions, cancel);
             double largest = own.Max(Math.Abs);
             for (int i = 0; i < members[c].Length; i++)
                 for (int d = 0; d < dimensions; d++) layout[members[c][i] * dimensions + d] = centre[c, d] + (largest > 0 ? room * own[i * dimensions + d] / largest : 0);
@@ -49,10 +54,10 @@ internal static class SpectralLayout
 
     private static double[] Eigenvectors(CpuDevice device, CellGraph graph, int dimensions, CancellationToken cancel)
     {
-        ScaledGraph map = ScaledGraph.Adjacency(device, graph);
+        using ScaledGraph map = ScaledGraph.Adjacency(device, graph);
         using Matrix<double> trivial = Matrix<double>.From(device, 1, graph.Cells, map.Trivial);
         TensorPrimitives.Multiply(trivial.Row(0), 1 / Math.Sqrt(TensorPrimitives.SumOfSquares(trivial.Row(0))), trivial.Row(0));
-        (double[] _, Matrix<double> vectors) = LanczosEigen.Find(device, map, dimensions, SpectrumEnd.Algebraic, trivial, seed: 0, cancel);
+        (double[] _, Matrix<double> vectors) = LanczosEigen.Find(device, map, dimensions, SpectrumEnd.Algebraic, trivial, seed: 0, cancel, Tolerance);
         using (vectors)
         {
             double[] layout = new double[graph.Cells * dimensions];
@@ -66,10 +71,9 @@ internal static class SpectralLayout
         }
     }
 
-    private static CellGraph Part(CellGraph graph, int[] members)
+    private static CellGraph Part(CellGraph graph, int[] members, int[] place)
     {
-        int[] place = new int[graph.Cells], start = new int[members.Length + 1];
-        for (int i = 0; i < members.Length; i++) place[members[i]] = i;
+        int[] start = new int[members.Length + 1];
         List<int> columns = [];
         List<float> values = [];
         for (int i = 0; i < members.Length; i++)

@@ -74,12 +74,14 @@ public sealed class CellGraph
 
     /// <summary>Every pair of cells that either names is joined to one entry in both rows.</summary>
     /// <param name="join">From the entries (i, j) and (j, i), 0 where one is missing, to both of the result; must not depend on the order of its arguments. Zeros are dropped.</param>
+    /// <exception cref="UsageException">The result could have more entries than an array holds.</exception>
     public CellGraph Symmetrise(Func<float, float, float> join)
     {
+        if (2L * Entries > Array.MaxLength) throw new UsageException($"A graph of {Entries} entries can have {2L * Entries} when both directions are joined; at most {Array.MaxLength} fit. Take fewer neighbours.");
         CellGraph other = Transpose();
-        int[] start = new int[_start.Length];
-        List<int> columns = new(2 * Entries);
-        List<float> values = new(2 * Entries);
+        int[] start = new int[_start.Length], columns = new int[2 * Entries];
+        float[] values = new float[2 * Entries];
+        int count = 0;
         for (int i = 0; i < Cells; i++)
         {
             int a = _start[i], b = other._start[i];
@@ -87,17 +89,13 @@ public sealed class CellGraph
             {
                 int left = a < _start[i + 1] ? _columns[a] : int.MaxValue, right = b < other._start[i + 1] ? other._columns[b] : int.MaxValue;
                 float value = join(left <= right ? _values[a] : 0, right <= left ? other._values[b] : 0);
-                if (value != 0)
-                {
-                    columns.Add(Math.Min(left, right));
-                    values.Add(value);
-                }
+                if (value != 0) (columns[count], values[count++]) = (Math.Min(left, right), value);
                 if (left <= right) a++;
                 if (right <= left) b++;
             }
-            start[i + 1] = columns.Count;
+            start[i + 1] = count;
         }
-        return new CellGraph(start, [.. columns], [.. values]);
+        return new CellGraph(start, columns[..count], values[..count]);
     }
 
     /// <summary>[cells] number of the connected component of every cell, entries read as edges in both directions; components are numbered by their first cell.</summary>
@@ -116,6 +114,28 @@ public sealed class CellGraph
         count = 0;
         for (int i = 0; i < Cells; i++) component[i] = Root(parent, i) == i ? count++ : component[Root(parent, i)];
         return component;
+    }
+
+    /// <summary>[cells] all cells in the order in which a breadth-first walk meets them, along stored entries: from the first cell, and from the first that is left when it ends.</summary>
+    public int[] BreadthFirst()
+    {
+        int[] order = new int[Cells];
+        bool[] met = new bool[Cells];
+        int count = 0;
+        for (int start = 0, at = 0; start < Cells; start++)
+        {
+            if (met[start]) continue;
+            met[start] = true;
+            order[count++] = start;
+            for (; at < count; at++)
+                foreach (int j in Neighbours(order[at]))
+                {
+                    if (met[j]) continue;
+                    met[j] = true;
+                    order[count++] = j;
+                }
+        }
+        return order;
     }
 
     /// <summary>As it is written to <c>obsp</c>.</summary>

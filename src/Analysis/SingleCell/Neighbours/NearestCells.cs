@@ -26,17 +26,31 @@ public sealed class NearestCells
     /// <summary>k − 1.</summary>
     public int Others { get; }
 
+    /// <summary>How much of the exact lists these hold; null when they are exact.</summary>
+    public NeighbourRecall? Recall { get; private init; }
+
     /// <summary>The others of a cell, nearest first.</summary>
     public ReadOnlySpan<int> Of(int cell) => _indices.AsSpan(cell * Others, Others);
 
     /// <summary>Their distances, ascending.</summary>
     public ReadOnlySpan<float> Distances(int cell) => _distances.AsSpan(cell * Others, Others);
 
-    /// <summary>Exact search among all pairs.</summary>
+    /// <summary>Exact search among all pairs. Distances have the rounding of single precision: cells whose distances differ by less count as equally far, and the lower number comes first.</summary>
     /// <param name="x">[cells, coordinates], finite.</param>
     /// <param name="k">Neighbours of each cell, itself included; 2 … cells.</param>
     /// <param name="metric">Which distance.</param>
     /// <exception cref="UsageException">k is out of its range, or there are more than 2³¹ neighbours in all.</exception>
+    public static NearestCells Find(Matrix<float> x, int k, DistanceMetric metric = DistanceMetric.Euclidean)
+    {
+        RequireRange(x.Rows, k);
+        using Matrix<int> indices = x.Device.AllocateMatrix<int>(x.Rows, k - 1);
+        using Matrix<float> distances = x.Device.AllocateMatrix<float>(x.Rows, k - 1);
+        KNearestNeighbours.SearchSelf(metric, x.View, indices.View, distances.View);
+        return new NearestCells(x.Device, x.Rows, k - 1, indices.ToArray(), distances.ToArray());
+    }
+
+    /// <summary>The same with distances computed in double precision, and rounded after they have been compared: half as fast.</summary>
+    /// <inheritdoc cref="Find(Matrix{float}, int, DistanceMetric)"/>
     public static NearestCells Find(Matrix<double> x, int k, DistanceMetric metric = DistanceMetric.Euclidean)
     {
         RequireRange(x.Rows, k);
@@ -44,6 +58,50 @@ public sealed class NearestCells
         using Matrix<double> distances = x.Device.AllocateMatrix<double>(x.Rows, k - 1);
         KNearestNeighbours.SearchSelf(metric, x.View, indices.View, distances.View);
         return new NearestCells(x.Device, x.Rows, k - 1, indices.ToArray(), Array.ConvertAll(distances.ToArray(), d => (float)d));
+    }
+
+    /// <summary>
+    /// Approximate search for very many cells: see <see cref="Recall"/> for how much of the exact lists it found. On the host; the same bytes on any number of threads.
+    /// Memory: 4 bytes for each coordinate of a cell and about 20 for each of its neighbours, beside <paramref name="x"/> (0.5 GB for a million cells of 50 coordinates with 15 neighbours).
+    /// </summary>
+    /// <param name="x">[cells, coordinates], finite.</param>
+    /// <param name="k">Neighbours of each cell, itself included; 2 … cells.</param>
+    /// <param name="metric">Euclidean, cosine or correlation.</param>
+    /// <param name="recall">The search goes on until it has found this share of the true neighbours of a sample of cells, or until going on brings almost nothing.</param>
+    /// <param name="seed">Decides where the search begins, and the sample.</param>
+    /// <param name="progress">Hears how far the search is.</param>
+    /// <param name="cancel">Ends the search.</param>
+    /// <exception cref="UsageException">k is out of its range, there are more than 2³¹ neighbours in all, the metric is another, or a cell has no direction.</exception>
+    public static NearestCells FindApproximate(Matrix<float> x, int k, DistanceMetric metric = DistanceMetric.Euclidean, double recall = 0.99, ulong seed = 0, IProgressReporter? progress = null, CancellationToken cancel = default)
+    {
+        RequireRange(x.Rows, k);
+        if (metric is not (DistanceMetric.Euclidean or DistanceMetric.Cosine or DistanceMetric.Correlation))
+            throw new UsageException($"The approximate search knows the metrics euclidean, cosine and correlation, not {DistanceMetrics.NameOf(metric)}: take mode=exact.");
+        bool unit = metric != DistanceMetric.Euclidean;
+        using Matrix<float>? copy = unit || !x.Device.IsHost ? x.CopyAt(x.Device.Host) : null;
+        if (unit) Normalise(copy!, centred: metric == DistanceMetric.Correlation);
+        (int[] indices, float[] distances, NeighbourRecall found) = ApproximateNeighbours.Find(copy ?? x, k, recall, seed, progress ?? SilentProgress.Instance, cancel);
+        // Between unit rows, half the squared distance is 1 minus the cosine.
+        if (unit) for (int i = 0; i < distances.Length; i++) distances[i] = 0.5f * distances[i] * distances[i];
+        return new NearestCells(x.Device, x.Rows, k - 1, indices, distances) { Recall = found };
+    }
+
+    private static void Normalise(Matrix<float> rows, bool centred)
+    {
+        for (int i = 0; i < rows.Rows; i++)
+        {
+            Span<float> row = rows.Row(i);
+            double mean = 0, square = 0;
+            if (centred)
+            {
+                foreach (float v in row) mean += v;
+                mean /= row.Length;
+            }
+            foreach (float v in row) square += (v - mean) * (v - mean);
+            if (square == 0) throw new UsageException($"Cell {i} {(centred ? "has the same value everywhere" : "is 0 everywhere")} and so no direction: leave it out, or take mode=exact, which puts it at distance 1 from all others.");
+            double scale = 1 / Math.Sqrt(square);
+            for (int j = 0; j < row.Length; j++) row[j] = (float)((row[j] - mean) * scale);
+        }
     }
 
     /// <summary>The first neighbours of each cell: what a search for fewer would have found.</summary>
@@ -58,7 +116,7 @@ public sealed class NearestCells
             Of(i)[..(k - 1)].CopyTo(indices.AsSpan(i * (k - 1)));
             Distances(i)[..(k - 1)].CopyTo(distances.AsSpan(i * (k - 1)));
         }
-        return new NearestCells(Device, Cells, k - 1, indices, distances);
+        return new NearestCells(Device, Cells, k - 1, indices, distances) { Recall = Recall };
     }
 
     /// <summary>Row i holds <paramref name="values"/> of its neighbours; by default their distances, as in <c>obsp['distances']</c>.</summary>
@@ -79,6 +137,6 @@ public sealed class NearestCells
     {
         if (k < 2) throw new UsageException($"{k} neighbours were asked for; they count the cell itself, so 2 are the fewest.");
         if (k > cells) throw new UsageException($"{k} neighbours (the cell itself included) need as many cells; there are {cells}.");
-        if ((long)cells * (k - 1) > int.MaxValue) throw new UsageException($"{cells} cells with {k - 1} neighbours each have more than 2^31 - 1 in all.");
+        if ((long)cells * (k - 1) > Array.MaxLength) throw new UsageException($"{cells} cells with {k - 1} neighbours each have {(long)cells * (k - 1)} in all; at most {Array.MaxLength} fit. Take fewer neighbours.");
     }
 }

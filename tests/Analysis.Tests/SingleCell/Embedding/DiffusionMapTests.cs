@@ -32,7 +32,7 @@ public sealed class DiffusionMapTests
         using CpuDevice device = new(1);
         using Matrix<double> x = Matrix<double>.From(device, 4, 2, [1, 0, 3, 0, 5, 6, 0, 4]);
         NearestCells nearest = NearestCells.Find(x, 3);
-        ScaledGraph umap = ScaledGraph.Transitions(device, Connectivities.Umap(nearest)), gauss = ScaledGraph.Transitions(device, Connectivities.Gauss(nearest));
+        using ScaledGraph umap = ScaledGraph.Transitions(device, Connectivities.Umap(nearest)), gauss = ScaledGraph.Transitions(device, Connectivities.Gauss(nearest));
         for (int i = 0; i < 4; i++)
             for (int j = 0; j < 4; j++)
             {
@@ -51,34 +51,82 @@ public sealed class DiffusionMapTests
         CellGraph graph = Graph(device, cells, parts, 10);
         using DiffusionMap map = DiffusionMap.Compute(device, graph, 12);
         Assert.Equal(parts, map.ComponentCount);
-        ScaledGraph transitions = ScaledGraph.Transitions(device, graph);
-        using Matrix<double> dense = device.AllocateMatrix<double>(cells, cells);
+        using ScaledGraph transitions = ScaledGraph.Transitions(device, graph);
+        using Matrix<double> matrix = DenseSpectrum.Entries(device, transitions), dense = device.AllocateMatrix<double>(cells, cells), product = device.AllocateMatrix<double>(1, cells);
         for (int i = 0; i < cells; i++)
-            for (int j = 0; j < cells; j++) dense.Row(i)[j] = transitions[i, j];
+            for (int j = 0; j < cells; j++)
+            {
+                dense.Row(i)[j] = transitions[i, j];
+                Assert.InRange(matrix.Row(i)[j] - transitions[i, j], -1e-15, 1e-15);
+            }
         using SymmetricEigen all = SymmetricEigen.Decompose(dense, vectors: false);
-        double[] expected = [.. all.Values.OrderByDescending(Math.Abs).Take(12).OrderDescending()], product = new double[cells];
+        double[] expected = [.. all.Values.OrderByDescending(Math.Abs).Take(12).OrderDescending()];
         for (int k = 0; k < 12; k++)
         {
             Assert.Equal(expected[k], map.Eigenvalues[k], 1e-12);
-            transitions.Multiply(map.Vectors.Row(k), product);
-            for (int i = 0; i < cells; i++) Assert.InRange(product[i] - map.Eigenvalues[k] * map.Vectors.Row(k)[i], -1e-11, 1e-11);
+            Gemm.Multiply(Transpose.No, Transpose.Yes, 1, map.Vectors.View.RowBlock(k, 1), matrix.View, 0, product.View);
+            for (int i = 0; i < cells; i++) Assert.InRange(product.Row(0)[i] - map.Eigenvalues[k] * map.Vectors.Row(k)[i], -1e-11, 1e-11);
             for (int l = 0; l <= k; l++) Assert.Equal(l == k ? 1 : 0, System.Numerics.Tensors.TensorPrimitives.Dot(map.Vectors.Row(k), map.Vectors.Row(l)), 1e-12);
         }
     }
 
+    /// <summary>Every eigenvalue of a ring but ±1 is there twice; by magnitude, those beside −1 are as large as those beside 1, so it is there four times.</summary>
+    [Theory]
+    [InlineData(300, 8)]
+    [InlineData(300, 9)]
+    [InlineData(400, 9)]
+    [InlineData(400, 14)]
+    [InlineData(401, 11)]
+    public void A_ring_has_the_eigenvalues_of_a_ring(int cells, int count) => HoldAgainst(Edges(cells, Enumerable.Range(0, cells).Select(i => (i, (i + 1) % cells))),
+        Enumerable.Range(0, cells).Select(k => Math.Cos(2 * Math.PI * k / cells)), count);
+
+    /// <summary>Twelve equal rings: every eigenvalue of one is there 24 times, more than a block of vectors holds.</summary>
     [Fact]
-    public void A_ring_has_the_eigenvalues_of_a_ring()
+    public void Equal_components_have_every_eigenvalue_as_often_as_there_are_of_them() => HoldAgainst(
+        Edges(480, Enumerable.Range(0, 480).Select(i => (i, i / 40 * 40 + (i + 1) % 40))), Enumerable.Range(0, 480).Select(k => Math.Cos(2 * Math.PI * (k / 12) / 40)), 60);
+
+    /// <summary>Cliques of s cells: 1 once and −1 / (s − 1) otherwise.</summary>
+    [Fact]
+    public void Cliques_have_two_eigenvalues() => HoldAgainst(
+        Edges(360, Enumerable.Range(0, 360).SelectMany(i => Enumerable.Range(i + 1, 11 - i % 12).Select(j => (i, j)))), Enumerable.Range(0, 360).Select(k => k < 30 ? 1 : -1.0 / 11), 40);
+
+    /// <summary>Stars: ±1 once each and 0 otherwise.</summary>
+    [Fact]
+    public void Stars_have_three_eigenvalues() => HoldAgainst(
+        Edges(330, Enumerable.Range(0, 330).Where(i => i % 110 != 0).Select(i => (i / 110 * 110, i))), Enumerable.Range(0, 330).Select(k => k < 3 ? 1.0 : k < 6 ? -1 : 0), 9);
+
+    /// <summary>A path of 700 cells, whose largest eigenvalues differ by a few millionths.</summary>
+    [Fact]
+    public void A_path_has_the_eigenvalues_of_a_path() => HoldAgainst(
+        Edges(700, Enumerable.Range(0, 699).Select(i => (i, i + 1))), PathSpectrum(700), 15);
+
+    private static double[] PathSpectrum(int cells)
     {
-        const int Cells = 300;
-        using CpuDevice device = new(1);
-        int[] start = [.. Enumerable.Range(0, Cells + 1).Select(i => 2 * i)];
-        int[] columns = [.. Enumerable.Range(0, Cells).SelectMany(i => new[] { (i + 1) % Cells, (i + Cells - 1) % Cells }.Order())];
-        float[] values = [.. Enumerable.Repeat(0.5f, 2 * Cells)];
-        using DiffusionMap map = DiffusionMap.Compute(device, new CellGraph(start, columns, values), 8);
-        // A ring of even length also has −1 and pairs beside it: by magnitude they are as large. Every eigenvalue but ±1 is there twice.
-        Assert.Equal(1, map.Eigenvalues[0], 1e-12);
-        double[] ring = [.. Enumerable.Range(0, Cells).Select(k => Math.Cos(2 * Math.PI * k / Cells)).OrderByDescending(Math.Abs).Take(8)];
-        Assert.Equal(ring.Select(v => Math.Round(Math.Abs(v), 10)).Order(), map.Eigenvalues.Select(v => Math.Round(Math.Abs(v), 10)).Order());
+        using CpuDevice device = new(2);
+        using ScaledGraph transitions = ScaledGraph.Transitions(device, Edges(cells, Enumerable.Range(0, cells - 1).Select(i => (i, i + 1))));
+        using Matrix<double> dense = DenseSpectrum.Entries(device, transitions);
+        using SymmetricEigen eigen = SymmetricEigen.Decompose(dense, vectors: false);
+        return eigen.Values;
+    }
+
+    private static void HoldAgainst(CellGraph graph, IEnumerable<double> spectrum, int count)
+    {
+        using CpuDevice device = new(2);
+        using DiffusionMap map = DiffusionMap.Compute(device, graph, count);
+        double[] expected = [.. spectrum.Select(Math.Abs).OrderDescending().Take(count)], found = [.. map.Eigenvalues.Select(Math.Abs).OrderDescending()];
+        for (int k = 0; k < count; k++) Assert.Equal(expected[k], found[k], 1e-12);
+        for (int k = 0; k < count; k++)
+            for (int l = 0; l <= k; l++) Assert.Equal(l == k ? 1 : 0, System.Numerics.Tensors.TensorPrimitives.Dot(map.Vectors.Row(k), map.Vectors.Row(l)), 1e-11);
+        for (int k = 1; k < count; k++) Assert.True(map.Eigenvalues[k] <= map.Eigenvalues[k - 1]);
+    }
+
+    /// <summary>Undirected edges of weight 1.</summary>
+    private static CellGraph Edges(int cells, IEnumerable<(int A, int B)> edges)
+    {
+        int[][] rows = [.. edges.SelectMany(e => new[] { e, (A: e.B, B: e.A) }).GroupBy(e => e.A).OrderBy(g => g.Key).Select(g => g.Select(e => e.B).Order().ToArray())];
+        int[] start = new int[cells + 1];
+        for (int i = 0; i < cells; i++) start[i + 1] = start[i] + rows[i].Length;
+        return new CellGraph(start, [.. rows.SelectMany(r => r)], [.. Enumerable.Repeat(1f, start[^1])]);
     }
 
     [Theory]

@@ -48,7 +48,7 @@ public static class CellPreprocessing
         L2Normalise.Rows(values.View, norms.View, values.View);
     }
 
-    private static double Median(double[] values)
+    internal static double Median(double[] values)
     {
         if (values.Length == 0) return 0;
         Array.Sort(values);

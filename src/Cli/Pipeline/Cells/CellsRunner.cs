@@ -1,0 +1,92 @@
+using System.Diagnostics;
+using BioSup.Data;
+using BioSup.Report.Figures;
+using BioSup.Runtime;
+
+namespace BioSup.Cli.Pipeline.Cells;
+
+/// <summary>Runs steps one after the other and notes each, with every setting it used, under <c>uns/biosup/steps</c>.</summary>
+internal static class CellsRunner
+{
+    /// <param name="plan">Steps in order; one may come more than once.</param>
+    /// <param name="context">Holds the matrix; afterwards the one with all results.</param>
+    /// <param name="finished">Called after each step.</param>
+    /// <exception cref="UsageException">A step cannot run on this matrix; the sentence begins with its name.</exception>
+    public static IReadOnlyList<FinishedStep> Run(IReadOnlyList<PlannedStep> plan, CellsContext context, Action<FinishedStep> finished)
+    {
+        List<FinishedStep> done = [];
+        foreach (PlannedStep planned in plan)
+        {
+            context.Cancellation.ThrowIfCancellationRequested();
+            long start = Stopwatch.GetTimestamp();
+            FrameColumn[] before = [.. context.Cells.Obs.Columns];
+            StepOutcome outcome = Run(planned, context);
+            Colour(context.Cells, before);
+            FinishedStep step = new(planned.Step.Name, Describe(planned), outcome, Stopwatch.GetElapsedTime(start).TotalSeconds);
+            Note(context, planned, step);
+            done.Add(step);
+            finished(step);
+        }
+        return done;
+    }
+
+    /// <summary>A step as it would be typed, with every setting it read.</summary>
+    public static string Describe(PlannedStep planned) => string.Join(':', planned.Settings.Used
+        .Select(used => $"{used.Key}={string.Join(';', ((NdArray)used.Value!).ToText().Select(v => ((NdArray)used.Value).Type == ElementType.Boolean ? v.ToLowerInvariant() : v))}")
+        .Prepend(planned.Step.Name));
+
+    /// <summary>Every step that the matrix notes, as it would be typed, in order.</summary>
+    public static IEnumerable<string> Noted(AnnData cells) =>
+        (cells.Uns.GetValueOrDefault("biosup") as AnnDictionary)?.GetValueOrDefault("steps") is AnnDictionary steps
+            ? steps.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => (s.Value as AnnDictionary)?.GetValueOrDefault("text") is NdArray { Type: ElementType.Text, Length: 1 } text ? text.As<string>()[0] : s.Key)
+            : [];
+
+    private static StepOutcome Run(PlannedStep planned, CellsContext context)
+    {
+        try
+        {
+            return planned.Step.Run(planned.Settings, context);
+        }
+        catch (UsageException e) when (!e.Message.StartsWith("--steps", StringComparison.Ordinal))
+        {
+            throw new UsageException($"--steps {planned.Step.Name}: {e.Message}", e);
+        }
+    }
+
+    // Scanpy looks for the colours of groups in uns; without them, or with another number of them, it would choose its own and figures would differ.
+    private static void Colour(AnnData cells, FrameColumn[] before)
+    {
+        foreach (FrameColumn column in cells.Obs.Columns.Where(c => c.IsCategorical && c.Values.Length <= 3 * Palette.Count && !before.Contains(c)))
+            if (cells.Uns.GetValueOrDefault($"{column.Name}_colors") is not NdArray colours || colours.Length != column.Values.Length)
+                cells.Uns[$"{column.Name}_colors"] = NdArray.Vector(Enumerable.Range(0, column.Values.Length).Select(Palette.Hex).ToArray());
+    }
+
+    // Keys are numbers with leading zeros because HDF5 hands the members of a group back in the order of their names.
+    private static void Note(CellsContext context, PlannedStep planned, FinishedStep step)
+    {
+        AnnDictionary steps = Branch(Branch(context.Cells.Uns, "biosup"), "steps");
+        steps[(steps.Count + 1).ToString("D3")] = new AnnDictionary
+        {
+            ["step"] = NdArray.Scalar(step.Name),
+            ["text"] = NdArray.Scalar(step.Text),
+            ["params"] = planned.Settings.Used,
+            ["seed"] = NdArray.Scalar((long)context.Seed),
+            ["version"] = NdArray.Scalar(ProductVersion.Text),
+        };
+    }
+
+    private static AnnDictionary Branch(AnnDictionary parent, string key)
+    {
+        if (parent.GetValueOrDefault(key) is AnnDictionary branch) return branch;
+        AnnDictionary made = [];
+        parent[key] = made;
+        return made;
+    }
+}
+
+/// <summary>A step that has run.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Text">As it would be typed, with every setting it read.</param>
+/// <param name="Outcome">What it left besides its keys.</param>
+/// <param name="Seconds">Wall time.</param>
+internal sealed record FinishedStep(string Name, string Text, StepOutcome Outcome, double Seconds);
