@@ -74,6 +74,31 @@ public sealed class WildLengthTests
         Assert.Contains("an array in a record claims", error.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(int.MaxValue)]
+    [InlineData((1 << 30) - 1)]
+    public void A_chunk_that_claims_more_stored_bytes_than_the_file_has_is_named(int length)
+    {
+        byte[] bytes = File.ReadAllBytes(Golden.File("anndata08_gzip.h5ad"));
+        using TemporaryFolder folder = new();
+        string path = folder["x.h5ad"];
+        int found = 0;
+        for (int at = 0; at + 32 < bytes.Length; at++)
+        {
+            // A node of chunks: signature, type 1, level, count of entries, siblings; then the first key, which begins with the stored size.
+            if (!bytes.AsSpan(at).StartsWith("TREE\u0001\0"u8)) continue;
+            byte[] wild = [.. bytes];
+            BinaryPrimitives.WriteInt32LittleEndian(wild.AsSpan(at + 24), length);
+            DataException? error = ReadBounded(path, wild);
+            found++;
+            // Records that cannot be read are left out with a warning.
+            if (error is null) continue;
+            Assert.StartsWith("/", error.Location);
+            Assert.Contains($"claims {length} stored bytes, the file has {bytes.Length}", error.Message, StringComparison.Ordinal);
+        }
+        Assert.True(found > 10, "no chunks were found");
+    }
+
     [Fact]
     public void A_dataset_of_more_elements_than_the_file_can_hold_is_named()
     {

@@ -66,7 +66,7 @@ internal sealed partial class PureHdfFile
                 RequireArraysThatFit(_self.Type);
                 string[] names = [.. _self.Type.Compound.Members.Select(member => member.Name)];
                 if (names.Distinct(StringComparer.Ordinal).Count() != names.Length) throw _file.Error(Path, "two fields of a record have the same name");
-                Dictionary<string, object?>[] records = count == 0 ? [] : _self.Read<Dictionary<string, object?>[]>();
+                Dictionary<string, object?>[] records = count == 0 ? [] : _self.Read<Dictionary<string, object?>[]>(new H5DatasetAccess(ChunkCache: Cache()));
                 return new RecordArray([.. names.Select(name => (name, RecordFields.Collect(records, name) ?? throw _file.Error($"{Path}.{name}", "the field's type is not supported")))]);
             });
         }
@@ -147,7 +147,7 @@ internal sealed partial class PureHdfFile
         /// Room for the chunks that one row crosses. Values are read row after row; with less room (the library's own is 1 MiB) chunks that hold a part of
         /// the columns, as h5py makes them, would be fetched and inflated once for every row that they hold.
         /// </summary>
-        private SimpleReadingChunkCache? Cache()
+        private CheckedChunks? Cache()
         {
             if (_self.Layout is not { Class: H5DataLayoutClass.Chunked, Chunks: { } extents }) return null;
             ulong across = 1, bytes = (ulong)Math.Max(1, _elementBytes);
@@ -156,10 +156,10 @@ internal sealed partial class PureHdfFile
                 bytes *= extents[i];
                 if (i > 0) across *= ((ulong)_shape[i] + extents[i] - 1) / extents[i];
             }
-            return new SimpleReadingChunkCache((int)Math.Min(across, int.MaxValue), across * bytes);
+            return new CheckedChunks(new SimpleReadingChunkCache((int)Math.Min(across, int.MaxValue), across * bytes), _file, _self, Path);
         }
 
-        private sealed class Reader(NativeDataset dataset, Selection? rows, SimpleReadingChunkCache? cache) : IReadMethod
+        private sealed class Reader(NativeDataset dataset, Selection? rows, IReadingChunkCache? cache) : IReadMethod
         {
             public T Read<T>() => dataset.Read<T>(new H5DatasetAccess(ChunkCache: cache), fileSelection: rows!);
         }
