@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using BioSup.Analysis.SingleCell;
 using BioSup.Runtime;
 using BioSup.Shapes;
@@ -36,16 +35,10 @@ public sealed class SplineTrendTests
     [Fact]
     public void Mgcv_finds_the_same_line_with_the_same_penalty()
     {
-        const string Program = "/usr/bin/Rscript";
-        Assert.SkipUnless(File.Exists(Program), $"{Program} is not installed");
-        Assert.SkipUnless(RunR(Program, "-e", "library(mgcv)").Code == 0, "R has no mgcv");
+        Assert.SkipUnless(R.Has(out string reason, "mgcv"), reason);
         (double[] x, double[] y) = Points(250);
         SplineTrend trend = SplineTrend.Fit(x, y, 9);
-        double[][] lines = PointsFile.Run(x.Select((v, i) => new[] { v, y[i] }), file =>
-        {
-            (int code, string output) = RunR(Program, PointsFile.Script("spline_trend.R"), file, "9", "0.6");
-            return code == 0 ? output : throw new InvalidOperationException(output);
-        });
+        double[][] lines = PointsFile.Run(x.Select((v, i) => new[] { v, y[i] }), file => R.Run(PointsFile.Script("spline_trend.R"), file, "9", "0.6"));
         Assert.Equal(lines[0][0], trend.EffectiveDegrees, 1e-6);
         Assert.Equal(lines[0][1], trend.ResidualVariance, 1e-6);
         TrendLine line = trend.Line(20);
@@ -90,15 +83,5 @@ public sealed class SplineTrendTests
         CounterRandom random = new(3);
         double[] x = [.. Enumerable.Range(0, count).Select(_ => 2 + 5 * random.NextDouble())];
         return (x, [.. x.Select(v => Math.Sin(v) + 0.3 * random.NextNormal())]);
-    }
-
-    private static (int Code, string Output) RunR(string program, params string[] arguments)
-    {
-        ProcessStartInfo start = new(program, ["--vanilla", .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
-        using Process process = Process.Start(start)!;
-        Task<string> error = process.StandardError.ReadToEndAsync();
-        string output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return (process.ExitCode, process.ExitCode == 0 ? output : error.Result);
     }
 }
