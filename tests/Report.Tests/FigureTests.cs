@@ -31,6 +31,16 @@ public sealed class FigureTests
 
     [Theory]
     [MemberData(nameof(Samples.Names), MemberType = typeof(Samples))]
+    public void A_figure_drawn_earlier_stands_for_itself_on_any_page(string name)
+    {
+        Figure figure = Samples.All()[name];
+        DrawnFigure drawn = new(figure.ToPng(), figure.ToSvg());
+        Assert.Equal(figure.ToPng(), drawn.ToPng());
+        Assert.Equal(figure.ToSvg("f7-"), drawn.ToSvg("f7-"));
+    }
+
+    [Theory]
+    [MemberData(nameof(Samples.Names), MemberType = typeof(Samples))]
     public void Svg_is_well_formed_self_contained_and_scales(string name)
     {
         Figure figure = Samples.All()[name];

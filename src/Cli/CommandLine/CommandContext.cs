@@ -16,7 +16,7 @@ internal sealed class CommandContext : IDisposable
     public CommandContext(string command, ParseResult parsed, CancellationToken cancellation, EventLog? log, CreatedFolders created, IProgressReporter? progress = null)
     {
         Command = command;
-        CommandLine = string.Join(' ', parsed.Tokens.Select(t => t.Value.Contains(' ') ? $"\"{t.Value}\"" : t.Value));
+        CommandLine = string.Join(' ', parsed.Tokens.Select(t => t.Value.Length > 0 && t.Value.All(c => char.IsLetterOrDigit(c) || "-_./:=,+@%".Contains(c)) ? t.Value : $"'{t.Value.Replace("'", "'\\''")}'"));
         Cancellation = cancellation;
         Log = log;
         Created = created;
@@ -48,7 +48,7 @@ internal sealed class CommandContext : IDisposable
     /// <summary>Name of the running command.</summary>
     public string Command { get; }
 
-    /// <summary>The arguments as given, for the manifest.</summary>
+    /// <summary>The arguments as a shell takes them, for the manifest.</summary>
     public string CommandLine { get; }
 
     /// <summary>The device that --device names, opened when it is first asked for.</summary>

@@ -14,11 +14,11 @@ internal static class CellsCommand
     private static readonly Option<string?> s_out = new("--out") { Description = "OUT.h5ad: everything in IN and the results, under scanpy's keys; may be IN itself" };
     private static readonly Option<string?> s_steps = new("--steps") { Description = "steps in order, name:key=value:key=value,name,…; 'help' lists them with their settings; default: by what the matrix holds, and printed" };
     private static readonly Option<string?> s_results = new("--results") { Description = "folder of tables, figures, report.html and manifest.json; default: OUT without .h5ad" };
-
+    private static readonly Option<bool> s_resume = new("--resume") { Description = "go on with the steps that an interrupted run kept in OUT.partial.h5ad; without one the run begins with the first step" };
     private static readonly Option<string?> s_obs = new("--obs") { Description = "table (.csv) whose columns are added to obs, rows matched by name: classes, cell death" };
 
     public static Command Create() =>
-        new Command("cells", "Single-cell analysis in named steps, on SAE latents or counts; AnnData in and out.") { s_input, s_out, s_steps, s_obs, s_results }.Runs(Run);
+        new Command("cells", "Single-cell analysis in named steps, on SAE latents or counts; AnnData in and out.") { s_input, s_out, s_steps, s_obs, s_results, s_resume }.Runs(Run);
 
     private static JsonObject Run(ParseResult parsed, CommandContext context)
     {
@@ -28,6 +28,7 @@ internal static class CellsCommand
         if (!path.EndsWith(".h5ad", StringComparison.OrdinalIgnoreCase)) throw new UsageException($"--out {path}: expected a name that ends in .h5ad.");
         IReadOnlyList<PlannedStep>? plan = parsed.GetValue(s_steps) is { } text ? CellSteps.Parse(text, CellSteps.All) : null;
         AnnData data = CellsInput.Read(context.Host, source);
+        CellsCheckpoint.Strip(data);
         foreach (string warning in data.Warnings) context.Warn(warning);
         context.Say($"{source}: {Numbers.Integer(data.ObservationCount)} cells x {Numbers.Integer(data.VariableCount)} variables");
         if (parsed.GetValue(s_obs) is { } table) context.Say(CellColumns.Add(data, table));
@@ -40,16 +41,19 @@ internal static class CellsCommand
         folder.AddInput(source);
         if (parsed.GetValue(s_obs) is { } added) folder.AddInput(added);
         CellsContext cells = Context(data, source, context);
-        IReadOnlyList<FinishedStep> done = CellsRunner.Run(plan, cells, step => Announce(step, context));
-        context.Cancellation.ThrowIfCancellationRequested();
+        CellsCheckpoint checkpoint = new(context, path, folder.InputHashes, plan);
+        IReadOnlyList<FinishedStep> earlier = parsed.GetValue(s_resume) ? checkpoint.Resume(cells) : [];
+        IReadOnlyList<FinishedStep> done = CellsRunner.Run(plan, cells, step => Announce(step, context), checkpoint, earlier);
         AnnDataFile.Write(path, cells.Cells);
         JsonObject configuration = new() { ["input"] = source, ["out"] = path, ["steps"] = JsonText.Strings(done.Select(s => s.Text)) };
         (IReadOnlyList<string> tables, IReadOnlyList<string> figures) = CellsResults.Write(folder, source, cells, done, configuration);
+        checkpoint.Remove(source);
         context.Say($"written: {path}");
         context.Say($"report: {folder.Locate("report.html")}");
         return new JsonObject
         {
             ["out"] = path,
+            ["resumed_steps"] = earlier.Count,
             ["results"] = folder.Path,
             ["cells"] = cells.Cells.ObservationCount,
             ["variables"] = cells.Cells.VariableCount,

@@ -48,6 +48,9 @@ internal sealed class ResultFolder
         return new ResultFolder(context, path);
     }
 
+    /// <summary>SHA-256 of every input that was added, in that order.</summary>
+    public IEnumerable<string> InputHashes => _inputs.Select(input => (string)input.Value!.AsObject().First().Value!);
+
     public string Locate(string name) => System.IO.Path.Combine(Path, name);
 
     /// <summary>Records the hash of an input: a file, a locator FILE:member, or a folder (its files by name and size).</summary>

@@ -40,6 +40,20 @@ public sealed partial class AnnData
         return selected;
     }
 
+    /// <summary>The same matrix as a new object: what is added to, set in or taken from one does not show in the other. Arrays are shared, since none is ever changed in place.</summary>
+    public AnnData Snapshot()
+    {
+        AnnData copy = new(Obs.Snapshot(), Var.Snapshot()) { X = X, Raw = Raw };
+        Fill(copy.Layers, Layers, value => value);
+        Fill(copy.Obsm, Obsm, value => value);
+        Fill(copy.Varm, Varm, value => value);
+        Fill(copy.Obsp, Obsp, value => value);
+        Fill(copy.Varp, Varp, value => value);
+        Fill(copy.Uns, Uns, Copy);
+        foreach (string warning in Warnings) copy.Warnings.Add(warning);
+        return copy;
+    }
+
     private void CarryOver(AnnData selected, DataFrame frame, int[] rows)
     {
         Fill(selected.Uns, Uns, Copy);

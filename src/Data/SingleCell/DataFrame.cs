@@ -59,6 +59,14 @@ public sealed class DataFrame : IAnnElement
         return selected;
     }
 
+    /// <summary>The same columns in a new frame.</summary>
+    public DataFrame Snapshot()
+    {
+        DataFrame copy = new(Index, IndexName);
+        copy._columns.AddRange(_columns);
+        return copy;
+    }
+
     /// <summary>Adds a column of plain values.</summary>
     public DataFrame Add<T>(string name, T[] values) => Add(FrameColumn.Of(name, values));
 }

@@ -31,6 +31,15 @@ internal static class SvgCleaner
         return root.ToString(SaveOptions.DisableFormatting);
     }
 
+    /// <summary>A cleaned document with other identifiers.</summary>
+    public static string Rename(string cleaned, string idPrefix)
+    {
+        XElement root = XDocument.Parse(cleaned, LoadOptions.PreserveWhitespace).Root!;
+        Dictionary<string, string> names = NewNames(root, idPrefix);
+        foreach (XElement element in root.DescendantsAndSelf()) Rename(element, names);
+        return root.ToString(SaveOptions.DisableFormatting);
+    }
+
     // ScottPlot clears the canvas and then paints its background: only the last of the leading full-size rectangles is ever seen.
     private static void RemoveHiddenBackgrounds(XElement root, int width, int height)
     {

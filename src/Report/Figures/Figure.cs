@@ -38,7 +38,7 @@ public abstract class Figure
     internal void DrawInside(SKCanvas canvas) => Draw(canvas);
 
     /// <summary>PNG bytes at <paramref name="scale"/> device pixels per CSS pixel (2 suits high-density screens and print).</summary>
-    public byte[] ToPng(float scale = 2)
+    public virtual byte[] ToPng(float scale = 2)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(scale);
         (int width, int height) = Size;
@@ -54,7 +54,7 @@ public abstract class Figure
 
     /// <summary>An SVG document without XML declaration, so that it can stand in a file of its own or inside an HTML page.</summary>
     /// <param name="idPrefix">Begins every identifier inside; figures on one page need different ones.</param>
-    public string ToSvg(string idPrefix = "s")
+    public virtual string ToSvg(string idPrefix = "s")
     {
         (int width, int height) = Size;
         using MemoryStream buffer = new();

@@ -8,6 +8,9 @@ namespace BioSup.Cli.Pipeline.Cells;
 /// <summary>What a run leaves beside the .h5ad file: tables/*.csv, figures/*.png and *.svg, report.html and, last, manifest.json.</summary>
 internal static class CellsResults
 {
+    /// <summary>Resolution of the PNG files: what journals ask for.</summary>
+    public const int DotsPerInch = 300;
+
     /// <summary>The folder beside OUT.h5ad that has its name.</summary>
     public static string FolderOf(string output) => Path.Combine(Path.GetDirectoryName(output) ?? "", Path.GetFileNameWithoutExtension(output));
 
@@ -16,7 +19,7 @@ internal static class CellsResults
     {
         IReadOnlyList<string> tables = WriteTables(folder.Locate("tables"), done);
         ReportDocument report = Compose(source, context, done, folder.CreateManifest(configuration));
-        IReadOnlyList<string> figures = HtmlWriter.SaveFigures(report, folder.Locate("figures"), dotsPerInch: 300);
+        IReadOnlyList<string> figures = HtmlWriter.SaveFigures(report, folder.Locate("figures"), DotsPerInch);
         AtomicFile.Write(folder.Locate("report.html"), stream => HtmlWriter.Write(report, stream));
         configuration["tables"] = JsonText.Strings(tables);
         configuration["figures"] = JsonText.Strings(figures);

@@ -11,23 +11,47 @@ internal static class CellsRunner
     /// <param name="plan">Steps in order; one may come more than once.</param>
     /// <param name="context">Holds the matrix; afterwards the one with all results.</param>
     /// <param name="finished">Called after each step.</param>
+    /// <param name="checkpoint">Keeps what is finished when the run is interrupted; null for nowhere.</param>
+    /// <param name="earlier">The first steps of the plan, which an interrupted run finished and the matrix holds.</param>
     /// <exception cref="UsageException">A step cannot run on this matrix; the sentence begins with its name.</exception>
-    public static IReadOnlyList<FinishedStep> Run(IReadOnlyList<PlannedStep> plan, CellsContext context, Action<FinishedStep> finished)
+    public static IReadOnlyList<FinishedStep> Run(IReadOnlyList<PlannedStep> plan, CellsContext context, Action<FinishedStep> finished, CellsCheckpoint? checkpoint = null, IReadOnlyList<FinishedStep>? earlier = null)
     {
-        List<FinishedStep> done = [];
-        foreach (PlannedStep planned in plan)
+        List<FinishedStep> done = [.. earlier ?? []];
+        AnnData before = context.Cells;
+        try
         {
+            foreach (PlannedStep planned in plan.Skip(done.Count))
+            {
+                context.Cancellation.ThrowIfCancellationRequested();
+                // A step that is stopped may have set some of its keys: what is kept is the matrix as it was before.
+                before = context.Cells.Snapshot();
+                FinishedStep step = RunAndNote(planned, context);
+                before = context.Cells;
+                done.Add(step);
+                finished(step);
+                checkpoint?.Finished(context.Cells, done);
+            }
             context.Cancellation.ThrowIfCancellationRequested();
-            long start = Stopwatch.GetTimestamp();
-            FrameColumn[] before = [.. context.Cells.Obs.Columns];
-            StepOutcome outcome = Run(planned, context);
-            Colour(context.Cells, before);
-            FinishedStep step = new(planned.Step.Name, Describe(planned), outcome, Stopwatch.GetElapsedTime(start).TotalSeconds);
-            Note(context, planned, step);
-            done.Add(step);
-            finished(step);
+            return done;
         }
-        return done;
+        catch
+        {
+            // A cancelled worker may throw anything.
+            if (context.Cancellation.IsCancellationRequested) checkpoint?.Save(before, done);
+            checkpoint?.SayHowToGoOn();
+            throw;
+        }
+    }
+
+    private static FinishedStep RunAndNote(PlannedStep planned, CellsContext context)
+    {
+        long start = Stopwatch.GetTimestamp();
+        FrameColumn[] before = [.. context.Cells.Obs.Columns];
+        StepOutcome outcome = Run(planned, context);
+        Colour(context.Cells, before);
+        FinishedStep step = new(planned.Step.Name, Describe(planned), outcome, Stopwatch.GetElapsedTime(start).TotalSeconds);
+        Note(context, planned, step);
+        return step;
     }
 
     /// <summary>A step as it would be typed, with every setting it read.</summary>
