@@ -88,11 +88,32 @@ public static class RankStatistics
     public static RankSumTest MannWhitney(ReadOnlySpan<double> x, ReadOnlySpan<double> y)
     {
         if (x.Length == 0 || y.Length == 0) throw new UsageException("The Mann–Whitney test needs values on both sides.");
-        double[] all = [.. x, .. y], ranks = AverageRanks(all);
-        double n1 = x.Length, n2 = y.Length, sum = 0;
-        for (int i = 0; i < x.Length; i++) sum += ranks[i];
-        double u = sum - n1 * (n1 + 1) / 2, logP = LogMannWhitney(u, n1, n2, TieTerm(all));
+        int[] labels = new int[x.Length + y.Length];
+        double[] values = new double[labels.Length];
+        long[] zeros = new long[2];
+        int count = 0;
+        bool single = true;
+        Take(x, 0);
+        Take(y, 1);
+        ReadOnlySpan<ulong> sorted = new ColumnOrder(count).Sort(values.AsSpan(0, count), labels.AsSpan(0, count), single, out int negative);
+        RankSums ranks = new([x.Length, y.Length], 1);
+        ranks.Count(sorted, negative, zeros);
+        double u = ranks.U(0), logP = LogMannWhitney(u, x.Length, y.Length, ranks.Ties(0));
         return new RankSumTest(u, Math.Exp(logP), logP / Math.Log(10));
+
+        void Take(ReadOnlySpan<double> sample, int label)
+        {
+            foreach (double value in sample)
+            {
+                if (value == 0)
+                {
+                    zeros[label]++;
+                    continue;
+                }
+                (values[count], labels[count++]) = (value, label);
+                single &= (float)value == value;
+            }
+        }
     }
 
     /// <summary>ln of the two-sided p-value of U: normal distribution with tie and continuity correction, as SciPy forms it.</summary>

@@ -32,20 +32,26 @@ for reference, group in [(int(r), g) for r in sys.argv[2:] for g in range(codes.
         continue
     own, other = x[codes == group], x[codes == reference] if reference >= 0 else x[codes != group]
     n, m = len(own), len(other)
-    result = {k: [] for k in ("u", "p", "logp", "z", "zt", "t", "logt", "o", "logo")}
+    result = {k: [] for k in ("u", "p", "logp", "loga", "z", "zt", "t", "logt", "o", "logo")}
     for gene in range(x.shape[1]):
         a, b = own[:, gene], other[:, gene]
         both = np.concatenate([a, b])
         ranks, ties = rankdata(both), np.unique(both, return_counts=True)[1].astype(float)
         tie = (ties**3 - ties).sum()
         r = ranks[:n].sum()
+        with np.errstate(all="ignore"):
+            asymptotic = mannwhitneyu(a, b, alternative="two-sided", method="asymptotic")
+            s = np.sqrt(n * m / 12 * (n + m + 1 - tie / ((n + m) * (n + m - 1))))
+            z = (max(asymptotic.statistic, n * m - asymptotic.statistic) - n * m / 2 - 0.5) / s
+        normal = 0.0 if s == 0 else min(0, np.log(2) + norm.logsf(z))
+        assert np.isclose(np.exp(normal), asymptotic.pvalue, rtol=1e-9, atol=1e-300)
+        result["loga"].append(normal)
         if a.std() == 0 and b.std() == 0 or (np.ptp(a) == 0 and np.ptp(b) == 0):
             u, p, logp = r - n * (n + 1) / 2, 1.0, 0.0
         else:
             u, p = mannwhitneyu(a, b, alternative="two-sided")
             exact = (n <= 8 or m <= 8) and tie == 0
-            s = np.sqrt(n * m / 12 * (n + m + 1 - tie / ((n + m) * (n + m - 1))))
-            logp = np.log(p) if exact else min(0, np.log(2) + norm.logsf((max(u, n * m - u) - n * m / 2 - 0.5) / s))
+            logp = np.log(p) if exact else normal
         deviation = n * m * (n + m + 1) / 12
         result["u"].append(u), result["p"].append(p), result["logp"].append(logp)
         result["z"].append((r - n * (n + m + 1) / 2) / np.sqrt(deviation))

@@ -1,4 +1,5 @@
 using BioSup.Analysis.Geometry;
+using BioSup.Analysis.SingleCell;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.Sae;
@@ -41,7 +42,7 @@ public sealed record DifferentialComparison(string Class, string Reference, int 
 /// </summary>
 public static class DifferentialLatents
 {
-    private const double RatioFloor = 1e-10, ShareFloor = 1e-8;
+    private const double ShareFloor = 1e-8;
 
     /// <param name="samples">Mean activations of images.</param>
     /// <param name="labels">A class for every image.</param>
@@ -60,34 +61,23 @@ public static class DifferentialLatents
         if (options.Control is { } control && !classes.Contains(control)) throw new DataException("labels", null, $"there is no class '{control}' to compare with; the classes are {string.Join(", ", classes)}");
         int[] codes = [.. labels.Select(l => Array.BinarySearch(classes, l, StringComparer.Ordinal))];
         Column[] columns = Columns(latents, codes, classes, cancellation);
-        return [.. classes.Where(c => c != options.Control).Select(c => One(latents, columns, codes, classes, c, options, cancellation))];
+        RankGenesOptions test = new() { Test = GeneTest.MannWhitneyAsymptotic, Reference = options.Control is null ? null : Array.IndexOf(classes, options.Control), FoldChange = FoldChangeFormula.Paper };
+        return [.. RankGenes.Compute(latents, codes, classes.Length, test, "latents", cancellation).Select(group => One(group, columns, classes[group.Group], options))];
     }
 
-    private static DifferentialComparison One(Matrix<float> latents, Column[] columns, int[] codes, string[] classes, string name, DifferentialOptions options, CancellationToken cancellation)
+    private static DifferentialComparison One(RankedGroup group, Column[] columns, string name, DifferentialOptions options)
     {
-        int own = Array.IndexOf(classes, name), control = options.Control is null ? -1 : Array.IndexOf(classes, options.Control);
-        int[] cases = [.. Enumerable.Range(0, codes.Length).Where(i => codes[i] == own)];
-        int[] others = [.. Enumerable.Range(0, codes.Length).Where(i => control < 0 ? codes[i] != own : codes[i] == control)];
-        double[] log10P = new double[columns.Length], means = new double[columns.Length], references = new double[columns.Length];
-        BlockLoop.Run(latents.Device, columns.Length, c =>
-        {
-            if (cancellation.IsCancellationRequested) return;
-            int j = columns[(int)c].Latent;
-            double[] x = Array.ConvertAll(cases, i => (double)latents.Row(i)[j]), y = Array.ConvertAll(others, i => (double)latents.Row(i)[j]);
-            (means[c], references[c]) = (x.Average(), y.Average());
-            log10P[c] = RankStatistics.MannWhitney(x, y).Log10P;
-        });
-        cancellation.ThrowIfCancellationRequested();
-        double[] log10Q = BenjaminiHochberg.AdjustLog10(log10P);
+        // The family of the false discovery rate are the latents that some image activates.
+        double[] log10Q = BenjaminiHochberg.AdjustLog10(Array.ConvertAll(columns, c => group.Log10P[c.Latent]));
         DifferentialLatent[] found = new DifferentialLatent[columns.Length];
         for (int c = 0; c < found.Length; c++)
         {
-            Column column = columns[c];
-            double change = Math.Log2((means[c] + RatioFloor) / (references[c] + RatioFloor));
-            bool specific = Math.Abs(change) >= options.MinLog2FoldChange && column.Gini <= options.MaxGiniImpurity && column.Active >= options.MinActiveImages;
-            found[c] = new DifferentialLatent(column.Latent, means[c], references[c], change, log10P[c], log10Q[c], column.Gini, column.Top, column.Active, specific);
+            (int latent, double gini, string top, int active) = columns[c];
+            double change = group.LogFoldChanges[latent];
+            bool specific = Math.Abs(change) >= options.MinLog2FoldChange && gini <= options.MaxGiniImpurity && active >= options.MinActiveImages;
+            found[c] = new DifferentialLatent(latent, group.Means[latent], group.ReferenceMeans[latent], change, group.Log10P[latent], log10Q[c], gini, top, active, specific);
         }
-        return new DifferentialComparison(name, options.Control ?? "all other classes", cases.Length, others.Length, found);
+        return new DifferentialComparison(name, options.Control ?? "all other classes", group.Cells, group.ReferenceCells, found);
     }
 
     private sealed record Column(int Latent, double Gini, string Top, int Active);

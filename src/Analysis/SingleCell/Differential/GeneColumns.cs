@@ -12,6 +12,7 @@ internal sealed class GeneColumns
     /// <summary>Columns that are taken out of a dense matrix at once: a cache line of float32.</summary>
     public const int GenesPerStrip = 16;
 
+    private readonly Matrix<float>? _matrix;
     private readonly float[]? _dense;
     private readonly double[]? _denseDouble;
     private readonly SparseMatrix? _byGene;
@@ -43,12 +44,16 @@ internal sealed class GeneColumns
         }
     }
 
+    /// <param name="matrix">[cells, genes] in host memory; not owned.</param>
+    /// <param name="source">Name for error messages.</param>
+    public GeneColumns(Matrix<float> matrix, string source) => (_matrix, _source, Cells, Genes) = (matrix, source, matrix.Rows, matrix.Columns);
+
     public int Cells { get; }
 
     public int Genes { get; }
 
     /// <summary>True when every value is a float32, so that it can be ordered by 32 bits.</summary>
-    public bool IsSingle => _dense is not null || _stored is not null;
+    public bool IsSingle => _matrix is not null || _dense is not null || _stored is not null;
 
     /// <summary>Strips of the matrix; each may be read by another thread.</summary>
     public int Strips => (Genes + GenesPerStrip - 1) / GenesPerStrip;
@@ -98,7 +103,7 @@ internal sealed class GeneColumns
             {
                 int strip = gene / GenesPerStrip, at = gene % GenesPerStrip * columns.Cells;
                 if (strip != _loaded) Load(strip);
-                count = columns._dense is not null ? Take<float>(_strip.AsSpan(at, columns.Cells), [], labelOfCell, labels, values) : Take<double>(_stripDouble.AsSpan(at, columns.Cells), [], labelOfCell, labels, values);
+                count = columns._denseDouble is null ? Take<float>(_strip.AsSpan(at, columns.Cells), [], labelOfCell, labels, values) : Take<double>(_stripDouble.AsSpan(at, columns.Cells), [], labelOfCell, labels, values);
             }
             return count >= 0 ? count : throw new DataException(columns._source, $"column {gene}", "a value is not finite; numbers were expected");
         }
@@ -106,20 +111,30 @@ internal sealed class GeneColumns
         private void Load(int strip)
         {
             int first = strip * GenesPerStrip, width = Math.Min(GenesPerStrip, columns.Genes - first);
-            if (columns._dense is { } dense) Exchange(dense, ref _strip, first, width);
+            if (columns._matrix is { } matrix)
+            {
+                Reserve(ref _strip);
+                for (int i = 0; i < columns.Cells; i++) Exchange<float>(matrix.Row(i).Slice(first, width), _strip, i);
+            }
+            else if (columns._dense is { } dense) Exchange(dense, ref _strip, first, width);
             else Exchange(columns._denseDouble!, ref _stripDouble, first, width);
             _loaded = strip;
         }
 
+        private void Reserve<T>(ref T[] strip)
+        {
+            if (strip.Length == 0) strip = new T[(long)columns.Cells * Math.Min(GenesPerStrip, columns.Genes)];
+        }
+
         private void Exchange<T>(T[] from, ref T[] to, int first, int width)
         {
-            int cells = columns.Cells, genes = columns.Genes;
-            if (to.Length == 0) to = new T[(long)cells * Math.Min(GenesPerStrip, genes)];
-            for (int i = 0; i < cells; i++)
-            {
-                ReadOnlySpan<T> row = from.AsSpan((int)((long)i * genes + first), width);
-                for (int j = 0; j < row.Length; j++) to[j * cells + i] = row[j];
-            }
+            Reserve(ref to);
+            for (int i = 0; i < columns.Cells; i++) Exchange(from.AsSpan((int)((long)i * columns.Genes + first), width), to, i);
+        }
+
+        private void Exchange<T>(ReadOnlySpan<T> row, T[] to, int cell)
+        {
+            for (int j = 0; j < row.Length; j++) to[j * columns.Cells + cell] = row[j];
         }
 
         /// <returns>How many values there are, or −1 when one is not finite.</returns>

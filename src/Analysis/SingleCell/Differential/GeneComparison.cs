@@ -62,7 +62,10 @@ internal sealed class GeneComparison
     /// <summary>Results, filled gene by gene.</summary>
     public IReadOnlyList<RankedGroup> Groups { get; }
 
-    public bool IsRankTest => Options.Test is GeneTest.Wilcoxon or GeneTest.MannWhitney;
+    /// <summary>Whether the test needs to know which groups hold one value alone.</summary>
+    public bool AsksForConstants => Options.Test is not (GeneTest.Wilcoxon or GeneTest.MannWhitneyAsymptotic);
+
+    public bool IsRankTest => Options.Test is GeneTest.Wilcoxon or GeneTest.MannWhitney or GeneTest.MannWhitneyAsymptotic;
 
     /// <summary>The exact distribution where one side is small enough for it.</summary>
     public ExactRankSum? Exact(int group) => _exact[group];

@@ -33,7 +33,7 @@ internal sealed class GeneScan
         ReadOnlySpan<int> labels = _labels.AsSpan(0, count);
         ReadOnlySpan<double> values = _values.AsSpan(0, count);
         SumUp(labels, values);
-        if (_plan.Options.Test != GeneTest.Wilcoxon) FindConstants(labels, values);
+        if (_plan.AsksForConstants) FindConstants(labels, values);
         if (_ranks is not null)
         {
             bool single = _plan.Columns.IsSingle || AllSingle(values);
@@ -127,6 +127,7 @@ internal sealed class GeneScan
         {
             GeneTest.Wilcoxon => Wilcoxon(g, own.Count, other.Count),
             GeneTest.MannWhitney => MannWhitney(to, own.Count, other.Count),
+            GeneTest.MannWhitneyAsymptotic => Asymptotic(g, own.Count, other.Count),
             _ => Welch(to, own, other),
         };
         to.Scores[gene] = score;
@@ -147,13 +148,19 @@ internal sealed class GeneScan
 
     private (double Score, double LogP) MannWhitney(RankedGroup to, double n, double m)
     {
-        double u = _ranks!.U(to.Group), ties = _ranks.Ties(to.Group);
+        double u = _ranks!.U(to.Group);
         if (!_varies[to.Group] && ConstantOfOthers(to.Group) is not null)
         {
             _plan.CountUntested(to.Group);
             return (u, 0);
         }
-        return (u, ties == 0 && _plan.Exact(to.Group) is { } exact ? exact.LogP(u) : RankStatistics.LogMannWhitney(u, n, m, ties));
+        return _ranks.Ties(to.Group) == 0 && _plan.Exact(to.Group) is { } exact ? (u, exact.LogP(u)) : Asymptotic(to.Group, n, m);
+    }
+
+    private (double Score, double LogP) Asymptotic(int g, double n, double m)
+    {
+        double u = _ranks!.U(g);
+        return (u, RankStatistics.LogMannWhitney(u, n, m, _ranks.Ties(g)));
     }
 
     private (double Score, double LogP) Welch(RankedGroup to, in GroupMoments own, in GroupMoments other)

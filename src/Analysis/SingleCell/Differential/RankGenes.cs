@@ -25,9 +25,17 @@ public static class RankGenes
     /// <exception cref="UsageException">Groups do not fit the cells, or a side has too few (1 for rank tests, 2 for Welch's).</exception>
     /// <exception cref="DataException">The matrix holds no numbers, or one that is not finite; the column is named.</exception>
     public static IReadOnlyList<RankedGroup> Compute(CpuDevice device, IAnnElement? x, ReadOnlySpan<int> codes, int groups, RankGenesOptions? options = null, string source = "matrix",
-        IProgressReporter? progress = null, CancellationToken cancellation = default)
+        IProgressReporter? progress = null, CancellationToken cancellation = default) =>
+        Compute(device, new GeneColumns(x, source), codes, groups, options, progress, cancellation);
+
+    /// <summary>The same of a matrix in host memory, on its device's threads.</summary>
+    /// <inheritdoc cref="Compute(CpuDevice, IAnnElement?, ReadOnlySpan{int}, int, RankGenesOptions?, string, IProgressReporter?, CancellationToken)"/>
+    public static IReadOnlyList<RankedGroup> Compute(Matrix<float> x, ReadOnlySpan<int> codes, int groups, RankGenesOptions? options = null, string source = "matrix", CancellationToken cancellation = default) =>
+        Compute(x.Device.Host, new GeneColumns(x, source), codes, groups, options, null, cancellation);
+
+    private static IReadOnlyList<RankedGroup> Compute(CpuDevice device, GeneColumns columns, ReadOnlySpan<int> codes, int groups, RankGenesOptions? options, IProgressReporter? progress, CancellationToken cancellation)
     {
-        GeneComparison plan = new(new GeneColumns(x, source), codes, groups, options ?? new RankGenesOptions());
+        GeneComparison plan = new(columns, codes, groups, options ?? new RankGenesOptions());
         GeneScan?[] scans = new GeneScan?[device.Pool.Threads];
         for (int first = 0; first < plan.Columns.Strips; first += StripsBetweenReports)
         {

@@ -17,6 +17,9 @@ public enum GeneTest
     /// paper, p = 1 without a test where neither side varies.
     /// </summary>
     MannWhitney,
+
+    /// <summary>SciPy's <c>mannwhitneyu(method="asymptotic")</c>: the normal distribution with tie and continuity correction for any size, and a test also where neither side varies.</summary>
+    MannWhitneyAsymptotic,
 }
 
 /// <summary>What "log fold change" means; all are logarithms to base 2, of the group over what it is compared with.</summary>
@@ -75,7 +78,7 @@ public sealed record RankedGroup
     /// <summary>Cells that it is compared with.</summary>
     public required int ReferenceCells { get; init; }
 
-    /// <summary>z of the rank tests, U of <see cref="GeneTest.MannWhitney"/>, t of Welch's test; 0 where it is undefined, which has p = 1.</summary>
+    /// <summary>z of the rank tests, U of Mann–Whitney's, t of Welch's test; 0 where it is undefined, which has p = 1.</summary>
     public required double[] Scores { get; init; }
 
     /// <summary>Decimal logarithm of the two-sided p-value; −∞ only where two constant groups differ under Welch's test, which has an infinite t.</summary>

@@ -1,5 +1,3 @@
-using BioSup.Analysis.Geometry;
-using BioSup.Kernels;
 using BioSup.Runtime;
 
 namespace BioSup.Analysis.SingleCell;
@@ -24,39 +22,23 @@ public sealed record LatentDifferenceOptions
 public sealed record LatentComparison(double[] Log2FoldChange, double[] Log10Q, bool[] Differs);
 
 /// <summary>
-/// The paper's test for latents that differ between a mutation and the control, on unit-length rows that are not logarithms. A latent that is constant in both groups has P = 1.
+/// The paper's test for latents that differ between a mutation and the control, on unit-length rows that are not logarithms. It is
+/// <see cref="GeneTest.MannWhitney"/>: exact for small groups, and a latent that is constant in both groups has P = 1.
 /// </summary>
 public static class LatentDifference
 {
-    private const double RatioFloor = 1e-10;
-
     /// <param name="latents">Cells × latents in host memory.</param>
     /// <param name="controls">Rows of the controls.</param>
     /// <param name="cases">Rows of the cases.</param>
     /// <param name="options">Bounds.</param>
+    /// <exception cref="UsageException">A side is empty.</exception>
     public static LatentComparison Compare(Matrix<float> latents, int[] controls, int[] cases, LatentDifferenceOptions options, CancellationToken cancellation = default)
     {
-        int count = latents.Columns;
-        double[] change = new double[count], log10P = new double[count];
-        // Columns of a row-major matrix are far apart: a strip of them is brought together before the tests go through it.
-        const int Strip = 64;
-        for (int first = 0; first < count; first += Strip)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            int width = Math.Min(Strip, count - first);
-            double[][] x = Transposed(latents, controls, first, width), y = Transposed(latents, cases, first, width);
-            BlockLoop.Run(latents.Device, width, j =>
-            {
-                change[first + j] = Math.Log2((RankStatistics.Mean(y[j]) + RatioFloor) / (RankStatistics.Mean(x[j]) + RatioFloor));
-                log10P[first + j] = IsConstant(x[j]) && IsConstant(y[j]) ? 0 : RankStatistics.MannWhitney(x[j], y[j]).Log10P;
-            });
-        }
-        double[] log10Q = BenjaminiHochberg.AdjustLog10(log10P);
-        double bound = Math.Log10(options.MaxAdjustedP);
-        bool[] differs = [.. change.Select((c, j) => log10Q[j] < bound && Math.Abs(c) >= options.MinLog2FoldChange)];
-        if (options.Most is { } most)
-            foreach (int j in Enumerable.Range(0, count).Where(j => differs[j]).OrderByDescending(j => Math.Abs(change[j])).Skip(most).ToArray()) differs[j] = false;
-        return new LatentComparison(change, log10Q, differs);
+        int[] codes = new int[latents.Rows];
+        Array.Fill(codes, -1);
+        foreach (int i in controls) codes[i] = 0;
+        foreach (int i in cases) codes[i] = 1;
+        return Compare(latents, codes, 2, options, cancellation)[0];
     }
 
     /// <summary>The paper's union: latents that differ in any mutation, and those that all mutations together have less of.</summary>
@@ -77,23 +59,28 @@ public static class LatentDifference
     /// <summary>Every class other than the control against it, in ordinal order.</summary>
     public static IReadOnlyList<(string Mutation, LatentComparison Comparison)> PerMutation(Matrix<float> latents, IReadOnlyList<string> labels, string control, LatentDifferenceOptions options, CancellationToken cancellation = default)
     {
-        int[] controls = Rows(labels, l => l == control);
         string[] mutations = [.. labels.Where(l => l != control).Distinct().Order(StringComparer.Ordinal)];
-        return [.. mutations.Select(mutation => (mutation, Compare(latents, controls, Rows(labels, l => l == mutation), options, cancellation)))];
+        if (mutations.Length == 0) return [];
+        int[] codes = [.. labels.Select(l => l == control ? 0 : Array.BinarySearch(mutations, l, StringComparer.Ordinal) + 1)];
+        return [.. mutations.Zip(Compare(latents, codes, mutations.Length + 1, options, cancellation))];
     }
 
     internal static int[] Rows(IReadOnlyList<string> labels, Func<string, bool> wanted) => [.. Enumerable.Range(0, labels.Count).Where(i => wanted(labels[i]))];
 
-    private static bool IsConstant(double[] values) => Array.TrueForAll(values, v => v == values[0]);
-
-    private static double[][] Transposed(Matrix<float> latents, int[] rows, int first, int width)
+    /// <summary>Every group from 1 on against group 0.</summary>
+    private static IReadOnlyList<LatentComparison> Compare(Matrix<float> latents, int[] codes, int groups, LatentDifferenceOptions options, CancellationToken cancellation)
     {
-        double[][] columns = [.. Enumerable.Range(0, width).Select(_ => new double[rows.Length])];
-        for (int i = 0; i < rows.Length; i++)
-        {
-            ReadOnlySpan<float> row = latents.Row(rows[i]).Slice(first, width);
-            for (int j = 0; j < width; j++) columns[j][i] = row[j];
-        }
-        return columns;
+        RankGenesOptions test = new() { Test = GeneTest.MannWhitney, Reference = 0, FoldChange = FoldChangeFormula.Paper };
+        return [.. RankGenes.Compute(latents, codes, groups, test, "latents", cancellation).Select(group => Judge(group, options))];
+    }
+
+    private static LatentComparison Judge(RankedGroup group, LatentDifferenceOptions options)
+    {
+        (double[] change, double[] log10Q) = (group.LogFoldChanges, group.Log10Adjusted);
+        double bound = Math.Log10(options.MaxAdjustedP);
+        bool[] differs = [.. change.Select((c, j) => log10Q[j] < bound && Math.Abs(c) >= options.MinLog2FoldChange)];
+        if (options.Most is { } most)
+            foreach (int j in Enumerable.Range(0, differs.Length).Where(j => differs[j]).OrderByDescending(j => Math.Abs(change[j])).Skip(most).ToArray()) differs[j] = false;
+        return new LatentComparison(change, log10Q, differs);
     }
 }

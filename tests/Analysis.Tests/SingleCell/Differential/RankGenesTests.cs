@@ -23,7 +23,7 @@ public sealed class RankGenesTests : IDisposable
         Dictionary<(string, int), double[]> peer = Peer(reference);
         (GeneTest Test, bool TieCorrect, string Score, string LogP)[] tests =
         [
-            (GeneTest.MannWhitney, false, "u", "logp"), (GeneTest.Wilcoxon, false, "z", ""), (GeneTest.Wilcoxon, true, "zt", ""),
+            (GeneTest.MannWhitney, false, "u", "logp"), (GeneTest.MannWhitneyAsymptotic, false, "u", "loga"), (GeneTest.Wilcoxon, false, "z", ""), (GeneTest.Wilcoxon, true, "zt", ""),
             (GeneTest.Welch, false, "t", "logt"), (GeneTest.WelchOverestimated, false, "o", "logo"),
         ];
         foreach ((GeneTest test, bool tieCorrect, string score, string logP) in tests)
@@ -61,6 +61,7 @@ public sealed class RankGenesTests : IDisposable
         ExpressionCases rounded = new();
         for (int i = 0; i < singles.Length; i++) rounded.Values[i] = singles[i];
         using CpuDevice one = new(1);
+        using Matrix<float> matrix = Matrix<float>.From(_device, ExpressionCases.Cells, ExpressionCases.Kinds, singles);
         foreach (GeneTest test in Enum.GetValues<GeneTest>())
             foreach (int? reference in new int?[] { null, 1 })
             {
@@ -68,6 +69,7 @@ public sealed class RankGenesTests : IDisposable
                 IReadOnlyList<RankedGroup> expected = Run(rounded.Dense, options);
                 IAnnElement[] forms = [rounded.DenseSingle, rounded.Sparse(SparseLayout.Csr, true), rounded.Sparse(SparseLayout.Csc, true), rounded.Sparse(SparseLayout.Csr, false), rounded.Sparse(SparseLayout.Csc, false)];
                 foreach (IAnnElement form in forms) Same(expected, Run(form, options));
+                Same(expected, RankGenes.Compute(matrix, _cases.Codes, ExpressionCases.Groups, options));
                 Same(expected, RankGenes.Compute(one, rounded.DenseSingle, _cases.Codes, ExpressionCases.Groups, options));
             }
     }

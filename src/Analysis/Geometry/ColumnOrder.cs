@@ -1,4 +1,4 @@
-namespace BioSup.Analysis.SingleCell;
+namespace BioSup.Analysis.Geometry;
 
 /// <summary>
 /// Sorts the values of one column with their labels. A value becomes 32 bits that ascend with it, its label stands below them, and the pairs are sorted by three
@@ -8,7 +8,7 @@ internal sealed class ColumnOrder(int capacity)
 {
     private const int FewerThanPasses = 192, Digits = 1 << 11;
 
-    private readonly int[] _histogram = new int[3 * Digits];
+    private readonly int[] _histogram = new int[capacity < FewerThanPasses ? 0 : 3 * Digits];
     private ulong[] _pairs = new ulong[capacity], _other = new ulong[capacity];
     private ulong[] _full = [];
 

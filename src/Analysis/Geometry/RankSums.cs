@@ -1,4 +1,4 @@
-namespace BioSup.Analysis.SingleCell;
+namespace BioSup.Analysis.Geometry;
 
 /// <summary>
 /// Mann–Whitney counts of every group from one sorted column, in whole numbers: against all other cells together, or against one group. Cells that are 0 are one tie of known

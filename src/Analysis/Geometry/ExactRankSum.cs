@@ -1,4 +1,4 @@
-namespace BioSup.Analysis.SingleCell;
+namespace BioSup.Analysis.Geometry;
 
 /// <summary>Exact null distribution of Mann–Whitney's U without ties: coefficients of the Gaussian binomial (m + n over m), of which the lower half is enough.</summary>
 internal sealed class ExactRankSum
