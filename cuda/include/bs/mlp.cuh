@@ -2,6 +2,7 @@
 // works on, and which units are dropped. Laid out as in src/Kernels/MlpBank/MlpCudaTypes.cs.
 #pragma once
 #include <bs/device.cuh>
+#include <bs/philox.cuh>
 
 namespace bs {
 
@@ -91,35 +92,16 @@ __device__ __forceinline__ float mlp_loss_factor(const MlpState& s, const MlpLay
     return l.last ? static_cast<float>(2.0 / (static_cast<double>(rows) * s.outputs)) : 1.0f;
 }
 
-// Philox4x32-10, the host's CounterRandom: of the four words at a position the first two, or the last two.
-__device__ __forceinline__ void philox_pair(unsigned long long seed, unsigned long long stream,
-                                            unsigned long long position, bool last, unsigned (&words)[2]) {
-    unsigned c0 = static_cast<unsigned>(position), c1 = static_cast<unsigned>(position >> 32);
-    unsigned c2 = static_cast<unsigned>(stream), c3 = static_cast<unsigned>(stream >> 32);
-    unsigned k0 = static_cast<unsigned>(seed), k1 = static_cast<unsigned>(seed >> 32);
-#pragma unroll
-    for (int round = 0; round < 10; round++) {
-        const unsigned long long p0 = 0xD2511F53ull * c0, p1 = 0xCD9E8D57ull * c2;
-        c0 = static_cast<unsigned>(p1 >> 32) ^ c1 ^ k0;
-        c1 = static_cast<unsigned>(p1);
-        c2 = static_cast<unsigned>(p0 >> 32) ^ c3 ^ k1;
-        c3 = static_cast<unsigned>(p0);
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    words[0] = last ? c2 : c0;
-    words[1] = last ? c3 : c1;
-}
-
 // What two neighbouring units (the first one even) of a row of the batch are multiplied by: 0 where they are dropped.
 __device__ __forceinline__ void mlp_keep(const MlpState& s, const MlpSlot& slot, int layer, int step, int row, int unit,
                                          float (&keep)[2]) {
     const unsigned long long blocks = static_cast<unsigned long long>((s.hidden + 3) / 4);
     const unsigned long long line = ((slot.steps + step) * 2 + layer) * static_cast<unsigned long long>(s.batch) + row;
-    unsigned words[2];
-    philox_pair(s.seed, slot.stream, line * blocks + unit / 4, unit % 4 != 0, words);
-    keep[0] = words[0] < s.threshold ? 0.0f : s.kept;
-    keep[1] = words[1] < s.threshold ? 0.0f : s.kept;
+    unsigned words[4];
+    philox(s.seed, slot.stream, line * blocks + unit / 4, words);
+    const bool last = unit % 4 != 0; // a position serves four units
+    keep[0] = (last ? words[2] : words[0]) < s.threshold ? 0.0f : s.kept;
+    keep[1] = (last ? words[3] : words[1]) < s.threshold ? 0.0f : s.kept;
 }
 
 } // namespace bs

@@ -18,7 +18,8 @@ public readonly record struct UmapForces(float A, float B, int NegativeSamples, 
 /// of a vertex's row pulls it by 2 · clip(−2ab d^2(b−1) / (1 + a d^2b) · (x − y)): both directions of an edge are rows, and each moves both ends. For each due edge
 /// <see cref="UmapForces.NegativeSamples"/> random vertices push it by clip(2γb / ((0.001 + d²)(1 + a d^2b)) · (x − y)), clip to ±4 as in umap-learn. The sum, taken where all
 /// vertices were before the pass, is the gradient of a step of Adam (β 0.5 and 0.9, as in uwot's batch mode). A vertex looks only at where others were and moves only itself, so
-/// the bytes are the same on any number of threads; a warm pass allocates nothing.
+/// the bytes are the same on any number of threads of a host, and from run to run on a GPU; a warm pass allocates nothing. The passes of a GPU are its own only in the last bits
+/// of the forces: edges that are due and vertices that push are the host's.
 /// </summary>
 /// <remarks>
 /// Vertices that push are drawn in groups: up to <see cref="GroupSize"/> neighbours in a fixed random order of all vertices, from a random place on. Each vertex is
@@ -32,27 +33,31 @@ public sealed unsafe partial class UmapLayout : IDisposable
     private const int VerticesPerBlock = 256;
     private const float FirstDecay = 0.5f, SecondDecay = 0.9f, Tiny = 1e-7f, Limit = 4, Softening = 0.001f;
 
-    private readonly CpuDevice _device;
+    private readonly ComputeDevice _device;
     private readonly UmapForces _forces;
     private readonly int _vertices, _dimensions, _longestRow;
     private readonly long _stride;
     private readonly DeviceBuffer<int> _start, _columns, _place;
 
-    /// <summary>For every thread a row of due edges.</summary>
-    private readonly DeviceBuffer<int> _due;
     private readonly DeviceBuffer<float> _rates, _first, _second;
 
-    /// <summary>Now and next: [vertices × dimensions], and the same coordinate by coordinate in the random order, its beginning repeated at its end.</summary>
-    private DeviceBuffer<float> _position, _moved, _strewn, _movedStrewn;
+    /// <summary>Of a host: a row of due edges for every thread.</summary>
+    private readonly DeviceBuffer<int>? _due;
+
+    /// <summary>Of a host: where the vertices are and will be, [vertices × dimensions].</summary>
+    private DeviceBuffer<float>? _position, _moved;
+
+    /// <summary>The same in the random order, its beginning repeated at its end: on a host coordinate by coordinate, on a GPU place by place.</summary>
+    private DeviceBuffer<float> _strewn, _movedStrewn;
     private int _epoch;
 
-    /// <param name="device">Whose threads do the work.</param>
+    /// <param name="device">Where the passes run.</param>
     /// <param name="start">[vertices + 1]: where each vertex's row of edges begins.</param>
     /// <param name="columns">The other end of each edge. An edge is in the rows of both of its ends.</param>
     /// <param name="rates">How often each edge pulls, in passes: above 0, at most 1.</param>
     /// <param name="position">[vertices × dimensions] where the layout begins.</param>
     /// <param name="forces">Settings.</param>
-    public UmapLayout(CpuDevice device, ReadOnlySpan<int> start, ReadOnlySpan<int> columns, ReadOnlySpan<float> rates, ReadOnlySpan<float> position, UmapForces forces)
+    public UmapLayout(ComputeDevice device, ReadOnlySpan<int> start, ReadOnlySpan<int> columns, ReadOnlySpan<float> rates, ReadOnlySpan<float> position, UmapForces forces)
     {
         int vertices = start.Length - 1;
         if (vertices < 1 || position.Length == 0 || position.Length % vertices != 0 || columns.Length != rates.Length || start[vertices] != columns.Length)
@@ -62,43 +67,59 @@ public sealed unsafe partial class UmapLayout : IDisposable
         for (int v = 0; v < vertices; v++) _longestRow = Math.Max(_longestRow, start[v + 1] - start[v]);
         foreach (int column in columns) if ((uint)column >= (uint)vertices) throw new ArgumentException($"An edge leads to vertex {column} of {vertices}.", nameof(columns));
         _stride = vertices + GroupSize;
-        (_start, _columns, _place) = (Copy(start), Copy(columns), device.Allocate<int>(vertices));
-        (_rates, _position, _moved) = (Copy(rates), Copy(position), device.Allocate<float>(position.Length));
+        int[] place = new int[vertices];
+        for (int v = 0; v < vertices; v++) place[v] = v;
+        new CounterRandom(forces.Seed, stream: 0x5374726577UL).Shuffle<int>(place);
+        (_start, _place, _rates) = (Copy(start), Copy<int>(place), Copy(rates));
         (_first, _second) = (device.Allocate<float>(position.Length), device.Allocate<float>(position.Length));
         (_strewn, _movedStrewn) = (device.Allocate<float>(_stride * _dimensions), device.Allocate<float>(_stride * _dimensions));
-        _due = device.Allocate<int>((long)device.Pool.Threads * _longestRow);
-        _first.Clear();
-        _second.Clear();
-        Span<int> place = _place.View.Host;
-        for (int v = 0; v < vertices; v++) place[v] = v;
-        new CounterRandom(forces.Seed, stream: 0x5374726577UL).Shuffle(place);
+        if (device is CudaDevice gpu)
+        {
+            _columns = CudaColumns(gpu, columns);
+            CudaStrew(gpu, place, position);
+            _cuda = new CudaPasses(gpu, _dimensions);
+            return;
+        }
+        CpuDevice host = Host;
+        (_columns, _position, _moved, _due) = (Copy(columns), Copy(position), device.Allocate<float>(position.Length), device.Allocate<int>((long)host.Pool.Threads * _longestRow));
         for (int v = 0; v < vertices; v++) Strew(v, _position.View.Pointer, _strewn.View.Pointer);
     }
 
-    /// <summary>[vertices × dimensions] where the vertices are.</summary>
-    public ReadOnlySpan<float> Positions => _position.View.Host;
+    private CpuDevice Host => _device as CpuDevice ?? throw new DeviceException($"UMAP's layout has no implementation for device '{_device.Name}'.");
 
-    /// <summary>[vertices × dimensions] half of the first pass's forces after it, later their decaying sums.</summary>
-    internal ReadOnlySpan<float> FirstMoments => _first.View.Host;
-
-    /// <summary>Makes the next pass.</summary>
+    /// <summary>Makes the next pass. A GPU makes it later: it is at most 32 passes behind.</summary>
     public void Step()
     {
-        switch (KernelDispatch.Select(nameof(UmapLayout)))
-        {
-            case KernelVariant.Avx512: Run<UmapMove<Simd512<float>, Vector512<float>>>(); break;
-            case KernelVariant.Avx2: Run<UmapMove<Simd256<float>, Vector256<float>>>(); break;
-            case KernelVariant.Portable: Run<UmapMove<Simd128<float>, Vector128<float>>>(); break;
-            default: Run<ReferenceMove>(); break;
-        }
+        if (_device is CudaDevice gpu) CudaStep(gpu);
+        else
+            switch (KernelDispatch.Select(nameof(UmapLayout)))
+            {
+                case KernelVariant.Avx512: Run<UmapMove<Simd512<float>, Vector512<float>>>(); break;
+                case KernelVariant.Avx2: Run<UmapMove<Simd256<float>, Vector256<float>>>(); break;
+                case KernelVariant.Portable: Run<UmapMove<Simd128<float>, Vector128<float>>>(); break;
+                default: Run<ReferenceMove>(); break;
+            }
         (_position, _moved) = (_moved, _position);
         (_strewn, _movedStrewn) = (_movedStrewn, _strewn);
         _epoch++;
     }
 
+    /// <summary>Where the vertices are after the passes made so far.</summary>
+    /// <param name="positions">[vertices × dimensions]</param>
+    public void CopyPositions(Span<float> positions)
+    {
+        if (positions.Length != _first.Length) throw new ArgumentException($"{_vertices} vertices in {_dimensions} dimensions do not fill {positions.Length} coordinates.", nameof(positions));
+        if (_device is CudaDevice gpu) CudaPositions(gpu, positions);
+        else _position!.CopyTo(positions);
+    }
+
+    /// <summary>Half of the first pass's forces after it, later their decaying sums.</summary>
+    /// <param name="moments">[vertices × dimensions]</param>
+    internal void CopyFirstMoments(Span<float> moments) => _first.CopyTo(moments);
+
     public void Dispose()
     {
-        foreach (IDisposable buffer in new IDisposable[] { _due, _start, _columns, _place, _rates, _first, _second, _position, _moved, _strewn, _movedStrewn }) buffer.Dispose();
+        foreach (IDisposable? part in new IDisposable?[] { _due, _start, _columns, _place, _rates, _first, _second, _position, _moved, _strewn, _movedStrewn, _cuda }) part?.Dispose();
     }
 
     private DeviceBuffer<T> Copy<T>(ReadOnlySpan<T> values) where T : unmanaged
@@ -112,7 +133,7 @@ public sealed unsafe partial class UmapLayout : IDisposable
     {
         Pass pass = new(this);
         Job<TMove> job = new(this, pass);
-        _device.Pool.Run((_vertices + VerticesPerBlock - 1) / VerticesPerBlock, ref job);
+        Host.Pool.Run((_vertices + VerticesPerBlock - 1) / VerticesPerBlock, ref job);
     }
 
     /// <summary>Writes a vertex's coordinates to its place in the random order, and to the repetition of the beginning at the end.</summary>
@@ -136,6 +157,12 @@ public sealed unsafe partial class UmapLayout : IDisposable
         Strew(vertex, pass.Moved, pass.MovedStrewn);
     }
 
+    /// <summary>The length of the pass's steps, with the first moment's correction for its start at 0.</summary>
+    private float Rate => (float)(_forces.LearningRate * (1 - _epoch / (double)_forces.Epochs) / (1 - Math.Pow(FirstDecay, _epoch + 1)));
+
+    /// <summary>The second moment's correction.</summary>
+    private float SecondScale => (float)(1 / (1 - Math.Pow(SecondDecay, _epoch + 1)));
+
     /// <summary>The force on one vertex.</summary>
     internal interface IMove
     {
@@ -153,19 +180,17 @@ public sealed unsafe partial class UmapLayout : IDisposable
     internal readonly struct Pass(UmapLayout layout)
     {
         public readonly int Epoch = layout._epoch;
-        public readonly float* Position = layout._position.View.Pointer, Moved = layout._moved.View.Pointer;
+        public readonly float* Position = layout._position!.View.Pointer, Moved = layout._moved!.View.Pointer;
         public readonly float* Strewn = layout._strewn.View.Pointer, MovedStrewn = layout._movedStrewn.View.Pointer;
 
-        /// <summary>The length of a step, with the first moment's correction for its start at 0; and that of the second moment.</summary>
-        public readonly float Rate = (float)(layout._forces.LearningRate * (1 - layout._epoch / (double)layout._forces.Epochs) / (1 - Math.Pow(FirstDecay, layout._epoch + 1)));
-        public readonly float SecondScale = (float)(1 / (1 - Math.Pow(SecondDecay, layout._epoch + 1)));
+        public readonly float Rate = layout.Rate, SecondScale = layout.SecondScale;
     }
 
     private readonly struct Job<TMove>(UmapLayout layout, Pass pass) : IBlockJob where TMove : struct, IMove
     {
         public void Execute(long block, int worker)
         {
-            int* start = layout._start.View.Pointer, columns = layout._columns.View.Pointer, due = layout._due.View.Pointer + (long)worker * layout._longestRow;
+            int* start = layout._start.View.Pointer, columns = layout._columns.View.Pointer, due = layout._due!.View.Pointer + (long)worker * layout._longestRow;
             float* rates = layout._rates.View.Pointer, force = stackalloc float[layout._dimensions];
             float before = pass.Epoch, after = pass.Epoch + 1;
             for (int v = (int)block * VerticesPerBlock, end = Math.Min(v + VerticesPerBlock, layout._vertices); v < end; v++)

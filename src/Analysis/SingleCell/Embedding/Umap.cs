@@ -37,14 +37,14 @@ public sealed record UmapOptions
 /// <summary>
 /// UMAP's layout of a graph (McInnes, Healy and Melville 2018): joined cells pull each other as often as their edge is heavy, random cells push, from the spectral layout on.
 /// The objective, its gradients, schedules, limits and start are umap-learn's. Its moves one after the other are not reproducible on several threads; here all cells move at once
-/// (<see cref="UmapLayout"/>). The same bytes on any number of threads.
+/// (<see cref="UmapLayout"/>). The same bytes on any number of threads; a GPU's bytes are its own, and the same every time.
 /// </summary>
 public static class Umap
 {
     private const int SmallGraph = 10_000;
     private const double Width = 10, Jitter = 1e-4;
 
-    /// <param name="device">Whose host threads do the work.</param>
+    /// <param name="device">Where the passes run; start and edges are made by the threads of its host.</param>
     /// <param name="connectivities">Symmetric weights, not negative (<see cref="Connectivities.Umap"/>).</param>
     /// <param name="options">Settings.</param>
     /// <param name="progress">Hears of every pass.</param>
@@ -61,14 +61,16 @@ public static class Umap
         int epochs = EpochsFor(connectivities.Cells, options);
         UmapForces forces = new((float)curve.A, (float)curve.B, options.NegativeSamples, (float)options.Repulsion, (float)options.LearningRate, epochs, options.Seed);
         (int[] rows, int[] columns, float[] rates) = Edges(connectivities, epochs);
-        using UmapLayout layout = new(device.Host, rows, columns, rates, Array.ConvertAll(start, v => (float)v), forces);
+        using UmapLayout layout = new(device, rows, columns, rates, Array.ConvertAll(start, v => (float)v), forces);
         for (int epoch = 0; epoch < epochs; epoch++)
         {
             cancel.ThrowIfCancellationRequested();
             layout.Step();
             progress?.Report("laying out cells (UMAP)", epoch + 1, epochs);
         }
-        return Matrix<float>.From(device.Host, connectivities.Cells, options.Dimensions, layout.Positions);
+        Matrix<float> positions = device.Host.AllocateMatrix<float>(connectivities.Cells, options.Dimensions);
+        layout.CopyPositions(positions.Buffer.View.Host);
+        return positions;
     }
 
     /// <summary>The passes that <see cref="Run"/> makes.</summary>
