@@ -34,6 +34,7 @@ internal static class DeviceProgram
         new("sae", "Training step of the gated autoencoder", SaeSuite.Run),
         new("gw", "Entropic Gromov-Wasserstein", GwSuite.Run),
         new("online", "Gromov-Wasserstein without a stored coupling", OnlineSuite.Run),
+        new("umap", "Passes of UMAP's layout", UmapSuite.Run),
         new("jit", "Run-time compilation", JitSuite.Run),
     ];
 

@@ -251,7 +251,7 @@ section_ncu() {
         check ncu skipped "ncu is not on PATH"
         return
     fi
-    for suite in gemm:bs_gemm distance:bs_pair knn:bs_k_nearest sinkhorn:bs_sinkhorn memory:'bs_(softmax|top_k|reductions|adam)' sae:bs_sae gw:'bs_(gromov|geodes)' online:bs_factored; do
+    for suite in gemm:bs_gemm distance:bs_pair knn:bs_k_nearest sinkhorn:bs_sinkhorn memory:'bs_(softmax|top_k|reductions|adam)' sae:bs_sae gw:'bs_(gromov|geodes)' online:bs_factored umap:bs_umap; do
         kernels=${suite#*:} suite=${suite%%:*} csv=$work/ncu-$suite.csv
         # The clocks stay as they are; figures taken under a profiler are thrown away.
         limited ncu --target-processes all --clock-control none --csv --metrics "$metrics" --kernel-name "regex:^$kernels" --launch-count 6 \

@@ -81,7 +81,7 @@ public sealed class GatesTests
             names.UnionWith(bench.Skipped);
         }
         IReadOnlyList<Gate> gates = Gates.Read(Committed);
-        Assert.Equal(13, gates.Count);
+        Assert.Equal(14, gates.Count);
         Assert.All(gates, gate => Assert.Contains(gate.Figure, names));
         Assert.All(gates.Where(g => g.Over is not null), gate => Assert.StartsWith(gate.Figure + " [", gate.Over, StringComparison.Ordinal));
     }

@@ -73,6 +73,14 @@ internal static class Fingerprints
             AdamW.Step(p.View, g.View, m.View, v.View, new AdamWOptions(), 1, AdamW.ClipScale(norm, 1));
             return Hash(p) + Hash(m) + Hash(v);
         });
+        yield return One("umap", owned =>
+        {
+            UmapLayout layout = UmapSuite.Layout(gpu, n, 2, owned);
+            for (int pass = 0; pass < (tiny ? 3 : 40); pass++) layout.Step();
+            float[] positions = new float[2 * n];
+            layout.CopyPositions(positions);
+            return Hash(positions);
+        });
         yield return One("sae-step", owned => SaeSuite.Fingerprint(gpu, tiny, owned));
     }
 
@@ -95,8 +103,10 @@ internal static class Fingerprints
     {
         T[] values = new T[buffer.Length];
         buffer.CopyTo(values);
-        return Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(values.AsSpan())))[..16];
+        return Hash(values);
     }
+
+    private static string Hash<T>(T[] values) where T : unmanaged => Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes(values.AsSpan())))[..16];
 
     private static string One(string operation, Func<List<IDisposable>, string> run)
     {

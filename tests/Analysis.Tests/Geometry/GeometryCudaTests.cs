@@ -132,9 +132,12 @@ public sealed class GeometryCudaTests : IDisposable
         Assert.Equal(0, gpu.Pool.BytesInUse);
     }
 
+    /// <summary>Four components of six are taken from all eigenvectors, four of 40 or more from inverse iteration.</summary>
     [Theory]
     [InlineData(40, 6)]
     [InlineData(6, 40)]
+    [InlineData(60, 41)]
+    [InlineData(40, 70)]
     public void Principal_components_equal_the_processors(int rows, int columns)
     {
         CudaDevice gpu = Gpu();

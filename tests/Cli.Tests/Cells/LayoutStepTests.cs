@@ -40,7 +40,7 @@ public sealed class LayoutStepTests : IDisposable
         AnnDictionary used = (AnnDictionary)((AnnDictionary)context.Cells.Uns["umap"]!)["params"]!;
         Assert.Equal(0.58303, Number(used["a"]), 1e-5);
         Assert.Equal(1.33417, Number(used["b"]), 1e-5);
-        Assert.Contains("30 passes from the spectral layout", outcome.Said);
+        Assert.Contains("in 2 dimensions on cpu, 30 passes from the spectral layout", outcome.Said);
         Assert.Contains("3 parts", Assert.Single(outcome.Warnings));
         Run(context, "umap:maxiter=30:init_pos=X_umap:key_added=X_again:n_components=1");
         Assert.Equal($"{Cells} x 1", ((NdArray)context.Cells.Obsm["X_again"]!).ShapeText);

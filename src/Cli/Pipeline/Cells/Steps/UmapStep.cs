@@ -44,7 +44,7 @@ internal sealed class UmapStep : ICellStep
         context.Cells.Uns[s.Key.Length > 0 ? s.Key : "umap"] = new AnnDictionary { ["params"] = used };
         graph.Components(out int parts);
         return new StepOutcome(string.Create(CultureInfo.InvariantCulture,
-            $"{graph.Cells} cells in {options.Dimensions} dimensions, {Umap.EpochsFor(graph.Cells, options)} passes from {(s.Start == "spectral" ? "the spectral layout" : $"obsm/{s.Start}")}, a {curve.A:0.####}, b {curve.B:0.####}"))
+            $"{graph.Cells} cells in {options.Dimensions} dimensions on {context.Device.Name}, {Umap.EpochsFor(graph.Cells, options)} passes from {(s.Start == "spectral" ? "the spectral layout" : $"obsm/{s.Start}")}, a {curve.A:0.####}, b {curve.B:0.####}"))
         {
             Report = s.Key.Length > 0 ? [] : EmbeddingFigure.Overview(context, "umap"),
             Warnings = parts == 1 ? [] : [$"the neighbour graph has {parts} parts that nothing joins; their places relative to one another mean nothing."],
