@@ -7,7 +7,7 @@ namespace BioSup.Report.Figures;
 /// <summary>What the error bars of a chart of means show.</summary>
 public enum Spread
 {
-    /// <summary>Standard deviation of the values (n − 1): how far they scatter.</summary>
+    /// <summary>Standard deviation of the values, divisor n as in the tables beside these figures: how far they scatter.</summary>
     StandardDeviation,
 
     /// <summary>Standard deviation / √n: how well the mean is known.</summary>
@@ -55,7 +55,7 @@ public sealed class PointBars : GroupChart
     private double Error(double[] values)
     {
         if (values.Length < 2) return 0;
-        double mean = values.Average(), sd = Math.Sqrt(values.Sum(v => (v - mean) * (v - mean)) / (values.Length - 1));
+        double mean = values.Average(), sd = Math.Sqrt(values.Sum(v => (v - mean) * (v - mean)) / values.Length);
         return Spread == Spread.StandardError ? sd / Math.Sqrt(values.Length) : sd;
     }
 }

@@ -109,7 +109,12 @@ public sealed class CellFiguresTests
         PointBars bars = (PointBars)bins.Figure;
         Assert.Equal((3, "***"), (bars.Comparisons.Count, bars.Comparisons[0].Text));
         Assert.StartsWith("Jonckheere–Terpstra, falling: p = ", bars.Test);
+        Assert.Contains("One-sided test of Jonckheere and Terpstra for falling values: z = ", bins.Caption);
+        FigureItem rising = PseudotimeReport.Bins("SNCA", PseudotimeBins.Compute(time, [.. value.Select(v => -v)]), "cell death");
+        Assert.EndsWith("(rises)", ((PointBars)rising.Figure).Test);
+        Assert.Contains("The values rise: the one-sided test", rising.Caption);
         FigureItem roots = PseudotimeReport.Roots([("SNCA", new RootRobustness([1, 2], [-0.4, -0.5], [-0.4, -0.5], -0.45, 0.05), 300)], "cell death");
+        Assert.Contains("divisor n", roots.Caption);
         FigureItem volcano = ((FigureRowBlock)MarkerReport.Volcanoes([new("SNCA", "Control", 45, 45, [2, -2, double.NaN], [-9, -400, 0])], ["a", "b", "c"], "Wilcoxon rank-sum")[0]).Figures[0];
         Assert.Contains("SNCA (45 cells) against Control (45 cells): Wilcoxon rank-sum", volcano.Caption);
         Assert.All([trend, sweep, bins, roots, volcano], item => Assert.NotEmpty(item.Figure.ToSvg()));

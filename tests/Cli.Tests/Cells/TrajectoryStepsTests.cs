@@ -96,6 +96,19 @@ public sealed class TrajectoryStepsTests
     }
 
     [Fact]
+    public void Terciles_name_the_graph_of_the_pseudotime_and_do_without_one()
+    {
+        using CpuDevice host = new(1);
+        CellsContext context = Context(host);
+        Run(context, "dpt:groupby=superclass");
+        context.Cells.Uns["other"] = new AnnDictionary { ["params"] = new AnnDictionary { ["n_neighbors"] = NdArray.Scalar(21L), ["n_pcs"] = NdArray.Scalar(4L) } };
+        ((AnnDictionary)((AnnDictionary)context.Cells.Uns["dpt"]!)["params"]!)["neighbors_key"] = NdArray.Scalar("other");
+        Assert.Equal("terciles_jt_log_std_X_seed3_pca4_k21.csv", Run(context, "terciles:groups=SNCA")[0].Outcome.Tables[0].FileName);
+        foreach (string key in new[] { "neighbors", "other", "dpt" }) context.Cells.Uns.Remove(key);
+        Assert.Equal("terciles_jt_log_std_X_seed3_pcaNA_kNA.csv", Run(context, "terciles:groups=SNCA")[0].Outcome.Tables[0].FileName);
+    }
+
+    [Fact]
     public void A_sparse_matrix_gives_the_same_trend_of_a_variable_as_a_dense_one()
     {
         using CpuDevice host = new(1);

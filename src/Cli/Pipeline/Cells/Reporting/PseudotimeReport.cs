@@ -86,7 +86,7 @@ internal static class PseudotimeReport
     public static FigureItem Roots(IReadOnlyList<(string Mutation, RootRobustness Result, int Cells)> results, string valueName)
     {
         PointBars figure = new() { Groups = [.. results.Select(r => new ValueGroup(r.Mutation, r.Result.Spearman) { Color = CellColoring.ClassColors.TryGetValue(r.Mutation, out uint rgb) ? rgb : null })], YLabel = $"Spearman ρ with {valueName}", XLabel = "n: roots" };
-        return new FigureItem(figure, $"Spearman's correlation of pseudotime and {valueName} from each of the control cells nearest to their mean as the root ({string.Join(", ", results.Select(r => $"{r.Mutation}: {Captions.Cells(r.Cells)}"))}). Bars: mean ± standard deviation over the roots (n − 1).", "root_robustness");
+        return new FigureItem(figure, $"Spearman's correlation of pseudotime and {valueName} from each of the control cells nearest to their mean as the root ({string.Join(", ", results.Select(r => $"{r.Mutation}: {Captions.Cells(r.Cells)}"))}). Bars: mean ± standard deviation over the roots (divisor n).", "root_robustness");
     }
 
     /// <summary>The bins of a pseudotime as bars with the tests between them.</summary>
@@ -96,9 +96,16 @@ internal static class PseudotimeReport
         {
             Groups = [.. bins.Bins.Select((b, i) => new ValueGroup(b.Name, b.Values) { Color = CellColoring.ClassColors.TryGetValue(name, out uint rgb) ? rgb : null })],
             Comparisons = [.. bins.Pairs.Select(p => new GroupComparison(p.First, p.Second, p.Stars))],
-            YLabel = valueName, Spread = Spread.StandardError, ShowPoints = bins.Bins.Sum(b => b.Values.Length) <= 3 * PointBars.MostPoints, Test = $"Jonckheere–Terpstra, falling: {Captions.P(bins.Trend.Log10P)}", Height = 360,
+            YLabel = valueName, Spread = Spread.StandardError, ShowPoints = bins.Bins.Sum(b => b.Values.Length) <= 3 * PointBars.MostPoints, Test = $"Jonckheere–Terpstra, falling: {Captions.P(bins.Trend.Log10P)}{(bins.Trend.Z < 0 ? " (rises)" : "")}", Height = 360,
         };
-        return new FigureItem(figure, $"{valueName} in {bins.Bins.Count} bins of equal width of pseudotime, {name} ({Captions.Cells(bins.Bins.Sum(b => (long)b.Values.Length))}): mean ± standard error. One-sided test of Jonckheere and Terpstra for falling values; "
-            + "pairs: two-sided Mann–Whitney, Bonferroni; *** below 0.001, ** 0.01, * 0.05.", GeneTests.FileName($"terciles_{name}"));
+        return new FigureItem(figure, $"{valueName} in {bins.Bins.Count} bins of equal width of pseudotime, {name} ({Captions.Cells(bins.Bins.Sum(b => (long)b.Values.Length))}): mean ± standard error. {Trend(bins.Trend)} "
+            + "Pairs: two-sided Mann–Whitney, Bonferroni; *** below 0.001, ** 0.01, * 0.05.", GeneTests.FileName($"terciles_{name}"));
+    }
+
+    /// <summary>The test asks for a fall alone: of values that rise it can only say that they do not fall.</summary>
+    private static string Trend(JonckheereTest trend)
+    {
+        const string test = "one-sided test of Jonckheere and Terpstra for falling values";
+        return trend.Z < 0 ? $"The values rise: the {test} has z = {Numbers.Fixed(trend.Z, 2)} and a p-value above ½, which is no measure of the rise." : $"{char.ToUpperInvariant(test[0])}{test[1..]}: z = {Numbers.Fixed(trend.Z, 2)}.";
     }
 }

@@ -10,7 +10,7 @@ namespace BioSup.Cli.Pipeline.Cells.Steps;
 /// <summary><c>dpt_heatmap</c>: features along pseudotime, clustered by their profiles.</summary>
 internal sealed class DptHeatmapStep : ICellStep
 {
-    private sealed record Settings(string Groupby, string Control, string[] Groups, string Time, string Layer, HeatMapOptions Options, string Norm, string WhichLayer);
+    private sealed record Settings(TrajectoryGroups Groups, string Time, string Layer, HeatMapOptions Options, TrajectoryFiles Files);
 
     public string Name => "dpt_heatmap";
 
@@ -18,17 +18,14 @@ internal sealed class DptHeatmapStep : ICellStep
 
     public IReadOnlyList<StepParameter> Parameters { get; } =
     [
-        TrajectoryCells.Groupby,
-        TrajectoryCells.Control,
-        TrajectoryCells.Groups,
-        new("time", "dpt_pseudotime", "column of obs with the pseudotime"),
+        .. TrajectoryGroups.Parameters,
+        TrajectoryTime.Column,
         new("layer", "X", "X or the layer to show"),
         new("bins", "100", "bins with equally many cells, 2 or more"),
         new("sigma", "1.5", "standard deviation of the smoothing in bins, 0 to 1000"),
         new("n_neighbors", "15", "neighbours of a feature among the profiles, itself included, 2 or more"),
         new("resolution", "1", "of the communities of features, 0 or more"),
-        new("norm", "log_std", "name of the preparation in file names"),
-        new("which_layer", "X", "name of the representation in file names"),
+        .. TrajectoryFiles.Parameters,
     ];
 
     public void Check(StepSettings settings) => Read(settings);
@@ -36,21 +33,21 @@ internal sealed class DptHeatmapStep : ICellStep
     public StepOutcome Run(StepSettings settings, CellsContext context)
     {
         Settings s = Read(settings);
-        double[] time = CellMatrices.Numbers(context, s.Time, s.Time == "dpt_pseudotime" ? "dpt" : null);
+        double[] time = TrajectoryTime.Of(context, s.Time);
         using Matrix<float> x = CellMatrices.Single(context, context.Host, s.Layer);
         AnnDictionary kept = new() { ["params"] = settings.Used };
         List<(string, string)> tables = [];
         List<string> said = [];
         List<string> warnings = [];
         List<FigureItem> figures = [];
-        foreach (MutationCells group in TrajectoryCells.Usable(TrajectoryCells.Mutations(context, s.Groupby, s.Control, s.Groups), time, null, "no heat map", warnings))
+        foreach (MutationCells group in s.Groups.Usable(context, time, null, "no heat map", warnings))
         {
             using Matrix<float> rows = context.Host.AllocateMatrix<float>(group.Cells.Length, x.Columns);
             for (int i = 0; i < group.Cells.Length; i++) x.Row(group.Cells[i]).CopyTo(rows.Row(i));
             PseudotimeHeatMap map = PseudotimeHeatMap.Compute(context.Device, rows, TrajectoryCells.At(time, group.Cells), s.Options with { Seed = context.Seed }, context.Cancellation);
             string[] names = Array.ConvertAll(map.Features, f => context.Cells.Var.Index[f]);
             kept[TrajectoryCells.Key(group.Name)] = Kept(map, names);
-            tables.Add(($"dpt_heatmap_{s.Norm}_{s.WhichLayer}_{group.Name}.csv", Csv(map, names)));
+            tables.Add(($"dpt_heatmap_{s.Files.Norm}_{s.Files.Layer}_{group.Name}.csv", Csv(map, names)));
             figures.Add(PseudotimeReport.HeatMap(map, context.Cells.Var.Index, group.Name, s.Options));
             said.Add(string.Create(CultureInfo.InvariantCulture, $"{group.Name} {names.Length} features in {map.Clusters[^1] + 1} clusters over {map.BinTimes.Length} bins{(map.Constant > 0 ? $" ({map.Constant} without difference left out)" : "")}"));
         }
@@ -74,6 +71,6 @@ internal sealed class DptHeatmapStep : ICellStep
     private static Settings Read(StepSettings settings)
     {
         HeatMapOptions options = new() { Bins = settings.Integer("bins", 2), Sigma = settings.Number("sigma", 0, 1000), Neighbours = settings.Integer("n_neighbors", 2), Resolution = settings.Number("resolution", 0, double.MaxValue) };
-        return new Settings(settings.Text("groupby"), settings.Text("control"), settings.List("groups"), settings.Text("time"), settings.Text("layer"), options, settings.Text("norm"), settings.Text("which_layer"));
+        return new Settings(TrajectoryGroups.Read(settings), settings.Text("time"), settings.Text("layer"), options, TrajectoryFiles.Read(settings));
     }
 }

@@ -10,7 +10,7 @@ namespace BioSup.Cli.Pipeline.Cells.Steps;
 /// <summary><c>dpt_sweep</c>: the published table of pseudotime against a measured value over principal components and neighbours.</summary>
 internal sealed class DptSweepStep : ICellStep
 {
-    private sealed record Settings(string Groupby, string Control, string[] Groups, string Value, string Layer, string Norm, string WhichLayer, SweepOptions Options);
+    private sealed record Settings(TrajectoryGroups Groups, string Value, string Layer, TrajectoryFiles Files, SweepOptions Options);
 
     public string Name => "dpt_sweep";
 
@@ -18,9 +18,7 @@ internal sealed class DptSweepStep : ICellStep
 
     public IReadOnlyList<StepParameter> Parameters { get; } =
     [
-        TrajectoryCells.Groupby,
-        TrajectoryCells.Control,
-        TrajectoryCells.Groups,
+        .. TrajectoryGroups.Parameters,
         TrajectoryCells.Value,
         new("n_pcs", "30;40;50", "numbers of principal components, 1 or more each"),
         new("n_neighbors", "15;20;25;30;35", "numbers of neighbours, the cell itself included, 2 or more each"),
@@ -30,8 +28,7 @@ internal sealed class DptSweepStep : ICellStep
         TrajectoryCells.Rule,
         new("gam_splines", "5", "splines of the trend, 4 or more"),
         new("layer", "X", "X or the layer to analyse, prepared (log_std)"),
-        new("norm", "log_std", "name of the preparation in tables and file names"),
-        new("which_layer", "X", "name of the representation in file names"),
+        .. TrajectoryFiles.Parameters,
     ];
 
     public void Check(StepSettings settings) => Read(settings);
@@ -39,14 +36,14 @@ internal sealed class DptSweepStep : ICellStep
     public StepOutcome Run(StepSettings settings, CellsContext context)
     {
         Settings s = Read(settings);
-        int[] control = TrajectoryCells.InGroup(context, s.Groupby, s.Control);
-        IReadOnlyList<MutationCells> mutations = TrajectoryCells.Mutations(context, s.Groupby, s.Control, s.Groups);
+        int[] control = s.Groups.ControlCells(context);
+        IReadOnlyList<MutationCells> mutations = s.Groups.Mutations(context);
         double[] value = CellMatrices.Numbers(context, s.Value);
         int most = mutations.Count == 0 ? 0 : mutations.Max(m => m.Cells.Length);
         CellMemory.Require(context, $"{s.Layer} and one pair of groups in double precision", 8L * context.Cells.VariableCount * (context.Cells.ObservationCount + control.Length + most));
         using Matrix<double> x = CellMatrices.Double(context, context.Host, s.Layer);
         IReadOnlyList<SweepPoint> points = PseudotimeSweep.Run(context.Device, x, control, mutations, value, s.Options, context.Progress, context.Cancellation);
-        string label = TrajectoryCells.Label(s.Norm, s.WhichLayer, context.Seed);
+        string label = s.Files.Label(context);
         List<(string, string)> tables = [($"dpt_summary_{label}.csv", Rows(points, s, context)), ($"dpt_means_{label}.csv", Means(points))];
         foreach (int p in s.Options.Dimensions)
             foreach (int k in s.Options.Neighbours)
@@ -76,7 +73,7 @@ internal sealed class DptSweepStep : ICellStep
     private static string Rows(IReadOnlyList<SweepPoint> points, Settings s, CellsContext context) => TrajectoryCells.Csv(
         new Column("Mutation", [.. points.Select(p => p.Mutation)]),
         new Column("Seed", [.. points.Select(_ => context.Seed.ToString(CultureInfo.InvariantCulture))]),
-        new Column("Norm", [.. points.Select(_ => s.Norm)]),
+        new Column("Norm", [.. points.Select(_ => s.Files.Norm)]),
         new Column("kNN", [.. points.Select(p => p.Neighbours)]),
         new Column("Features", [.. points.Select(_ => context.Cells.VariableCount)]),
         new Column("PCA", [.. points.Select(p => p.Dimensions)]),
@@ -122,7 +119,7 @@ internal sealed class DptSweepStep : ICellStep
             Evaluation = new EvaluationOptions { Splines = settings.Integer("gam_splines", 4) },
         };
         options = options with { PseudotimeComponents = settings.Integer("n_dcs", 1, options.DiffusionComponents) };
-        return new Settings(settings.Text("groupby"), settings.Text("control"), settings.List("groups"), settings.Text("value"), settings.Text("layer"), settings.Text("norm"), settings.Text("which_layer"), options);
+        return new Settings(TrajectoryGroups.Read(settings), settings.Text("value"), settings.Text("layer"), TrajectoryFiles.Read(settings), options);
     }
 
     private static int[] Integers(StepSettings settings, string name, int least)

@@ -10,7 +10,7 @@ namespace BioSup.Cli.Pipeline.Cells.Steps;
 /// <summary><c>gam</c>: smooth trends of latents, genes or columns along pseudotime, with confidence bands.</summary>
 internal sealed class GamStep : ICellStep
 {
-    private sealed record Settings(string[] Features, string Groupby, string[] Groups, string Time, string Layer, int Splines, double Penalty, double Lower, double Upper, double Width, int Points);
+    private sealed record Settings(string[] Features, TrajectoryGroups Groups, string Time, string Layer, int Splines, double Penalty, (double Lower, double Upper) Part, double Width, int Points);
 
     private sealed record Fitted(string Group, string Feature, SplineTrend Trend, TrendLine Line, double[] Time, double[] Value);
 
@@ -25,13 +25,12 @@ internal sealed class GamStep : ICellStep
     [
         new("features", "", "variables or numeric columns of obs, separated by semicolons"),
         new("groupby", "", "column of obs; one trend for each group; empty for one of all cells"),
-        TrajectoryCells.Groups with { Meaning = "groups to fit, separated by semicolons; empty for all" },
-        new("time", "dpt_pseudotime", "column of obs along which"),
+        new("groups", "", "groups to fit, separated by semicolons; empty for all"),
+        TrajectoryTime.Column,
         new("layer", "X", "X or the layer that holds the variables"),
         new("n_splines", "10", "cubic splines, 4 or more"),
         new("lam", "0.6", "penalty of second differences, 0 or more"),
-        new("lower", "5", "percentile of the times where the trend begins"),
-        new("upper", "95", "percentile where it ends"),
+        .. TrajectoryTime.Percentiles,
         new("width", "0.95", "confidence of the band at each point, above 0 and below 1"),
         new("points", "200", "points of the line, 2 or more"),
     ];
@@ -41,18 +40,18 @@ internal sealed class GamStep : ICellStep
     public StepOutcome Run(StepSettings settings, CellsContext context)
     {
         Settings s = Read(settings);
-        double[] time = CellMatrices.Numbers(context, s.Time, s.Time == "dpt_pseudotime" ? "dpt" : null);
-        IReadOnlyList<MutationCells> groups = s.Groupby.Length == 0 ? [new MutationCells("all", [.. Enumerable.Range(0, time.Length)])]
-            : TrajectoryCells.Mutations(context, s.Groupby, "", s.Groups);
+        double[] time = TrajectoryTime.Of(context, s.Time);
+        IReadOnlyList<MutationCells> groups = s.Groups.Column.Length == 0 ? [new MutationCells("all", [.. Enumerable.Range(0, time.Length)])]
+            : s.Groups.Mutations(context);
         List<Fitted> all = [];
         List<string> warnings = [];
         foreach (string feature in s.Features)
         {
             double[] value = TrajectoryCells.Feature(context, feature, s.Layer);
-            foreach (MutationCells group in TrajectoryCells.Usable(groups, time, value, $"no trend of {feature}", warnings))
+            foreach (MutationCells group in TrajectoryGroups.Usable(groups, time, value, $"no trend of {feature}", warnings))
             {
                 double[] along = TrajectoryCells.At(time, group.Cells), measured = TrajectoryCells.At(value, group.Cells);
-                SplineTrend trend = SplineTrend.FitTrimmed(along, measured, s.Lower, s.Upper, s.Splines, s.Penalty);
+                SplineTrend trend = SplineTrend.FitTrimmed(along, measured, s.Part.Lower, s.Part.Upper, s.Splines, s.Penalty);
                 all.Add(new Fitted(group.Name, feature, trend, trend.Line(s.Points, s.Width), along, measured));
             }
         }
@@ -67,8 +66,8 @@ internal sealed class GamStep : ICellStep
         context.Cells.Uns["gam"] = kept;
         return new StepOutcome(string.Join(", ", all.Take(6).Select(f => string.Create(CultureInfo.InvariantCulture, $"{f.Group} {f.Feature} adj R2 {f.Trend.AdjustedRSquared:0.000} (n {f.Trend.Count}, edf {f.Trend.EffectiveDegrees:0.0})"))) + (all.Count > 6 ? $" and {all.Count - 6} more" : ""))
         {
-            Report = [.. all.GroupBy(f => f.Feature).Take(MostFigures).Select(g => PseudotimeReport.Trends(g.Key, [.. g.Select(f => new TrendGroup(f.Group, f.Time, f.Value, f.Trend, f.Line))], s.Width, s.Time == "dpt_pseudotime" ? "diffusion pseudotime" : s.Time,
-                FormattableString.Invariant($" between the percentiles {s.Lower} and {s.Upper} of the time"))).Chunk(2).Select(row => new FigureRowBlock(row))],
+            Report = [.. all.GroupBy(f => f.Feature).Take(MostFigures).Select(g => PseudotimeReport.Trends(g.Key, [.. g.Select(f => new TrendGroup(f.Group, f.Time, f.Value, f.Trend, f.Line))], s.Width, TrajectoryTime.Title(s.Time),
+                FormattableString.Invariant($" between the percentiles {s.Part.Lower} and {s.Part.Upper} of the time"))).Chunk(2).Select(row => new FigureRowBlock(row))],
             Warnings = warnings,
             Tables = [("gam_summary.csv", Summaries(all)), ("gam_lines.csv", Lines(all))],
         };
@@ -106,10 +105,10 @@ internal sealed class GamStep : ICellStep
     {
         string[] features = settings.List("features");
         if (features.Length == 0) throw new UsageException("--steps gam: features is empty; variables or columns of obs, separated by semicolons, were expected.");
-        double lower = settings.Number("lower", 0, 100), upper = settings.Number("upper", 0, 100), width = settings.Number("width", 0, 1);
-        if (lower >= upper) throw new UsageException($"--steps gam: lower={lower}:upper={upper}; lower below upper was expected.");
+        (double Lower, double Upper) part = TrajectoryTime.ReadPercentiles(settings, "gam");
+        double width = settings.Number("width", 0, 1);
         if (width is 0 or 1) throw new UsageException($"--steps gam: width={width}; a number above 0 and below 1 was expected.");
-        return new Settings(features, settings.Text("groupby"), settings.List("groups"), settings.Text("time"), settings.Text("layer"), settings.Integer("n_splines", 4), settings.Number("lam", 0, double.MaxValue),
-            lower, upper, width, settings.Integer("points", 2));
+        return new Settings(features, new TrajectoryGroups(settings.Text("groupby"), "", settings.List("groups")), settings.Text("time"), settings.Text("layer"), settings.Integer("n_splines", 4), settings.Number("lam", 0, double.MaxValue),
+            part, width, settings.Integer("points", 2));
     }
 }

@@ -9,7 +9,7 @@ namespace BioSup.Cli.Pipeline.Cells.Steps;
 /// <summary><c>root_robustness</c>: Spearman's correlation of pseudotime and value from each of the control cells nearest to their mean.</summary>
 internal sealed class RootRobustnessStep : ICellStep
 {
-    private sealed record Settings(string Groupby, string Control, string[] Groups, string Value, int Roots, int Components, PseudotimeRule Rule, string NeighborsKey, string Norm, string WhichLayer);
+    private sealed record Settings(TrajectoryGroups Groups, string Value, int Roots, int Components, PseudotimeRule Rule, string NeighborsKey, TrajectoryFiles Files);
 
     public string Name => "root_robustness";
 
@@ -17,16 +17,13 @@ internal sealed class RootRobustnessStep : ICellStep
 
     public IReadOnlyList<StepParameter> Parameters { get; } =
     [
-        TrajectoryCells.Groupby,
-        TrajectoryCells.Control,
-        TrajectoryCells.Groups,
+        .. TrajectoryGroups.Parameters,
         TrajectoryCells.Value,
         new("n_roots", "10", "control cells taken as the root in turn, 1 or more"),
         new("n_dcs", "10", "diffusion components, 1 or more"),
         TrajectoryCells.Rule,
         TrajectoryCells.NeighborsKey,
-        new("norm", "log_std", "name of the preparation in file names"),
-        new("which_layer", "X", "name of the representation in file names"),
+        .. TrajectoryFiles.Parameters,
     ];
 
     public void Check(StepSettings settings) => Read(settings);
@@ -35,12 +32,12 @@ internal sealed class RootRobustnessStep : ICellStep
     {
         Settings s = Read(settings);
         using DiffusionMap map = TrajectoryCells.StoredMap(context, s.NeighborsKey);
-        int[] control = TrajectoryCells.InGroup(context, s.Groupby, s.Control);
+        int[] control = s.Groups.ControlCells(context);
         double[] value = CellMatrices.Numbers(context, s.Value);
         List<string> warnings = [];
-        (string Name, RootRobustness Result, int Cells)[] all = [.. TrajectoryCells.Usable(TrajectoryCells.Mutations(context, s.Groupby, s.Control, s.Groups), value, null, "no correlation", warnings)
+        (string Name, RootRobustness Result, int Cells)[] all = [.. s.Groups.Usable(context, value, null, "no correlation", warnings)
             .Select(m => (m.Name, RootRobustness.Compute(map, control, m.Cells, value, s.Roots, s.Components, s.Rule), m.Cells.Count(c => double.IsFinite(value[c]))))];
-        (string graph, int? components, int? neighbours) = TrajectoryCells.GraphOf(context, s.NeighborsKey);
+        (string graph, int? components, int? neighbours) = TrajectoryFiles.GraphOf(context, s.NeighborsKey);
         AnnDictionary kept = new() { ["params"] = settings.Used };
         foreach ((string name, RootRobustness result, _) in all)
             kept[TrajectoryCells.Key(name)] = new AnnDictionary
@@ -67,10 +64,10 @@ internal sealed class RootRobustnessStep : ICellStep
         {
             Warnings = warnings,
             Report = [new FigureRowBlock([PseudotimeReport.Roots([.. all], s.Value)])],
-            Tables = [($"root_perturbation_robustness_{TrajectoryCells.Label(s.Norm, s.WhichLayer, context.Seed)}_{graph}.csv", csv)],
+            Tables = [($"root_perturbation_robustness_{s.Files.Label(context)}_{graph}.csv", csv)],
         };
     }
 
-    private static Settings Read(StepSettings settings) => new(settings.Text("groupby"), settings.Text("control"), settings.List("groups"), settings.Text("value"), settings.Integer("n_roots", 1),
-        settings.Integer("n_dcs", 1), TrajectoryCells.ReadRule(settings), settings.Text("neighbors_key"), settings.Text("norm"), settings.Text("which_layer"));
+    private static Settings Read(StepSettings settings) => new(TrajectoryGroups.Read(settings), settings.Text("value"), settings.Integer("n_roots", 1),
+        settings.Integer("n_dcs", 1), TrajectoryCells.ReadRule(settings), settings.Text("neighbors_key"), TrajectoryFiles.Read(settings));
 }

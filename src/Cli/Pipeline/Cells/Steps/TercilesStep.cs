@@ -10,7 +10,7 @@ namespace BioSup.Cli.Pipeline.Cells.Steps;
 /// <summary><c>terciles</c>: does a value fall along pseudotime, in bins of equal width?</summary>
 internal sealed class TercilesStep : ICellStep
 {
-    private sealed record Settings(string Groupby, string Control, string[] Groups, string Value, string Time, int Bins, double Lower, double Upper, string NeighborsKey, string Norm, string WhichLayer);
+    private sealed record Settings(TrajectoryGroups Groups, string Value, string Time, int Bins, (double Lower, double Upper) Part, TrajectoryFiles Files);
 
     public string Name => "terciles";
 
@@ -18,17 +18,12 @@ internal sealed class TercilesStep : ICellStep
 
     public IReadOnlyList<StepParameter> Parameters { get; } =
     [
-        TrajectoryCells.Groupby,
-        TrajectoryCells.Control,
-        TrajectoryCells.Groups,
+        .. TrajectoryGroups.Parameters,
         TrajectoryCells.Value,
-        new("time", "dpt_pseudotime", "column of obs with the pseudotime"),
+        TrajectoryTime.Column,
         new("bins", "3", "bins of equal width, 2 or more"),
-        new("lower", "5", "percentile of the times where the first bin begins"),
-        new("upper", "95", "percentile where the last bin ends"),
-        TrajectoryCells.NeighborsKey,
-        new("norm", "log_std", "name of the preparation in file names"),
-        new("which_layer", "X", "name of the representation in file names"),
+        .. TrajectoryTime.Percentiles,
+        .. TrajectoryFiles.Parameters,
     ];
 
     public void Check(StepSettings settings) => Read(settings);
@@ -36,14 +31,14 @@ internal sealed class TercilesStep : ICellStep
     public StepOutcome Run(StepSettings settings, CellsContext context)
     {
         Settings s = Read(settings);
-        double[] time = CellMatrices.Numbers(context, s.Time, s.Time == "dpt_pseudotime" ? "dpt" : null), value = CellMatrices.Numbers(context, s.Value);
+        double[] time = TrajectoryTime.Of(context, s.Time), value = CellMatrices.Numbers(context, s.Value);
         List<string> warnings = [];
-        (string Name, PseudotimeBins Bins)[] all = [.. TrajectoryCells.Usable(TrajectoryCells.Mutations(context, s.Groupby, s.Control, s.Groups), time, value, "no test", warnings)
-            .Select(m => (m.Name, PseudotimeBins.Compute(TrajectoryCells.At(time, m.Cells), TrajectoryCells.At(value, m.Cells), s.Bins, s.Lower, s.Upper)))];
+        (string Name, PseudotimeBins Bins)[] all = [.. s.Groups.Usable(context, time, value, "no test", warnings)
+            .Select(m => (m.Name, PseudotimeBins.Compute(TrajectoryCells.At(time, m.Cells), TrajectoryCells.At(value, m.Cells), s.Bins, s.Part.Lower, s.Part.Upper)))];
         AnnDictionary kept = new() { ["params"] = settings.Used };
         foreach ((string name, PseudotimeBins bins) in all) kept[TrajectoryCells.Key(name)] = Kept(bins);
         context.Cells.Uns["terciles"] = kept;
-        string label = $"{TrajectoryCells.Label(s.Norm, s.WhichLayer, context.Seed)}_{TrajectoryCells.GraphOf(context, s.NeighborsKey).Label}";
+        string label = $"{s.Files.Label(context)}_{TrajectoryFiles.GraphOf(context, TrajectoryTime.GraphKey(context)).Label}";
         return new StepOutcome(string.Join(", ", all.Select(a => string.Create(CultureInfo.InvariantCulture, $"{a.Name} z {a.Bins.Trend.Z:0.00}, p 10^{a.Bins.Trend.Log10P:0.00}"))))
         {
             Warnings = warnings,
@@ -105,11 +100,6 @@ internal sealed class TercilesStep : ICellStep
             new Column("magnitude", [.. rows.Select(r => OrderedTrend.Magnitude(r.Pair.CliffsDelta))]));
     }
 
-    private static Settings Read(StepSettings settings)
-    {
-        double lower = settings.Number("lower", 0, 100), upper = settings.Number("upper", 0, 100);
-        if (lower >= upper) throw new UsageException($"--steps terciles: lower={lower}:upper={upper}; lower below upper was expected.");
-        return new Settings(settings.Text("groupby"), settings.Text("control"), settings.List("groups"), settings.Text("value"), settings.Text("time"), settings.Integer("bins", 2), lower, upper,
-            settings.Text("neighbors_key"), settings.Text("norm"), settings.Text("which_layer"));
-    }
+    private static Settings Read(StepSettings settings) => new(TrajectoryGroups.Read(settings), settings.Text("value"), settings.Text("time"), settings.Integer("bins", 2),
+        TrajectoryTime.ReadPercentiles(settings, "terciles"), TrajectoryFiles.Read(settings));
 }
