@@ -18,6 +18,8 @@ internal static class CellSamples
         ["volcano"] = Volcano(3000),
         ["trend"] = Trends(),
         ["dots"] = Dots(),
+        ["bars-noted"] = NotedBars(),
+        ["null-panels"] = NullPanels(),
     };
 
     public static ScatterMap Clusters(int cells, int clusters)
@@ -113,6 +115,19 @@ internal static class CellSamples
             Effect = effect, Log10P = log10P, Names = [.. Enumerable.Range(0, variables).Select(i => $"latent {i}")], EffectThreshold = 0.58, PThreshold = 0.05,
             XLabel = "log₂ fold change, SNCA / Control", YLabel = "−log₁₀ adjusted p", UpLabel = "higher in SNCA", DownLabel = "lower in SNCA", Width = 640, Height = 420,
         };
+    }
+
+    public static BarChart NotedBars() => new()
+    {
+        Categories = [.. Enumerable.Range(0, 20).Select(i => $"gene {i}")], Series = [new BarSeries("I", [.. Enumerable.Range(0, 20).Select(i => i == 19 ? -0.05 : 0.9 * Math.Exp(-i / 9.0))])],
+        Notes = [.. Enumerable.Range(0, 20).Select(i => i == 0 ? "p = 10⁻⁶⁷⁵" : "p = 2.1×10⁻²⁰")], Horizontal = true, XLabel = "Moran's I", Height = 200,
+    };
+
+    public static PanelGrid NullPanels()
+    {
+        CounterRandom random = new(37);
+        double[] none = [.. Enumerable.Range(0, 400).Select(_ => -0.05 + 0.03 * random.NextNormal())];
+        return new PanelGrid { Columns = 2, Panels = [.. new[] { "SNCA", "GBA" }.Select((g, i) => new Histogram { Title = g, Values = none, Marks = [new ReferenceLine(0.4 * i, "R² 0.4, p = 0.002")], XLabel = "R², permuted", YLabel = "permutations", Width = 300, Height = 240 })] };
     }
 
     public static DotPlot Dots()

@@ -41,6 +41,15 @@ public sealed class FigureTests
 
     [Theory]
     [MemberData(nameof(Samples.Names), MemberType = typeof(Samples))]
+    public void Svg_holds_nothing_that_a_clearing_covered(string name)
+    {
+        Figure figure = Samples.All()[name];
+        Assert.DoesNotContain(XElement.Parse(figure.ToSvg()).Descendants(s_svg + "rect"), r => r.Parent!.Name != s_svg + "clipPath" && r.Attribute("fill") is null
+            && r.Attribute("width")?.Value == $"{figure.Size.Width}" && r.Attribute("height")?.Value == $"{figure.Size.Height}");
+    }
+
+    [Theory]
+    [MemberData(nameof(Samples.Names), MemberType = typeof(Samples))]
     public void Svg_is_well_formed_self_contained_and_scales(string name)
     {
         Figure figure = Samples.All()[name];

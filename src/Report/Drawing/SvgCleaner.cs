@@ -15,13 +15,13 @@ internal static class SvgCleaner
     public static string Clean(string skiaSvg, int width, int height, string description, string idPrefix)
     {
         XElement root = XDocument.Parse(Printable(skiaSvg)).Root ?? throw new InvalidOperationException("Skia wrote an empty SVG document.");
+        RemoveHidden(root, width, height);
         Dictionary<string, string> names = NewNames(root, idPrefix);
         foreach (XElement element in root.DescendantsAndSelf())
         {
             Rename(element, names);
             if (element.Name == s_svg + "text") CleanText(element);
         }
-        RemoveHiddenBackgrounds(root, width, height);
         root.SetAttributeValue("width", width.ToString(CultureInfo.InvariantCulture));
         root.SetAttributeValue("height", height.ToString(CultureInfo.InvariantCulture));
         root.SetAttributeValue("viewBox", string.Create(CultureInfo.InvariantCulture, $"0 0 {width} {height}"));
@@ -40,12 +40,21 @@ internal static class SvgCleaner
         return root.ToString(SaveOptions.DisableFormatting);
     }
 
-    // ScottPlot clears the canvas and then paints its background: only the last of the leading full-size rectangles is ever seen.
-    private static void RemoveHiddenBackgrounds(XElement root, int width, int height)
+    // ScottPlot clears what it may draw on, paints its background, and where its layout changed on the way does all of it again. What a clearing covered is not seen, but for a dark
+    // hairline where its edge falls between two pixels; and of the leading full-size rectangles only the last is.
+    private static void RemoveHidden(XElement root, int width, int height)
     {
-        XElement[] leading = [.. root.Elements().TakeWhile(e => e.Name == s_svg + "rect" && e.Attribute("x") is null && e.Attribute("y") is null
-            && e.Attribute("width")?.Value == width.ToString(CultureInfo.InvariantCulture) && e.Attribute("height")?.Value == height.ToString(CultureInfo.InvariantCulture))];
-        foreach (XElement hidden in leading.SkipLast(1)) hidden.Remove();
+        foreach (XElement group in root.DescendantsAndSelf().Where(e => e == root || e.Name == s_svg + "g").ToArray())
+            if (group.Elements().LastOrDefault(e => IsWhole(e) && e.Attribute("fill") is null) is { } clearing)
+            {
+                // The paper stays.
+                clearing.ElementsBeforeSelf().Where(e => !IsWhole(e) || e.Attribute("fill") is null).Remove();
+                clearing.Remove();
+            }
+        foreach (XElement hidden in root.Elements().TakeWhile(IsWhole).SkipLast(1).ToArray()) hidden.Remove();
+
+        bool IsWhole(XElement e) => e.Name == s_svg + "rect" && e.Attribute("x") is null && e.Attribute("y") is null
+            && e.Attribute("width")?.Value == width.ToString(CultureInfo.InvariantCulture) && e.Attribute("height")?.Value == height.ToString(CultureInfo.InvariantCulture);
     }
 
     private static void CleanText(XElement text)

@@ -20,6 +20,9 @@ public sealed class BarChart : ChartFigure
     /// <summary>A line across the bars at a value that matters, e.g. chance level.</summary>
     public ReferenceLine? Reference { get; init; }
 
+    /// <summary>A text after the end of each lying bar of a single series; empty for none.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
     /// <summary>Fixes the lower end of the value axis. Bars start at zero whenever it is in view.</summary>
     public double? Min { get; init; }
 
@@ -43,7 +46,7 @@ public sealed class BarChart : ChartFigure
         new BarChart
         {
             Width = Width, Height = EffectiveHeight, Title = Title, XLabel = XLabel, YLabel = YLabel, Categories = Categories, Series = Series,
-            Horizontal = true, Reference = Reference, Min = Min, Max = Max,
+            Horizontal = true, Reference = Reference, Notes = Notes, Min = Min, Max = Max,
         }.Draw(canvas);
     }
 
@@ -66,6 +69,13 @@ public sealed class BarChart : ChartFigure
         (double low, double high) = Range(values, 0.06);
         if (values.Where(double.IsFinite).Min() >= 0) low = 0;
         if (values.Where(double.IsFinite).Max() <= 0 && values.Count > 1) high = 0;
+        if (Notes.Count > 0)
+        {
+            if (!Horizontal || Series.Count != 1 || Notes.Count != groups) throw new ArgumentException($"Notes stand after the lying bars of one series, one each; there are {Notes.Count} for {groups} bars of {Series.Count} series.");
+            // The longest note may stand after the longest bar.
+            double share = Math.Min(0.5, (Brush.MeasureWidest(Notes, Ink.TickSize) + 12) / (Width * 0.6));
+            high = Math.Max(high, Math.Max(0, values.Where(double.IsFinite).Max()) + (high - low) * share / (1 - share));
+        }
         SetAxes(plot, groups, Min ?? low, Max ?? high);
         if (Series.Count > 1) ShowLegend(plot, legend);
     }
@@ -73,6 +83,11 @@ public sealed class BarChart : ChartFigure
     private protected override void Annotate(Brush brush, Plot plot, PixelRect data)
     {
         for (int s = 0; s < Series.Count; s++) DrawErrors(brush, plot, data, s);
+        for (int i = 0; i < Notes.Count; i++)
+        {
+            double end = double.IsFinite(Series[0].Values[i]) ? Math.Max(0, Series[0].Values[i]) : 0;
+            brush.Text(Notes[i], plot.Axes.Bottom.GetPixel(end, data) + 6, plot.Axes.Left.GetPixel(Position(i, 0, BarSize), data), Ink.TickSize, Ink.Muted);
+        }
         if (Reference is not ReferenceLine reference) return;
         string label = Brush.Fit(reference.Label, data.Width * 0.6f, Ink.TickSize);
         if (Horizontal)

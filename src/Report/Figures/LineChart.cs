@@ -20,6 +20,9 @@ public sealed record LineSeries(string Name, double[] X, double[] Y)
 
     /// <summary>Index into <see cref="Palette"/>; by default the position of the series in its chart.</summary>
     public int? ColorIndex { get; init; }
+
+    /// <summary>Its colour as 0xRRGGBB; null takes the palette's.</summary>
+    public uint? Color { get; init; }
 }
 
 /// <summary>A horizontal or vertical line at a value that matters, with its name.</summary>
@@ -59,7 +62,7 @@ public sealed class LineChart : ChartFigure
         {
             LineSeries series = Series[i];
             if (series.X.Length != series.Y.Length) throw new ArgumentException($"Series '{series.Name}' has {series.X.Length} x values and {series.Y.Length} y values.");
-            Color color = ToPlot(Palette.Category(series.ColorIndex ?? i));
+            Color color = ToPlot(series.Color is uint rgb ? Palette.OfRgb(rgb) : Palette.Category(series.ColorIndex ?? i));
             foreach ((double[] x, double[] y, double[]? e) in Segments(series)) AddSegment(plot, series, color, x, y, e, allX, allY);
             legend.Add(new LegendItem
             {

@@ -101,6 +101,9 @@ public static class Numbers
         return Fixed(value, unit == 0 || value >= 100 ? 0 : 1) + " " + units[unit];
     }
 
+    /// <summary>A power of ten whose exponent is too large for a number: 10⁻⁶⁷⁵.</summary>
+    public static string PowerOfTen(double exponent) => "10" + Superscript((int)Math.Round(exponent));
+
     private static string Superscript(int exponent) =>
         string.Concat(exponent.ToString(CultureInfo.InvariantCulture).Select(c => c == '-' ? '⁻' : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c - '0']));
 

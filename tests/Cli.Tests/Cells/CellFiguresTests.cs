@@ -1,3 +1,4 @@
+using BioSup.Analysis.Geometry;
 using BioSup.Analysis.SingleCell;
 using BioSup.Cli.Pipeline.Cells;
 using BioSup.Cli.Pipeline.Cells.Reporting;
@@ -49,6 +50,7 @@ public sealed class CellFiguresTests
     [InlineData("plot:clip=90;10", "the lower percentile has to be below the upper one")]
     [InlineData("plot:clip=10", "clip takes two numbers from 0 to 100")]
     [InlineData("violin:groupby=class", "keys is empty")]
+    [InlineData("ridge:value=old:groupby=class", "there is no column 'old' in obs")]
     [InlineData("violin:keys=class:groupby=leiden", "'class' is a column of categories")]
     [InlineData("dotplot:groupby=class", "var_names is empty")]
     public void What_is_missing_is_named(string steps, string expected) => Assert.Contains(expected, Assert.Throws<UsageException>(() => Figures(steps, out _, out _)).Message);
@@ -63,6 +65,76 @@ public sealed class CellFiguresTests
         Assert.StartsWith("p = ", plot.Comparisons[0].Text);
         Assert.Contains("Two-sided Mann–Whitney tests against Control", item.Caption);
         Assert.Contains("Scott's rule", item.Caption);
+    }
+
+    [Fact]
+    public void Violins_of_more_than_two_groups_are_tested_together()
+    {
+        FigureItem item = Figures("violin:keys=death:groupby=leiden", out _, out _)[0];
+        ViolinPlot plot = (ViolinPlot)item.Figure;
+        double[][] groups = [.. plot.Groups.Select(g => g.Values)];
+        KruskalTest test = RankStatistics.KruskalWallis(groups);
+        Assert.Equal($"Kruskal–Wallis: {Captions.P(test.Log10P)}", plot.Test);
+        Assert.Contains($"in 90 cells by `leiden`. ", item.Caption);
+        Assert.Contains($"Kruskal–Wallis test over 3 groups, corrected for ties: H = {Numbers.Short(test.H)}, {Captions.P(test.Log10P)}.", item.Caption);
+        Assert.Empty(((ViolinPlot)Figures("violin:keys=death:groupby=class", out _, out _)[0].Figure).Test);
+    }
+
+    [Fact]
+    public void Measures_of_a_value_show_what_they_are_held_against()
+    {
+        const string Way = "value=death:groupby=leiden:groups=0;1:use_rep=X_umap";
+        FigureItem[] ridge = Figures($"ridge:{Way}:n_components=2:permutations=19", out _, out AnnData after), local = Figures($"local_sd:{Way}:k=3;6:permutations=9", out _, out _);
+        Assert.Equal(["ridge_folds", "ridge_permutations", "local_sd_ratios", "local_sd_sizes"], ridge.Concat(local).Select(i => i.Name));
+        PointBars folds = (PointBars)ridge[0].Figure;
+        Assert.Equal(((NdArray)((AnnDictionary)((AnnDictionary)after.Uns["ridge"]!)["1"]!)["r2_folds"]!).As<double>(), folds.Groups[1].Values);
+        Histogram control = (Histogram)((PanelGrid)ridge[1].Figure).Panels[0];
+        Assert.Equal((19, "0", 1), (control.Values.Length, control.Title, control.Marks.Count));
+        Assert.Contains("0 30 cells, 1 30 cells", ridge[0].Caption);
+        Assert.Contains("19 permutations", ridge[1].Caption);
+        ViolinPlot ratios = (ViolinPlot)local[0].Figure;
+        Assert.Equal(["0", "shuffled", "1", "shuffled"], ratios.Groups.Select(g => g.Name));
+        Assert.Equal(1.0, ratios.Reference!.Value);
+        Assert.All(ratios.Groups, g => Assert.Equal(30, g.Values.Length));
+        Assert.NotEqual(ratios.Groups[0].Values, ratios.Groups[1].Values);
+        Assert.Contains("then permutation test of the mean ratio: 0 p = ", local[0].Caption);
+        Assert.Equal([3.0, 6], ((LineChart)local[1].Figure).Series[1].X);
+    }
+
+    [Fact]
+    public void A_value_that_does_not_vary_is_named_with_its_group()
+    {
+        DataException error = Assert.Throws<DataException>(() => Figures("local_sd:value=death:groupby=class:use_rep=X_umap:k=3", out _, out _));
+        Assert.Contains("(obs/death): all 45 values of the group 'Control' of class are equal", error.Message);
+    }
+
+    [Fact]
+    public void Moran_shows_the_strongest_with_their_p()
+    {
+        using CpuDevice host = new(1);
+        CellsContext context = Context(host);
+        string[] names = [.. Enumerable.Range(0, 30).Select(j => $"g{j}")];
+        double[] i = [.. Enumerable.Range(0, 30).Select(j => 1.0 / (j + 1))], q = [.. Enumerable.Range(0, 30).Select(j => j == 0 ? -675.4 : -3.0)];
+        FigureItem item = Assert.Single(((FigureRowBlock)MeasureReport.Moran(context, "neighbors", names, i, q, "moranI")[0]).Figures);
+        BarChart bars = (BarChart)item.Figure;
+        Assert.Equal((20, "p = 10⁻⁶⁷⁵", "p = 0.0010"), (bars.Categories.Count, bars.Notes[0], bars.Notes[1]));
+        Assert.StartsWith("The 20 largest of 30 Moran's I on the neighbour graph of 90 cells (n_neighbors 15). Beside the bars: one-sided p", item.Caption);
+        Assert.Empty(MeasureReport.Moran(context, "neighbors", [], [], [], "moranI"));
+    }
+
+    [Theory]
+    [InlineData(3, 3, "leiden", 5, "30 (100 %)")]
+    [InlineData(45, 20, "leiden", 22, "100 %")]
+    [InlineData(3, 6, "", 4, "15 (50 %)")]
+    public void The_composition_stands_on_a_page(int groups, int classes, string corner, int columns, string cell)
+    {
+        using CpuDevice host = new(1);
+        CellsContext context = Context(host);
+        context.Cells.Obs.Set(FrameColumn.Categorical("leiden", [.. Enumerable.Range(0, Count).Select(i => $"{i % groups:D2}")]))
+            .Set(FrameColumn.Categorical("class", [.. Enumerable.Range(0, Count).Select(i => groups == 45 ? $"c{i % groups % classes:D2}" : $"c{i % classes:D2}")]));
+        TableBlock table = (TableBlock)PagaReport.Of(context, "leiden", new double[groups, groups], "class")[1];
+        Assert.Equal((corner, columns), (table.Columns[0], table.Columns.Count));
+        Assert.Contains(table.Rows, r => r.Any(c => c.Text == cell));
     }
 
     [Fact]
@@ -130,10 +202,10 @@ public sealed class CellFiguresTests
         context.Cells.Obs.Add("n_genes_by_counts", Enumerable.Range(0, Count).ToArray()).Add("total_counts", new float[Count]).Add("pct_counts_mt", new double[Count]);
         context.Cells.Uns["pca"] = new AnnDictionary { ["variance_ratio"] = NdArray.Vector(new[] { 0.5, 0.25 }) };
         context.Cells.Var.Add("highly_variable", new[] { true, false }).Add("means", new[] { 0.5, 1 }).Add("dispersions_norm", new[] { 2.0, double.NaN });
-        FigureRowBlock metrics = (FigureRowBlock)QualityReport.Metrics(context)[0], variance = (FigureRowBlock)QualityReport.Variance(context)[0], genes = (FigureRowBlock)QualityReport.VariableGenes(context)[0];
+        FigureRowBlock metrics = (FigureRowBlock)QualityReport.Metrics(context)[0], variance = (FigureRowBlock)QualityReport.Variance(context)[0], genes = (FigureRowBlock)QualityReport.VariableGenes(context, "seurat")[0];
         Assert.Equal(["genes per cell", "counts per cell", "mt counts (%)"], ((PanelGrid)metrics.Figures[0].Figure).Panels.Cast<ViolinPlot>().Select(v => v.YLabel));
         Assert.Equal([50.0, 75], ((LineChart)variance.Figures[1].Figure).Series[0].Y);
-        Assert.Contains("1 of 2 genes are variable", genes.Figures[0].Caption);
+        Assert.Equal("1 of 2 genes are variable by their spread over 90 cells (flavor seurat).", genes.Figures[0].Caption);
     }
 
     private static FigureItem[] Figures(string steps, out string said, out AnnData after)

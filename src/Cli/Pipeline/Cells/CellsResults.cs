@@ -67,7 +67,7 @@ internal static class CellsResults
         string[] all = [.. CellsRunner.Noted(cells)];
         if (all.Length > done.Count) section.Details($"{all.Length - done.Count} earlier steps, as the input file notes them", string.Join('\n', all[..^done.Count]));
         TableBlock table = new("Steps of this run", "step", "settings", "result");
-        foreach (FinishedStep step in done) table.Row(step.Name, step.Text.Contains(':') ? step.Text[(step.Name.Length + 1)..].Replace(":", ", ", StringComparison.Ordinal) : "", step.Outcome.Said);
+        foreach (FinishedStep step in done) table.Row(step.Name, string.Join(", ", step.Text.Split(':').Skip(1).Where(s => !s.EndsWith('='))), step.Outcome.Said);
         section.Table(table);
         foreach (FinishedStep step in done)
             foreach (string warning in step.Outcome.Warnings) section.Callout(Tone.Warning, step.Name, warning);

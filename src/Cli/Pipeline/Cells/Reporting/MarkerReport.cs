@@ -110,7 +110,7 @@ internal static class MarkerReport
         return new FigureItem(figure, $"{genes.Count} variables in {Captions.Cells(sizes.Sum())} of {present.Length} groups of `{groups}`: share of cells above zero and mean of {from}.", GeneTests.FileName($"dotplot_{groups}"));
     }
 
-    /// <summary>Violins of one value in groups, with two-sided Mann–Whitney tests against one of them.</summary>
+    /// <summary>Violins of one value in groups, with a Kruskal–Wallis test over more than two and two-sided Mann–Whitney tests against one of them.</summary>
     /// <param name="context">The cells.</param>
     /// <param name="key">A column of obs or a variable.</param>
     /// <param name="groups">Column of obs.</param>
@@ -128,8 +128,11 @@ internal static class MarkerReport
         if (reference.Length > 0 && against < 0) throw new Runtime.UsageException($"obs/{groups} has no class '{reference}'; there are {string.Join(", ", parts.Select(p => p.Name).Take(20))}.");
         int[] others = against < 0 ? [] : [.. Enumerable.Range(0, parts.Length).Where(g => g != against && parts[g].Values.Length > 0 && parts[against].Values.Length > 0)];
         GroupComparison[] tests = [.. others.Select(g => new GroupComparison(against, g, Captions.P(Math.Min(0, RankStatistics.MannWhitney(parts[g].Values, parts[against].Values).Log10P + Math.Log10(others.Length)))))];
-        ViolinPlot figure = new() { Groups = parts, Comparisons = tests, YLabel = coloring.From == "obs" ? key : $"{key} ({coloring.From})", Width = Math.Clamp(120 + 90 * parts.Length, 472, 960), Height = 340 + 20 * tests.Length };
+        ValueGroup[] filled = [.. parts.Where(p => p.Values.Length > 0)];
+        KruskalTest? all = filled.Length > 2 ? RankStatistics.KruskalWallis([.. filled.Select(p => p.Values)]) : null;
+        ViolinPlot figure = new() { Groups = parts, Comparisons = tests, Test = all is null ? "" : $"Kruskal–Wallis: {Captions.P(all.Log10P)}", YLabel = coloring.From == "obs" ? key : $"{key} ({coloring.From})", Width = Math.Clamp(120 + 58 * parts.Length, 472, 960), Height = 340 + 20 * tests.Length };
+        string overall = all is null ? "" : $" Kruskal–Wallis test over {filled.Length} groups, corrected for ties: H = {Numbers.Short(all.H)}, {Captions.P(all.Log10P)}.";
         string tested = tests.Length == 0 ? "" : $" Two-sided Mann–Whitney tests against {reference}, normal with tie and continuity correction{(tests.Length > 1 ? $", p times {tests.Length} (Bonferroni)" : "")}.";
-        return new FigureItem(figure, $"`{key}` in {Captions.Cells(parts.Sum(p => p.Values.Length))} by `{groups}`. {ViolinPlot.BandwidthRule}; box: quartiles, whiskers to 1.5 times the box.{tested}", GeneTests.FileName($"violin_{key}_{groups}"));
+        return new FigureItem(figure, $"`{key}` in {Captions.Cells(parts.Sum(p => p.Values.Length))} by `{groups}`. {ViolinPlot.BandwidthRule}; box: quartiles, whiskers to 1.5 times the box.{overall}{tested}", GeneTests.FileName($"violin_{key}_{groups}"));
     }
 }

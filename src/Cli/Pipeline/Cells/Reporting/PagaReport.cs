@@ -11,12 +11,16 @@ internal static class PagaReport
     // Beyond this a column names cells rather than classes.
     private const int MostClasses = 20;
 
+    // As many columns of counts with shares stand on a page.
+    private const int MostCounts = 8;
+
     /// <param name="context">The cells with the grouping that the graph joins.</param>
     /// <param name="groups">Column of obs with the groups.</param>
     /// <param name="connectivities">[groups, groups] in the order of the column's categories.</param>
     /// <param name="classes">Column of obs whose shares the pies show; empty for none.</param>
     /// <param name="threshold">Connectivities below are not drawn.</param>
-    public static IReadOnlyList<ReportBlock> Of(CellsContext context, string groups, double[,] connectivities, string classes = "", double threshold = 0.1)
+    /// <param name="neighborsKey">Key of uns that describes the graph.</param>
+    public static IReadOnlyList<ReportBlock> Of(CellsContext context, string groups, double[,] connectivities, string classes = "", double threshold = 0.1, string neighborsKey = "neighbors")
     {
         (int[] codes, string[] names) = CellMatrices.Groups(context, groups);
         int[] sizes = new int[names.Length];
@@ -31,7 +35,7 @@ internal static class PagaReport
         string pies = counts is null ? "" : $" Pies: share of each class of `{classes}`.";
         List<ReportBlock> blocks =
         [
-            new FigureRowBlock([new FigureItem(figure, $"PAGA of {Captions.Cells(codes.Count(c => c >= 0))} in {sizes.Count(s => s > 0)} groups of `{groups}`{Captions.InBrackets(Captions.Settings(context.Cells, "neighbors"))}. "
+            new FigureRowBlock([new FigureItem(figure, $"PAGA of {Captions.Cells(codes.Count(c => c >= 0))} in {sizes.Count(s => s > 0)} groups of `{groups}`{Captions.InBrackets(Captions.Settings(context.Cells, neighborsKey))}. "
                 + $"The area of a node grows with its cells, the width of a line with the connectivity; {drawn} lines of at least {Numbers.Short(threshold)} are drawn.{pies} Nodes are placed by the stress of their shortest paths.", GeneTests.FileName($"paga_{groups}"))]),
         ];
         if (counts is not null) blocks.Add(Table(groups, names, sizes, counts, classNames));
@@ -54,16 +58,23 @@ internal static class PagaReport
         context.Cells.Uns.GetValueOrDefault("paga") is AnnDictionary paga && paga.GetValueOrDefault("pos") is NdArray { Rank: 2, Type: not ElementType.Text } pos && pos.Shape[0] == groups && pos.Shape[1] == 2
             ? [.. CellColoring.Variable(pos, 0).Zip(CellColoring.Variable(pos, 1))] : null;
 
+    /// <summary>Groups against classes, the longer of the two down the page, with shares alone where counts would make it too wide.</summary>
     private static TableBlock Table(string groups, string[] names, int[] sizes, double[,] counts, string[] classes)
     {
-        TableBlock table = new($"Composition of the groups of `{groups}`: cells of each class, and their share of the group.", [groups, "cells", .. classes.SelectMany(c => (string[])[c, $"{c}, share"])]);
-        for (int g = 0; g < names.Length; g++)
+        int[] filled = [.. Enumerable.Range(0, names.Length).Where(g => sizes[g] > 0)], all = [.. Enumerable.Range(0, classes.Length)];
+        bool across = filled.Length >= classes.Length;
+        bool both = Math.Min(filled.Length, classes.Length) <= MostCounts;
+        string caption = $"Composition of the groups of `{groups}`: {(both ? "cells of each class and, in brackets, their share of the group" : "share of each class")}.";
+        TableCell Cell(int g, int c) => new(both ? $"{Numbers.Integer((long)counts[g, c])} ({Numbers.Percent(counts[g, c] / sizes[g], 0)})" : Numbers.Percent(counts[g, c] / sizes[g], 0), IsNumber: true);
+        if (across)
         {
-            if (sizes[g] == 0) continue;
-            List<TableCell> row = [names[g], sizes[g]];
-            for (int c = 0; c < classes.Length; c++) row.AddRange([(long)counts[g, c], TableCell.Percent(counts[g, c] / sizes[g])]);
-            table.Row([.. row]);
+            TableBlock table = new(caption, [groups, "cells", .. classes]);
+            foreach (int g in filled) table.Row([names[g], sizes[g], .. all.Select(c => Cell(g, c))]);
+            return table;
         }
-        return table;
+        TableBlock turned = new(caption, ["", .. filled.Select(g => names[g])]);
+        turned.Row(["cells", .. filled.Select(g => (TableCell)sizes[g])]);
+        foreach (int c in all) turned.Row([classes[c], .. filled.Select(g => Cell(g, c))]);
+        return turned;
     }
 }

@@ -28,9 +28,9 @@ internal static class PseudotimeReport
         TrendPlot figure = new()
         {
             Trends = [.. groups.Select(g => new Trend(g.Name, g.Time, g.Value) { Color = colors?[g.Name], CurveX = g.Line.X, Curve = g.Line.Fit, Lower = g.Line.Lower, Upper = g.Line.Upper })],
-            XLabel = timeName, YLabel = valueName, View = (0.5, 99.5), Note = $"adjusted R² {string.Join(", ", groups.Select(g => Numbers.Fixed(g.Fit.AdjustedRSquared, 3)))}", Width = groups.Count > 1 ? 560 : 472,
+            XLabel = timeName, YLabel = valueName, View = (0.5, 99.5), Note = groups.Count == 1 ? $"adjusted R² {Numbers.Fixed(groups[0].Fit.AdjustedRSquared, 3)}" : "", Width = groups.Count > 1 ? 560 : 472,
         };
-        string cells = string.Join(", ", groups.Select(g => $"{g.Name} {Captions.Cells(g.Time.Zip(g.Value, (t, v) => double.IsFinite(t) && double.IsFinite(v)).Count(f => f))}, {Numbers.Short(g.Fit.EffectiveDegrees, 3)} effective degrees of freedom"));
+        string cells = string.Join("; ", groups.Select(g => $"{g.Name} {Captions.Cells(g.Time.Zip(g.Value, (t, v) => double.IsFinite(t) && double.IsFinite(v)).Count(f => f))}, adjusted R² {Numbers.Fixed(g.Fit.AdjustedRSquared, 3)}, {Numbers.Short(g.Fit.EffectiveDegrees, 3)} effective degrees of freedom"));
         return new FigureItem(figure, $"`{valueName}` along {timeName} ({cells}). Curves: penalised cubic splines{fitted}; bands: {Numbers.Percent(width, 0)} confidence of the mean. "
             + "Rings at an edge: cells beyond the 0.5th or 99.5th percentile.", GeneTests.FileName($"trend_{valueName}"));
     }

@@ -48,7 +48,9 @@ internal static class QualityReport
     }
 
     /// <summary>The spread of each gene against its mean, the chosen ones marked, from the columns of var.</summary>
-    public static IReadOnlyList<ReportBlock> VariableGenes(CellsContext context)
+    /// <param name="context">The cells.</param>
+    /// <param name="flavour">How they were chosen.</param>
+    public static IReadOnlyList<ReportBlock> VariableGenes(CellsContext context, string flavour)
     {
         DataFrame genes = context.Cells.Var;
         string? spread = new[] { "variances_norm", "dispersions_norm" }.FirstOrDefault(genes.Contains);
@@ -60,7 +62,7 @@ internal static class QualityReport
             X = [.. mean.Select(m => spread == "variances_norm" ? (m > 0 ? Math.Log10(m) : double.NaN) : m)], Y = value, Categories = [.. chosen.Select(c => c ? "variable" : "other")], CategoryOrder = ["variable", "other"], ContextCategory = "other",
             XLabel = spread == "variances_norm" ? "log₁₀ mean count" : "mean, ln(1 + count)", YLabel = spread == "variances_norm" ? "standardised variance" : "normalised dispersion", ShowTicks = true, EqualAspect = false,
         };
-        return [new FigureRowBlock([new FigureItem(figure, $"{Numbers.Integer(chosen.Count(c => c))} of {Numbers.Integer(chosen.Length)} genes are variable{Captions.InBrackets(Captions.Settings(context.Cells, "hvg"))}.", "variable_genes")])];
+        return [new FigureRowBlock([new FigureItem(figure, $"{Numbers.Integer(chosen.Count(c => c))} of {Numbers.Integer(chosen.Length)} genes are variable by their spread over {Captions.Cells(context.Cells.ObservationCount)} (flavor {flavour}).", "variable_genes")])];
     }
 
     private static string Meaning(string key) => key switch

@@ -35,7 +35,7 @@ internal sealed class HighlyVariableGenesStep : ICellStep
         context.Cells.Var.Set(FrameColumn.Of("highly_variable", selected));
         context.Cells.Uns["hvg"] = new AnnDictionary { ["flavor"] = NdArray.Scalar(choice.Flavour) };
         int count = selected.Count(s => s);
-        StepOutcome outcome = new($"{Numbers.Integer(count)} of {Numbers.Integer(selected.Length)} genes are highly variable ({choice.Flavour})") { Warnings = warnings, Report = QualityReport.VariableGenes(context) };
+        StepOutcome outcome = new($"{Numbers.Integer(count)} of {Numbers.Integer(selected.Length)} genes are highly variable ({choice.Flavour})") { Warnings = warnings, Report = QualityReport.VariableGenes(context, choice.Flavour) };
         if (count == 0) warnings.Add("no gene is highly variable; pca would have none to work on");
         else if (choice.Subset) context.Cells = context.Cells.SelectVariables([.. Enumerable.Range(0, selected.Length).Where(j => selected[j])]);
         return outcome;

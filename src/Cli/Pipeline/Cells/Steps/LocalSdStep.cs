@@ -1,5 +1,6 @@
 using System.Globalization;
 using BioSup.Analysis.Geometry;
+using BioSup.Cli.Pipeline.Cells.Reporting;
 using BioSup.Data;
 using BioSup.Runtime;
 
@@ -8,6 +9,9 @@ namespace BioSup.Cli.Pipeline.Cells.Steps;
 /// <summary><c>local_sd</c>: how smoothly a value varies over a representation, by the paper's local standard deviations.</summary>
 internal sealed class LocalSdStep : ICellStep
 {
+    // The permutations of the p-values have streams of their own.
+    private const ulong ShuffleStream = 1;
+
     public string Name => "local_sd";
 
     public string Summary => "standard deviation of a value among nearest neighbours over that of all cells, and Moran's I, by groups";
@@ -26,13 +30,17 @@ internal sealed class LocalSdStep : ICellStep
     public StepOutcome Run(StepSettings settings, CellsContext context)
     {
         (int[] sizes, int permutations, string source, string key) = Read(settings);
-        List<(string Group, LocalLinearityResult Result)> all = [];
+        List<LocalSdGroup> groups = [];
         foreach ((string group, Matrix<double> x, double[] values) in ValueCells.Groups(context, settings, context.Device))
             using (x)
             {
                 using NeighbourTable neighbours = NeighbourTable.Build(x, sizes.Max());
-                foreach (int k in sizes) all.Add((group, LocalLinearity.Measure(neighbours, values, k, permutations, context.Seed, context.Cancellation)));
+                LocalLinearityResult[] results = [.. sizes.Select(k => LocalLinearity.Measure(neighbours, values, k, permutations, context.Seed, context.Cancellation))];
+                double[] shuffled = [.. values];
+                new CounterRandom(context.Seed, ShuffleStream).Shuffle<double>(shuffled);
+                groups.Add(new LocalSdGroup(group, results, LocalLinearity.Measure(neighbours, shuffled, sizes[0], cancellation: context.Cancellation).Ratios));
             }
+        (string Group, LocalLinearityResult Result)[] all = [.. groups.SelectMany(g => g.Sizes.Select(r => (g.Name, r)))];
         Column Of(string name, Func<LocalLinearityResult, double> value) => new(name, [.. all.Select(a => value(a.Result))]);
         Table table = new([
             new Column("source", [.. all.Select(_ => source)]),
@@ -56,6 +64,7 @@ internal sealed class LocalSdStep : ICellStep
         return new StepOutcome(string.Join(", ", all.Where(a => a.Result.K == sizes[0]).Select(a => string.Create(CultureInfo.InvariantCulture, $"{a.Group} {a.Result.MeanRatio:0.000}"))) + $" of the standard deviation of all cells among {sizes[0]} neighbours")
         {
             Tables = [($"{GeneTests.FileName(key)}.csv", CsvFile.ToText(table))],
+            Report = MeasureReport.LocalSd(settings.Text("value"), ValueCells.Representation(settings), groups, key),
         };
     }
 

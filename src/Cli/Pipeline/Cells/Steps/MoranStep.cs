@@ -1,6 +1,7 @@
 using System.Globalization;
 using BioSup.Analysis.Geometry;
 using BioSup.Analysis.SingleCell;
+using BioSup.Cli.Pipeline.Cells.Reporting;
 using BioSup.Data;
 using BioSup.Runtime;
 
@@ -58,6 +59,7 @@ internal sealed class MoranStep : ICellStep
         return new StepOutcome($"Moran's I of {found.Length} columns, {adjusted.Count(q => q < Math.Log10(0.05))} with adjusted p < 0.05{best}")
         {
             Tables = [($"{GeneTests.FileName(s.Key)}.csv", CsvFile.ToText(new Table([new Column("name", rows), .. columns.Select(c => new Column(c.Name, c.Values))])))],
+            Report = MeasureReport.Moran(context, s.NeighborsKey, rows[..tested.Length], columns[0].Values[..tested.Length], adjusted, s.Key),
             Warnings = constant == 0 ? [] : [$"{constant} columns hold one value alone and have no Moran's I."],
         };
     }

@@ -31,7 +31,7 @@ internal sealed class NormalizeTotalStep : ICellStep
         if (key is not null) context.Cells.Obs.Set(FrameColumn.Of(key, done.Factors));
         int empty = done.Factors.Count(f => f == 0);
         string without = done.Excluded.Length == 0 ? "" : $"; {done.Excluded.Length} genes left out of the totals";
-        return new StepOutcome($"every cell has {Numbers.Significant(done.Target, 6)} counts{without}") { Warnings = empty == 0 ? [] : [$"{empty} cells have no counts and stay as they are"] };
+        return new StepOutcome($"every cell has {Numbers.Short(done.Target, 6)} counts{without}") { Warnings = empty == 0 ? [] : [$"{empty} cells have no counts and stay as they are"] };
     }
 
     private static (double? Target, bool Exclude, double Fraction, string? Key, string Layer) Read(StepSettings settings) =>

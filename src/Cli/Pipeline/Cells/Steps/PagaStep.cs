@@ -49,7 +49,7 @@ internal sealed class PagaStep : ICellStep
         return new StepOutcome(string.Create(CultureInfo.InvariantCulture, $"{names.Length} groups of '{s.Groups}', {any} of {names.Length * (names.Length - 1) / 2} pairs connected, {strong} with {s.Threshold:0.###} or more"))
         {
             Tables = Tables(s, paga, group, names, context),
-            Report = PagaReport.Of(context, s.Groups, paga.Connectivities, s.Composition, s.Threshold),
+            Report = PagaReport.Of(context, s.Groups, paga.Connectivities, s.Composition, s.Threshold, s.NeighborsKey),
         };
     }
 

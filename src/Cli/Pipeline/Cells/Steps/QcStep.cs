@@ -46,7 +46,7 @@ internal sealed class QcStep : ICellStep
         var.Set(FrameColumn.Of("pct_dropout_by_counts", Array.ConvertAll(metrics.CellsByVariable, n => (1 - (double)n / counts.Cells) * 100)));
         var.Set(FrameColumn.Of("total_counts", metrics.VariableTotals)).Set(FrameColumn.Of("log1p_total_counts", Logs(metrics.VariableTotals)));
         string flagged = string.Concat(found.Select((f, s) => $", {f.Name} {Numbers.Significant(Middle(metrics.SetShares(s)), 3)} % ({Genes(f.Flags.Count(flag => flag))})"));
-        return new StepOutcome($"medians per cell: {Numbers.Significant(Middle([.. metrics.VariablesByCell.Select(n => (double)n)]), 6)} genes, {Numbers.Significant(Middle(metrics.Totals), 6)} counts{flagged}")
+        return new StepOutcome($"medians per cell: {Numbers.Short(Middle([.. metrics.VariablesByCell.Select(n => (double)n)]), 6)} genes, {Numbers.Short(Middle(metrics.Totals), 6)} counts{flagged}")
         {
             Report = QualityReport.Metrics(context),
             Warnings = possible.Length == tops.Length ? [] : [$"there are {counts.Variables} genes, so that the shares of more top genes were left out"],

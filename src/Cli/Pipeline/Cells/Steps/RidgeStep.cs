@@ -1,5 +1,6 @@
 using System.Globalization;
 using BioSup.Analysis.Geometry;
+using BioSup.Cli.Pipeline.Cells.Reporting;
 using BioSup.Data;
 using BioSup.Runtime;
 
@@ -39,6 +40,7 @@ internal sealed class RidgeStep : ICellStep
         return new StepOutcome(string.Join(", ", all.Select(a => string.Create(CultureInfo.InvariantCulture, $"{a.Group} R² {a.Result.FoldR2.Average():0.000}"))))
         {
             Tables = [($"{GeneTests.FileName(key)}_folds.csv", Folds(all, config, layer, options.FoldSeed)), ($"{GeneTests.FileName(key)}_summary.csv", Overview(all))],
+            Report = MeasureReport.Ridge(settings.Text("value"), ValueCells.Representation(settings), all, options, key),
         };
     }
 

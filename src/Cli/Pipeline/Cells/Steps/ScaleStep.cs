@@ -31,7 +31,7 @@ internal sealed class ScaleStep : ICellStep
         (double[] means, double[] deviations) = ExpressionScaling.Scale(x, centre, most, context.Cancellation);
         StepMatrix.Write(context, layer, x);
         context.Cells.Var.Set(FrameColumn.Of("mean", means)).Set(FrameColumn.Of("std", deviations));
-        return new StepOutcome($"{Numbers.Integer(x.Variables)} genes{(most is { } bound ? $", cut at {Numbers.Significant(bound, 4)}" : "")}{(widen ? "; centring made the sparse matrix dense" : "")}");
+        return new StepOutcome($"{Numbers.Integer(x.Variables)} genes{(most is { } bound ? $", cut at {Numbers.Short(bound, 4)}" : "")}{(widen ? "; centring made the sparse matrix dense" : "")}");
     }
 
     private static (bool Centre, double? Most, string Layer) Read(StepSettings settings) => (settings.Flag("zero_center"), settings.NumberOrNone("max_value", double.Epsilon), settings.Text("layer"));

@@ -15,11 +15,15 @@ internal static class ValueCells
         new("groups", "", "groups to measure, separated by semicolons; empty for all"),
     ];
 
+    /// <summary>The representation as a caption names it.</summary>
+    public static string Representation(StepSettings settings) => settings.Text("use_rep") is var use && use == "X" ? "X" : $"obsm/{use}";
+
     /// <summary>Each group's representation and values; the caller disposes of the matrices.</summary>
     /// <param name="context">The cells.</param>
     /// <param name="settings">Holds <see cref="Parameters"/>.</param>
     /// <param name="device">Where the matrices shall live.</param>
     /// <exception cref="UsageException">A group has no cell with the value.</exception>
+    /// <exception cref="DataException">All values of a group are equal.</exception>
     public static IEnumerable<(string Group, Matrix<double> X, double[] Values)> Groups(CellsContext context, StepSettings settings, ComputeDevice device)
     {
         string value = settings.Text("value"), use = settings.Text("use_rep"), groupby = settings.Text("groupby");
@@ -33,6 +37,8 @@ internal static class ValueCells
             int code = Array.IndexOf(names, name);
             int[] rows = [.. Enumerable.Range(0, values.Length).Where(i => code >= 0 && codes[i] == code && double.IsFinite(values[i]))];
             if (rows.Length == 0) throw new UsageException($"no cell of group '{name}' of {groupby} has a value in {value}.");
+            if (rows.All(i => values[i] == values[rows[0]]))
+                throw new DataException(context.Source, $"obs/{value}", $"all {rows.Length} values of {(groupby.Length == 0 ? "the cells" : $"the group '{name}' of {groupby}")} are equal; name the groups to measure with groups=");
             Matrix<double> own = Gather.Rows(all, rows);
             if (!device.IsHost)
             {

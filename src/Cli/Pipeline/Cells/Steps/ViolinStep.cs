@@ -9,13 +9,13 @@ internal sealed class ViolinStep : ICellStep
 {
     public string Name => "violin";
 
-    public string Summary => "distributions in groups of cells, with tests against one of them";
+    public string Summary => "distributions in groups of cells, with a test over all and tests against one of them";
 
     public IReadOnlyList<StepParameter> Parameters { get; } =
     [
         new("keys", "", "columns of obs with numbers or names of variables, separated by semicolons"),
         new("groupby", "leiden", "column of obs with the groups"),
-        new("reference", "", "group that all others are compared with (two-sided Mann–Whitney, Bonferroni); empty for no tests"),
+        new("reference", "", "group that all others are compared with (two-sided Mann–Whitney, Bonferroni); empty for none of these tests"),
         new("layer", "X", "matrix from which variables are taken"),
     ];
 
@@ -29,6 +29,6 @@ internal sealed class ViolinStep : ICellStep
         string[] keys = settings.List("keys");
         (string groups, string reference, string layer) = (settings.Text("groupby"), settings.Text("reference"), settings.Text("layer"));
         FigureItem[] figures = [.. keys.Select(k => MarkerReport.Violins(context, k, groups, reference, layer))];
-        return new StepOutcome($"{string.Join(", ", keys)} of {Captions.Cells(context.Cells.ObservationCount)} by {groups}") { Report = [.. figures.Chunk(2).Select(row => new FigureRowBlock(row))] };
+        return new StepOutcome($"{string.Join(", ", keys)} of {Captions.Cells(context.Cells.ObservationCount)} by {groups}") { Report = [.. figures.Chunk(figures[0].Figure.Width > 472 ? 1 : 2).Select(row => new FigureRowBlock(row))] };
     }
 }
