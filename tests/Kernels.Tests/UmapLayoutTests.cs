@@ -6,7 +6,7 @@ namespace BioSup.Kernels.Tests;
 public sealed class UmapLayoutTests : IDisposable
 {
     /// <summary>Of the largest force: the power's error and the rounding of sums of some ten terms.</summary>
-    internal const double ForceError = 2e-5;
+    private const double ForceError = 2e-5;
 
     private readonly CpuDevice _device = new(2);
 
@@ -22,14 +22,13 @@ public sealed class UmapLayoutTests : IDisposable
     public void Every_variant_has_the_forces_that_are_written_down(int vertices, int dimensions, int negatives)
     {
         UmapForces forces = new(0.583f, 1.334f, negatives, 1.3f, 1, 10, 5);
-        float[] expected = FirstForces(_device, KernelVariant.Reference, vertices, dimensions, forces);
-        double scale = expected.Max(Math.Abs);
-        Assert.True(scale > 0);
-        foreach (KernelVariant variant in KernelDispatch.All.Where(v => v != KernelVariant.Reference))
-        {
-            float[] found = FirstForces(_device, variant, vertices, dimensions, forces);
-            for (int i = 0; i < found.Length; i++) Assert.True(Math.Abs(found[i] - expected[i]) <= ForceError * scale, $"{variant}, {vertices} x {dimensions}, {i}: {found[i]} against {expected[i]}");
-        }
+        foreach (KernelVariant variant in KernelDispatch.All.Where(v => v != KernelVariant.Reference)) RequireForces(_device, variant, vertices, dimensions, forces);
+    }
+
+    [Fact]
+    public void Forces_beyond_the_limits_are_cut_as_they_are_written_down()
+    {
+        foreach (KernelVariant variant in KernelDispatch.All.Where(v => v != KernelVariant.Reference)) RequireForces(_device, variant, 200, 2, s_steep, 0.05f);
     }
 
     [Fact]
@@ -88,12 +87,25 @@ public sealed class UmapLayoutTests : IDisposable
         Assert.InRange(worst, 1e-7, 8e-6);
     }
 
+    /// <summary>Up to 20 for a pull and 16 for a push where vertices are a tenth apart: beyond the limits of 8 and 4.</summary>
+    internal static readonly UmapForces s_steep = new(100, 1, 5, 2, 1, 10, 5);
+
+    /// <summary>The forces of a variant, or of a GPU, are those of the reference on the host.</summary>
+    internal static void RequireForces(ComputeDevice device, KernelVariant variant, int vertices, int dimensions, UmapForces forces, float width = 1)
+    {
+        float[] expected = FirstForces(device.Host, KernelVariant.Reference, vertices, dimensions, forces, width), found = FirstForces(device, variant, vertices, dimensions, forces, width);
+        double scale = expected.Max(Math.Abs);
+        Assert.True(scale > 0);
+        for (int i = 0; i < found.Length; i++)
+            Assert.True(Math.Abs(found[i] - expected[i]) <= ForceError * scale, $"{variant} on {device.Name}, {vertices} x {dimensions}, {i}: {found[i]} against {expected[i]}");
+    }
+
     /// <summary>The forces of the first pass on the vertices of <see cref="Problem"/>.</summary>
-    internal static float[] FirstForces(ComputeDevice device, KernelVariant variant, int vertices, int dimensions, UmapForces forces)
+    private static float[] FirstForces(ComputeDevice device, KernelVariant variant, int vertices, int dimensions, UmapForces forces, float width)
     {
         using KernelDispatch.ForcedVariant forced = KernelDispatch.Force(variant);
         (int[] start, int[] columns, float[] rates, float[] position) = Problem(vertices, dimensions);
-        using UmapLayout layout = new(device, start, columns, rates, position, forces);
+        using UmapLayout layout = new(device, start, columns, rates, Array.ConvertAll(position, v => width * v), forces);
         layout.Step();
         float[] moments = new float[position.Length];
         layout.CopyFirstMoments(moments);
