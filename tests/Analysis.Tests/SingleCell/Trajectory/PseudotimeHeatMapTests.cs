@@ -56,6 +56,23 @@ public sealed class PseudotimeHeatMapTests
         }
     }
 
+    /// <summary>A device searches the neighbours of the profiles, in double precision.</summary>
+    [Fact]
+    public void On_a_device_the_map_is_the_processors()
+    {
+        using CudaDevice? gpu = CudaEmulator.Open(out string reason);
+        Assert.SkipWhen(gpu is null, reason);
+        using CpuDevice cpu = new(2);
+        (Matrix<float> x, double[] time, _) = Cells(cpu, 300, 40);
+        using (x)
+        {
+            PseudotimeHeatMap expected = PseudotimeHeatMap.Compute(cpu, x, time), actual = PseudotimeHeatMap.Compute(gpu, x, time);
+            Assert.Equal(expected.Features, actual.Features);
+            Assert.Equal(expected.Clusters, actual.Clusters);
+            Assert.Equal(expected.Profiles, actual.Profiles);
+        }
+    }
+
     [Fact]
     public void What_cannot_be_is_refused_in_a_sentence()
     {

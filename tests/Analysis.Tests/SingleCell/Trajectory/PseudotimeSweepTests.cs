@@ -1,6 +1,7 @@
 using BioSup.Analysis.Geometry;
 using BioSup.Analysis.SingleCell;
 using BioSup.Runtime;
+using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.SingleCell.Trajectory;
 
@@ -68,6 +69,31 @@ public sealed class PseudotimeSweepTests
                 Assert.Equal((a[i].Root, a[i].Evaluation.Spearman, a[i].Evaluation.Pearson, a[i].Evaluation.AdjustedRSquared), (b[i].Root, b[i].Evaluation.Spearman, b[i].Evaluation.Pearson, b[i].Evaluation.AdjustedRSquared));
             }
         }
+    }
+
+    /// <summary>Components and distances come from the device, maps and times from the processor.</summary>
+    [Theory]
+    [InlineData(SweepComponents.PerMutation)]
+    [InlineData(SweepComponents.Union)]
+    public void On_a_device_the_points_are_the_processors(SweepComponents components)
+    {
+        using CudaDevice? gpu = CudaEmulator.Open(out string reason);
+        Assert.SkipWhen(gpu is null, reason);
+        using CpuDevice cpu = new(2);
+        (Matrix<double> x, int[] control, MutationCells[] mutations, double[] value) = Cells(cpu);
+        using (x)
+        {
+            SweepOptions options = s_options with { Dimensions = [5], Components = components };
+            IReadOnlyList<SweepPoint> expected = PseudotimeSweep.Run(cpu, x, control, mutations, value, options), actual = PseudotimeSweep.Run(gpu, x, control, mutations, value, options);
+            Assert.Equal(2 * 2, actual.Count);
+            foreach ((SweepPoint e, SweepPoint a) in expected.Zip(actual))
+            {
+                Assert.Equal((e.Mutation, e.Dimensions, e.Neighbours, e.Root), (a.Mutation, a.Dimensions, a.Neighbours, a.Root));
+                for (int i = 0; i < e.Time.Values.Length; i++) Assert.Equal(e.Time.Values[i], a.Time.Values[i], 1e-7);
+                Assert.Equal(e.Evaluation.Spearman, a.Evaluation.Spearman, 1e-6);
+            }
+        }
+        Assert.Equal(0, gpu.Pool.BytesInUse);
     }
 
     [Fact]
