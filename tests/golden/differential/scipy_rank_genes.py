@@ -70,9 +70,13 @@ for reference, group in [(int(r), g) for r in sys.argv[2:] for g in range(codes.
             result[name].append(t), result["log" + name].append(logp)
     for name, values in result.items():
         say(name, group, values)
+    say("logz", group, np.minimum(0, np.log(2) + norm.logsf(np.abs(result["z"]))))
+    say("logzt", group, np.minimum(0, np.log(2) + norm.logsf(np.abs(result["zt"]))))
     say("q", group, multipletests(result["p"], method="fdr_bh")[1])
     say("bonferroni", group, np.minimum(np.array(result["p"]) * x.shape[1], 1))
     mean, rest = own.mean(axis=0), other.mean(axis=0)
+    say("mean", group, mean)
+    say("mean_rest", group, rest)
     say("scanpy", group, np.log2((np.expm1(mean) + 1e-9) / (np.expm1(rest) + 1e-9)))
     say("seurat", group, np.log2((np.expm1(own).mean(axis=0) + 1) / (np.expm1(other).mean(axis=0) + 1)))
     say("paper", group, np.log2((mean + 1e-10) / (rest + 1e-10)))

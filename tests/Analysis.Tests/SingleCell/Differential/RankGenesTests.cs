@@ -23,7 +23,7 @@ public sealed class RankGenesTests : IDisposable
         Dictionary<(string, int), double[]> peer = Peer(reference);
         (GeneTest Test, bool TieCorrect, string Score, string LogP)[] tests =
         [
-            (GeneTest.MannWhitney, false, "u", "logp"), (GeneTest.MannWhitneyAsymptotic, false, "u", "loga"), (GeneTest.Wilcoxon, false, "z", ""), (GeneTest.Wilcoxon, true, "zt", ""),
+            (GeneTest.MannWhitney, false, "u", "logp"), (GeneTest.MannWhitneyAsymptotic, false, "u", "loga"), (GeneTest.Wilcoxon, false, "z", "logz"), (GeneTest.Wilcoxon, true, "zt", "logzt"),
             (GeneTest.Welch, false, "t", "logt"), (GeneTest.WelchOverestimated, false, "o", "logo"),
         ];
         foreach ((GeneTest test, bool tieCorrect, string score, string logP) in tests)
@@ -32,7 +32,7 @@ public sealed class RankGenesTests : IDisposable
                 // The one kind whose differences are of the size of a mean's rounding says nothing about a test of means.
                 double[] Told(double[] values) => test is GeneTest.Welch or GeneTest.WelchOverestimated ? [.. values[..ExpressionCases.Fine], .. values[(ExpressionCases.Fine + 1)..]] : values;
                 Near(Told(peer[(score, group.Group)]), Told(group.Scores), 1e-9, $"{test} {score} of group {group.Group}");
-                if (logP.Length > 0) Near(Told(peer[(logP, group.Group)]), Told(Array.ConvertAll(group.Log10P, p => p * Math.Log(10))), 1e-10, $"{test} ln p of group {group.Group}");
+                Near(Told(peer[(logP, group.Group)]), Told(Array.ConvertAll(group.Log10P, p => p * Math.Log(10))), 1e-10, $"{test} ln p of group {group.Group}");
                 Assert.Equal(group.Scores.Select((s, gene) => (s, gene)).OrderByDescending(g => g.s).ThenBy(g => g.gene).Select(g => g.gene), group.Order);
             }
     }
@@ -49,6 +49,8 @@ public sealed class RankGenesTests : IDisposable
                 {
                     Near(peer[(name, group.Group)], group.LogFoldChanges, 1e-9, $"{name} of group {group.Group}");
                     Near(peer[(correction == MultipleTesting.Bonferroni ? "bonferroni" : "q", group.Group)], Array.ConvertAll(group.Log10Adjusted, q => Math.Pow(10, q)), 1e-9, $"{correction} of group {group.Group}");
+                    Near(peer[("mean", group.Group)], group.Means, 1e-12, "means");
+                    Near(peer[("mean_rest", group.Group)], group.ReferenceMeans, 1e-12, "means of the others");
                     Near(peer[("pts", group.Group)], group.Pts, 1e-15, "shares");
                     Near(peer[("pts_rest", group.Group)], group.ReferencePts, 1e-15, "shares of the others");
                 }
@@ -83,7 +85,7 @@ public sealed class RankGenesTests : IDisposable
             (List<double> all, int subsets) = ([], 1 << values.Length);
             for (int set = 0; set < subsets; set++) if (int.PopCount(set) == size) all.Add(U(values, set));
             double middle = size * (values.Length - size) / 2.0;
-            for (int set = 0; set < subsets; set += 37)
+            for (int set = 0; set < subsets; set++)
             {
                 if (int.PopCount(set) != size) continue;
                 int[] codes = [.. values.Select((_, i) => (set >> i & 1) == 1 ? 0 : 1)];
@@ -139,6 +141,9 @@ public sealed class RankGenesTests : IDisposable
         RankedGroup infinite = Run(_cases.Dense, options with { Test = GeneTest.Welch })[1];
         Assert.Equal((double.PositiveInfinity, double.NegativeInfinity), (infinite.Scores[7], infinite.Log10P[7]));
         Assert.Equal(7, infinite.Order[0]);
+        RankedGroup lower = Run(_cases.Dense, options with { Test = GeneTest.Welch, Groups = [0], Reference = 1 })[0];
+        Assert.Equal((double.NegativeInfinity, double.NegativeInfinity), (lower.Scores[7], lower.Log10P[7]));
+        Assert.Equal(7, lower.Order[^1]);
         Same([Run(_cases.Dense, options with { Groups = null })[0]], [groups[1]]);
         // Against all others the group that is left out of the question still counts.
         Same([Run(_cases.Dense, options with { Groups = null, Reference = null })[2]], [Run(_cases.Dense, options with { Groups = [2], Reference = null })[0]]);
@@ -157,6 +162,38 @@ public sealed class RankGenesTests : IDisposable
         RankedGroup few = RankGenes.Compute(_device, new NdArray(five, cells, 5), codes, 2, new RankGenesOptions { Test = GeneTest.Wilcoxon })[1];
         for (int gene = 0; gene < genes; gene++) Assert.Equal((few.Scores[gene % 5], few.Means[gene % 5]), (all.Scores[gene], all.Means[gene]));
         Assert.Equal([(512L, 600L), (600L, 600L)], progress.Seen);
+    }
+
+    [Fact]
+    public void Sides_that_vary_are_told_from_constant_ones_whatever_their_first_values()
+    {
+        // Group 0 | group 1 | group 2, and whether group 0 against all others is tested.
+        (double[] Values, bool Tested)[] genes =
+        [
+            ([5, 5, 5, 1, 2, 3, 1, 4, 4.5], true), ([5, 5, 5, 1, 2, 3, 1, 1, 1], true), ([5, 5, 5, 1, 0, 1, 1, 1, 1], true), ([5, 5, 5, 1, 1, 1, 1, 1, 1], false), ([1, 1, 2, 3, 3, 3, 3, 3, 3], true),
+            ([2, 2, 2, 1, 1, 1, 3, 3, 3], true), ([0, 0, 0, 1, 1, 1, 1, 1, 1], false), ([0, 0, 1, 1, 1, 1, 1, 1, 1], true), ([5, 5, 5, 0, 0, 0, 0, 0, 0], false), ([5, 5, 5, 0, 0, 0, 0, 0, -1], true),
+        ];
+        double[] x = [.. Enumerable.Range(0, 9).SelectMany(i => genes.Select(g => g.Values[i]))];
+        foreach (RankGenesOptions options in new RankGenesOptions[] { new() { Test = GeneTest.MannWhitney }, new() { Test = GeneTest.MannWhitney, Groups = [0] } })
+        {
+            RankedGroup group = RankGenes.Compute(_device, new NdArray(x, 9, genes.Length), [0, 0, 0, 1, 1, 1, 2, 2, 2], 3, options)[0];
+            Assert.Equal(3, group.Untested);
+            for (int g = 0; g < genes.Length; g++)
+                Assert.Equal(genes[g].Tested ? Analysis.Geometry.RankStatistics.MannWhitney(genes[g].Values.AsSpan(0, 3), genes[g].Values.AsSpan(3)).Log10P : 0, group.Log10P[g], 1e-14);
+        }
+    }
+
+    [Fact]
+    public void Columns_compressed_in_any_order_are_read_and_an_entry_twice_is_refused()
+    {
+        NdArray dense = new(new double[] { 3, 0, 1, 2, 4, 0, 2, 5 }, 4, 2);
+        SparseMatrix untidy = new(4, 2, SparseLayout.Csc, [0, 4, 6], [2, 0, 3, 1, 3, 1], NdArray.Vector(new double[] { 4, 3, 2, 1, 5, 2 }));
+        RankGenesOptions options = new() { Test = GeneTest.MannWhitney };
+        Same(RankGenes.Compute(_device, dense, [0, 1, 0, 1], 2, options), RankGenes.Compute(_device, untidy, [0, 1, 0, 1], 2, options));
+        SparseMatrix twice = new(4, 2, SparseLayout.Csc, [0, 2, 5], [2, 0, 3, 1, 3], NdArray.Vector(new double[] { 4, 3, 2, 1, 5 }));
+        string message = Assert.Throws<DataException>(() => RankGenes.Compute(_device, twice, [0, 1, 0, 1], 2, options, "counts")).Message;
+        Assert.Contains("counts", message);
+        Assert.Contains("row 3, column 1", message);
     }
 
     [Fact]
@@ -182,6 +219,7 @@ public sealed class RankGenesTests : IDisposable
         Assert.Contains("Group 0 has 1 cells; the test needs 2", Refused([0, 1, 1, 1], new RankGenesOptions()));
         Assert.Contains("Group 0 is compared with 1 cells; the test needs 2", Refused([0, 0, 0, 1], new RankGenesOptions()));
         Assert.Contains("The reference is group 2", Refused([0, 0, 1, 1], rank with { Reference = 2 }));
+        Assert.Contains("Group 2 is to be tested", Refused([0, 0, 1, 1], rank with { Groups = [2] }));
         Assert.Contains("Group 5 is to be tested", Refused([0, 0, 1, 1], rank with { Groups = [5] }));
         Assert.Contains("twice", Refused([0, 0, 1, 1], rank with { Groups = [1, 1] }));
         Assert.Contains("no group to compare", Refused([0, 0, 1, 1], rank with { Groups = [1], Reference = 1 }));

@@ -22,16 +22,7 @@ public sealed class CountsFixture : IDisposable
             Reason = reason;
             return;
         }
-        string file = Path.GetTempFileName() + ".npy";
-        try
-        {
-            MatrixWriter.Write(file, Counts.View);
-            Expected = JsonNode.Parse(Python.Run(python, Path.Combine(RepositoryRoot.Path, "tests", "golden", "preprocessing", "scanpy_formulas.py"), file, string.Join(',', Set), $"{Controls}", $"{Bins}"))!;
-        }
-        finally
-        {
-            File.Delete(file);
-        }
+        Expected = Formulas(python, Counts, Set, Controls, Bins);
     }
 
     public CpuDevice Device { get; }
@@ -49,8 +40,31 @@ public sealed class CountsFixture : IDisposable
         Assert.SkipWhen(Expected is null, Reason);
         Assert.SkipWhen(Expected![key] is null, $"'{key}' needs R, which is not installed");
         return Flat(Expected[key]).ToArray();
+    }
 
-        static IEnumerable<double> Flat(JsonNode? node) => node is JsonArray array ? array.SelectMany(Flat) : [node is null ? double.NaN : (double)node];
+    private static IEnumerable<double> Flat(JsonNode? node) => node is JsonArray array ? array.SelectMany(Flat) : [node is null ? double.NaN : (double)node];
+
+    private static JsonNode Formulas(string python, Matrix<float> counts, IEnumerable<int> set, int controls, int bins)
+    {
+        string file = Path.GetTempFileName() + ".npy";
+        try
+        {
+            MatrixWriter.Write(file, counts.View);
+            return JsonNode.Parse(Python.Run(python, Path.Combine(RepositoryRoot.Path, "tests", "golden", "preprocessing", "scanpy_formulas.py"), file, string.Join(',', set), $"{controls}", $"{bins}"))!;
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
+    /// <summary>What the published formulas make of other counts, another set and other bins.</summary>
+    public static Func<string, double[]> Other(Matrix<float> counts, IEnumerable<int> set, int controls, int bins)
+    {
+        string? python = Python.Find("import numpy, pandas", out string reason);
+        Assert.SkipWhen(python is null, reason);
+        JsonNode expected = Formulas(python!, counts, set, controls, bins);
+        return key => [.. Flat(expected[key])];
     }
 
     /// <summary>A dense or a sparse copy of the counts.</summary>

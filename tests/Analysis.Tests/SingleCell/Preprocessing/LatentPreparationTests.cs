@@ -84,15 +84,100 @@ public sealed class LatentPreparationTests : IDisposable
         using Matrix<float> some = varying.Values;
         Assert.InRange(some.Columns, 1, all.Columns - 1);
         Assert.DoesNotContain(5, varying.Latents);
+        PreparedLatents everything = LatentPreparation.Prepare(_latents, _usage, _labels, null, options);
+        using Matrix<float> unscaled = everything.Values;
+        double[] variation = LatentPreparation.ClassVariation(unscaled, [.. everything.Rows.Select(i => _labels[i])]);
+        Assert.Equal(everything.Latents.Where((_, j) => variation[j] >= 0.2), varying.Latents);
         using Matrix<float> few = LatentPreparation.Prepare(_latents, null, _labels, null, options with { Choice = LatentChoice.Difference, Difference = new LatentDifferenceOptions { Most = 1, MinLog2FoldChange = 0.2 } }).Values;
         Assert.InRange(few.Columns, 1, some.Columns);
     }
 
     [Fact]
+    public void A_filter_by_variation_keeps_what_varies_enough_and_two_classes_are_enough()
+    {
+        // Class means 1 and 3, -1 and -3 (variation √2 / 2), 2 and 2.
+        using Matrix<float> x = Matrix<float>.From(_device, 4, 3, [0, -1, 2, 2, -1, 2, 3, -2, 1, 3, -4, 3]);
+        string[] labels = ["a", "a", "b", "b"];
+        CountsFixture.Near([Math.Sqrt(0.5), Math.Sqrt(0.5), 0], LatentPreparation.ClassVariation(x, labels), 1e-12);
+        LatentPreparationOptions options = new() { UnitRows = false, Choice = LatentChoice.Variation, Control = "a", Scale = LatentScale.None };
+        foreach (double least in new[] { 0, LatentPreparation.ClassVariation(x, labels)[0] })
+        {
+            PreparedLatents found = LatentPreparation.Prepare(x, null, labels, null, options with { MinVariation = least });
+            using Matrix<float> values = found.Values;
+            Assert.Equal(least == 0 ? [0, 1, 2] : [0, 1], found.Latents);
+            Assert.Empty(found.Mutations);
+        }
+        Assert.Contains("passes the filter", Assert.Throws<DataException>(() => LatentPreparation.Prepare(x, null, labels, null, options with { MinVariation = 2 })).Message);
+        Assert.Equal((1e-5, true, "Control", LatentChoice.None, 0.1, 10_000, 42u, LatentScale.LogStd), (new LatentPreparationOptions().DeadThreshold, new LatentPreparationOptions().UnitRows, new LatentPreparationOptions().Control,
+            new LatentPreparationOptions().Choice, new LatentPreparationOptions().MinVariation, new LatentPreparationOptions().PerClass, new LatentPreparationOptions().Seed, new LatentPreparationOptions().Scale));
+    }
+
+    [Fact]
+    public void Differences_per_mutation_are_those_of_the_sub_sample_and_drop_nothing()
+    {
+        LatentPreparationOptions options = new() { Classes = s_classes, PerClass = 20, Choice = LatentChoice.DifferencePerMutation, Difference = new LatentDifferenceOptions { MinLog2FoldChange = 0.2 }, Scale = LatentScale.None };
+        PreparedLatents found = LatentPreparation.Prepare(_latents, _usage, _labels, null, options);
+        using Matrix<float> values = found.Values;
+        Assert.Equal(Latents - 2, values.Columns);
+        Assert.Equal(["GBA", "LRRK2", "SNCA"], found.Mutations.Select(m => m.Mutation));
+        string[] classes = [.. found.Rows.Select(i => _labels[i])];
+        foreach ((string mutation, LatentComparison comparison) in found.Mutations)
+        {
+            LatentComparison alone = LatentDifference.Compare(values, LatentDifference.Rows(classes, c => c == "Control"), LatentDifference.Rows(classes, c => c == mutation), options.Difference);
+            Assert.Equal(alone.Log10Q, comparison.Log10Q);
+            Assert.Equal(alone.Log2FoldChange, comparison.Log2FoldChange);
+            Assert.Equal(alone.Differs, comparison.Differs);
+        }
+        PreparedLatents controls = LatentPreparation.Prepare(_latents, _usage, [.. _labels.Select((l, i) => l == "Control" ? l : i % 2 == 0 ? "Other" : "SNCA")], null, options with { Classes = ["Control", "SNCA"] });
+        controls.Values.Dispose();
+        Assert.Equal("SNCA", Assert.Single(controls.Mutations).Mutation);
+        Assert.Empty(LatentDifference.PerMutation(values, [.. classes.Select(_ => "Control")], "Control", options.Difference));
+    }
+
+    [Fact]
+    public void The_union_is_what_differs_most_in_a_mutation_and_what_all_have_less_of()
+    {
+        // 12 cells of each class, the control last in ordinal order. Latent 0 rises fourfold in both mutations, 1 by three quarters, 2 falls to a half, 3 has one huge value, 4 is the same everywhere.
+        string[] labels = [.. Enumerable.Range(0, 36).Select(i => new[] { "wild", "m1", "m2" }[i % 3])];
+        using Matrix<float> x = _device.AllocateMatrix<float>(36, 5);
+        for (int i = 0; i < 36; i++)
+        {
+            float spread = 1 + 0.01f * (i / 3);
+            bool wild = labels[i] == "wild";
+            float[] row = [wild ? spread : 4 * spread, wild ? spread : 1.75f * spread, wild ? 2 * spread : spread, i == 4 ? 1000 : 1 + 0.01f * (i / 3 * 7 % 12), 1];
+            row.CopyTo(x.Row(i));
+        }
+        LatentDifferenceOptions options = new() { Most = 1 };
+        Assert.Equal([true, false, true, false, false], LatentDifference.Union(x, labels, "wild", options));
+        Assert.Equal([true, true, true, false, false], LatentDifference.Union(x, labels, "wild", options with { Most = null }));
+        LatentComparison m1 = LatentDifference.PerMutation(x, labels, "wild", options)[0].Comparison;
+        Assert.Equal([true, false, false, false, false], m1.Differs);
+        Assert.True(m1.Log2FoldChange[3] > 5);
+        // Of equal size as the bound is enough; an adjusted p-value of 1 is not below 1.
+        Assert.Equal([true, true, true, false, false], LatentDifference.PerMutation(x, labels, "wild", new LatentDifferenceOptions { MinLog2FoldChange = m1.Log2FoldChange[1] })[0].Comparison.Differs);
+        Assert.Equal([true, false, true, false, false], LatentDifference.PerMutation(x, labels, "wild", new LatentDifferenceOptions { MinLog2FoldChange = 0.9 })[0].Comparison.Differs);
+        Assert.False(LatentDifference.PerMutation(x, labels, "wild", new LatentDifferenceOptions { MinLog2FoldChange = 0, MaxAdjustedP = 1 })[0].Comparison.Differs[4]);
+        Assert.Equal((0.05, 0.58), (new LatentDifferenceOptions().MaxAdjustedP, new LatentDifferenceOptions().MinLog2FoldChange));
+    }
+
+    [Fact]
+    public void A_latent_of_one_value_in_most_cells_is_not_divided_and_one_cell_is_its_own_median()
+    {
+        using Matrix<float> x = Matrix<float>.From(_device, 5, 1, [2, 2, 2, 2, 9]), one = Matrix<float>.From(_device, 1, 2, [3, -4]);
+        LatentPreparation.Rescale(x, LatentScale.Iqr);
+        Assert.Equal([0f, 0f, 0f, 0f, 7f], x.ToArray());
+        LatentPreparation.Rescale(one, LatentScale.Iqr);
+        Assert.Equal([0f, 0f], one.ToArray());
+    }
+
+    [Fact]
     public void What_cannot_be_done_is_said()
     {
+        using Matrix<float> negative = Matrix<float>.From(_device, 3, 2, [1, 0, 2, 3, 0, -1]);
+        Assert.Contains("row 2", Assert.Throws<DataException>(() => LatentPreparation.Rescale(negative, LatentScale.Log)).Message);
+        Assert.Contains("row 2", Assert.Throws<DataException>(() => LatentPreparation.Rescale(negative, LatentScale.LogStd)).Message);
         LatentPreparationOptions options = new();
-        Assert.Contains("alive", Refused(_usage.Select(_ => 0.0).ToArray(), options).Message);
+        Assert.Contains("is alive: every use is below", Refused(_usage.Select(_ => 0.0).ToArray(), options).Message);
         Assert.Contains("no cell belongs", Refused(_usage, options with { Classes = ["Mouse"] }).Message);
         Assert.Contains("to compare with", Refused(_usage, options with { Choice = LatentChoice.Difference, Control = "Mouse" }).Message);
         Assert.Contains("one class only", Refused(_usage, options with { Choice = LatentChoice.Variation, Classes = ["SNCA"] }).Message);
