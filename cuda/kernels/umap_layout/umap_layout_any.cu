@@ -4,12 +4,14 @@
 //
 // Floor, n vertices with e entries of their rows in d dimensions: 8 e bytes of edges and (8 + 24 d) n of rows, places,
 // positions and moments. A million vertices, 20 entries each, two dimensions: 216 MB, 0.064 ms at 3.35 TB/s. The
-// positions that edges and random groups gather, 4 d n bytes, stay in the L2 cache; edges and moments are streamed past
-// it.
+// positions, 4 d n bytes, stay in the L2 cache; edges and moments are streamed past it. What is gathered there is of
+// the same order: a sector of 32 bytes for an edge that is due and 8 bytes for each of its random vertices, 360 MB
+// where a quarter of the edges is due.
 //
 // Positions lie in the random order in which groups are drawn, so that a group is 16 neighbours in memory; the rows of
-// edges stay in the order of the vertices, and their columns are places. Up to eight dimensions eight lanes share the
-// others of a vertex and hold all coordinates; beyond, a warp shares the coordinates and takes the others in turn.
+// edges stay in the order of the vertices, and their columns are places. Up to four dimensions four lanes, up to eight
+// dimensions eight lanes share the others of a vertex and hold all coordinates: more lanes would wait for one another
+// and draw the same numbers more often. Beyond, a warp shares the coordinates and takes the others in turn.
 #include <bs/device.cuh>
 #include <bs/philox.cuh>
 #include <bs/ptx_special.cuh>
@@ -17,6 +19,7 @@
 
 // ptx-gate: BS_DIMENSIONS=2
 // ptx-gate: BS_DIMENSIONS=3
+// ptx-gate: BS_DIMENSIONS=5
 // ptx-gate: BS_DIMENSIONS=10
 // ptx-gate: BS_DIMENSIONS=100
 #ifndef BS_DIMENSIONS
@@ -44,7 +47,7 @@ struct UmapPass {
 constexpr int umap_dimensions = BS_DIMENSIONS;
 constexpr int umap_group = 16;
 constexpr bool umap_narrow = umap_dimensions <= 8;
-constexpr int umap_lanes = umap_narrow ? 8 : warp_size;
+constexpr int umap_lanes = umap_dimensions <= 4 ? 4 : umap_narrow ? 8 : warp_size;
 constexpr int umap_held = umap_narrow ? umap_dimensions : (umap_dimensions + warp_size - 1) / warp_size;
 constexpr float umap_first_decay = 0.5f, umap_second_decay = 0.9f, umap_tiny = 1e-7f;
 constexpr float umap_limit = 4.0f, umap_softening = 0.001f;

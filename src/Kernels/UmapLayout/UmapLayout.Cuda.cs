@@ -7,9 +7,6 @@ public sealed unsafe partial class UmapLayout
 {
     private const string CudaSource = "cuda/kernels/umap_layout/umap_layout_any.cu";
 
-    /// <summary>Up to so many dimensions eight lanes share a vertex, beyond 32: umap_narrow of the kernel.</summary>
-    private const int NarrowDimensions = 8;
-
     /// <summary>After so many passes the host waits for those before them. The device never runs dry, and who stops the layout waits for a few milliseconds of work.</summary>
     private const int PassesBetweenWaits = 16;
 
@@ -17,6 +14,9 @@ public sealed unsafe partial class UmapLayout
 
     /// <summary>Threads of a block on a GPU. The result does not depend on them; small graphs fill more multiprocessors with small blocks.</summary>
     internal int CudaThreads { get; init; } = 128;
+
+    /// <summary>Lanes that share a vertex: umap_lanes of the kernel.</summary>
+    private int CudaLanes => _dimensions <= 4 ? 4 : _dimensions <= 8 ? 8 : 32;
 
     /// <summary>The columns as places in the random order: the kernel finds positions by place alone.</summary>
     private DeviceBuffer<int> CudaColumns(CudaDevice gpu, ReadOnlySpan<int> columns)
@@ -48,7 +48,7 @@ public sealed unsafe partial class UmapLayout
 
     private void CudaStep(CudaDevice gpu)
     {
-        LaunchShape shape = LaunchShape.For((long)_vertices * (_dimensions <= NarrowDimensions ? 8 : 32), CudaThreads);
+        LaunchShape shape = LaunchShape.For((long)_vertices * CudaLanes, CudaThreads);
         DeviceKernels.Report(gpu, nameof(UmapLayout), shape);
         if (_epoch % PassesBetweenWaits == 0) _cuda!.WaitForEarlier();
         UmapCudaPass pass = new(

@@ -16,6 +16,8 @@ public sealed class UmapLayoutCudaTests(CudaDeviceFixture fixture) : IDisposable
     [InlineData(300, 2, 5)]
     [InlineData(300, 2, 0)]
     [InlineData(121, 3, 7)]
+    [InlineData(121, 4, 5)]
+    [InlineData(50, 5, 5)]
     [InlineData(50, 8, 5)]
     [InlineData(50, 9, 5)]
     [InlineData(61, 17, 5)]
