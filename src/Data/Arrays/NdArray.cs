@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Numerics;
 using BioSup.Runtime;
 
 namespace BioSup.Data;
@@ -69,11 +70,27 @@ public sealed class NdArray : IAnnElement
     /// <summary>Integers (or bool) converted to long.</summary>
     public long[] ToInt64()
     {
-        if (Values is long[] longs) return longs;
+        if (Type == ElementType.Int64) return As<long>();
         if (!Type.IsInteger() && Type != ElementType.Boolean) throw new InvalidOperationException($"The array holds {Type.Name()}, not integers.");
-        long[] result = new long[Length];
-        for (int i = 0; i < result.Length; i++) result[i] = Convert.ToInt64(Values.GetValue(i), CultureInfo.InvariantCulture);
-        return result;
+        // By the element type: to the runtime an array of int is one of uint as well.
+        return Type switch
+        {
+            ElementType.Boolean => Array.ConvertAll(As<bool>(), flag => flag ? 1L : 0L),
+            ElementType.Int8 => Widened<sbyte>(As<sbyte>()),
+            ElementType.UInt8 => Widened<byte>(As<byte>()),
+            ElementType.Int16 => Widened<short>(As<short>()),
+            ElementType.UInt16 => Widened<ushort>(As<ushort>()),
+            ElementType.Int32 => Widened<int>(As<int>()),
+            ElementType.UInt32 => Widened<uint>(As<uint>()),
+            _ => Widened<ulong>(As<ulong>()),
+        };
+
+        static long[] Widened<T>(ReadOnlySpan<T> values) where T : unmanaged, IBinaryInteger<T>
+        {
+            long[] result = new long[values.Length];
+            for (int i = 0; i < result.Length; i++) result[i] = long.CreateChecked(values[i]);
+            return result;
+        }
     }
 
     /// <summary>Elements as text: numbers in the shortest form that reads back to the same value, bool as True and False.</summary>

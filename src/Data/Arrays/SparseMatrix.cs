@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.InteropServices;
 using BioSup.Runtime;
 
 namespace BioSup.Data;
@@ -31,8 +32,23 @@ public sealed partial class SparseMatrix : IAnnElement
         if (pointers[0] != 0 || pointers[^1] != indices.Length) throw new DataException(source, "indptr", $"must run from 0 to {indices.Length}, not from {pointers[0]} to {pointers[^1]}");
         for (int i = 0; i < major; i++)
             if (pointers[i + 1] < pointers[i]) throw new DataException(source, $"indptr[{i + 1}]", "the pointers must not descend");
-        for (int k = 0; k < indices.Length; k++)
-            if ((uint)indices[k] >= (uint)minor) throw new DataException(source, $"indices[{k}]", $"the index {indices[k]} lies outside 0 to {minor - 1L}");
+        if (FirstOutside(indices, minor) is int bad and >= 0) throw new DataException(source, $"indices[{bad}]", $"the index {indices[bad]} lies outside 0 to {minor - 1L}");
+    }
+
+    /// <summary>The first place whose index is not 0 … <paramref name="extent"/> - 1; -1 where all are.</summary>
+    internal static int FirstOutside(ReadOnlySpan<int> indices, int extent)
+    {
+        int at = 0;
+        if (Vector.IsHardwareAccelerated && extent > 0)
+        {
+            // As unsigned numbers the negative ones are too large.
+            Vector<uint> last = new((uint)extent - 1);
+            ReadOnlySpan<uint> places = MemoryMarshal.Cast<int, uint>(indices);
+            while (at <= places.Length - Vector<uint>.Count && Vector.LessThanOrEqualAll(new Vector<uint>(places[at..]), last)) at += Vector<uint>.Count;
+        }
+        for (; at < indices.Length; at++)
+            if ((uint)indices[at] >= (uint)extent) return at;
+        return -1;
     }
 
     public int Rows { get; }

@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Reflection.Emit;
 using System.Runtime.ExceptionServices;
+using Microsoft.Win32.SafeHandles;
 using PureHDF;
 using PureHDF.VOL.Native;
 
@@ -33,6 +34,17 @@ internal static class GuardedDriver
             ExceptionDispatchInfo.Throw(inner);
             throw;
         }
+    }
+
+    /// <summary>The bytes of an open file, past the driver.</summary>
+    public static Hdf5Bytes Bytes(NativeFile file, SafeFileHandle handle, long length)
+    {
+        object context = Get(file, "Context"), superblock = Get(context, "Superblock");
+        long origin = (long)(ulong)Get(Get(context, "Driver"), "BaseAddress");
+        if (origin < 0 || origin > length) throw new InvalidDataException($"the address {origin} lies outside the file of {length} bytes");
+        return new Hdf5Bytes(handle, length, origin, (byte)Get(superblock, "OffsetsSize"), (byte)Get(superblock, "LengthsSize"));
+
+        static object Get(object owner, string name) => owner.GetType().GetProperty(name, Instance)?.GetValue(owner) ?? throw new MissingMemberException(owner.GetType().Name, name);
     }
 
     /// <summary>Called by the driver before it makes a buffer.</summary>

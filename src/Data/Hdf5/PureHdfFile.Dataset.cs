@@ -14,6 +14,7 @@ internal sealed partial class PureHdfFile
         private readonly NativeDataset _self;
         private readonly long[] _shape;
         private readonly int _elementBytes;
+        private DatasetStorage? _storage;
 
         public Dataset(PureHdfFile file, NativeDataset self, string path) : base(file, self, path)
         {
@@ -32,30 +33,38 @@ internal sealed partial class PureHdfFile
         {
             ElementType type = RequireType();
             int count = RequireReadable(_shape);
-            if (count == 0) return new NdArray(type.NewArray(0), _shape);
-            return _file.Guard(Path, () => ReadTyped(type, _shape, new Reader(_self, null, Cache())));
+            return count == 0 ? new NdArray(type.NewArray(0), _shape) : Read(type, _shape, 0, null);
         }
 
         public NdArray ReadRows(int start, int count)
         {
-            ElementType type = RequireType();
             if (_shape.Length != 2) throw _file.Error(Path, $"has the shape {NdArray.Describe(_shape)}; a matrix was expected");
-            long[] shape = [count, _shape[1]];
-            int elements = RequireReadable(shape);
-            if (elements == 0) return new NdArray(type.NewArray(0), shape);
-            HyperslabSelection rows = new(2, [(ulong)start, 0], [(ulong)count, (ulong)_shape[1]]);
-            return _file.Guard(Path, () => ReadTyped(type, shape, new Reader(_self, rows, Cache())));
+            return ReadPart(start, [count, _shape[1]], new HyperslabSelection(2, [(ulong)start, 0], [(ulong)count, (ulong)_shape[1]]));
         }
 
         public NdArray ReadRange(long start, int count)
         {
-            ElementType type = RequireType();
             if (_shape.Length != 1) throw _file.Error(Path, $"has the shape {NdArray.Describe(_shape)}; a list was expected");
-            long[] shape = [count];
-            if (RequireReadable(shape) == 0) return new NdArray(type.NewArray(0), shape);
-            HyperslabSelection range = new(1, [(ulong)start], [(ulong)count]);
-            return _file.Guard(Path, () => ReadTyped(type, shape, new Reader(_self, range, Cache())));
+            return ReadPart(start, [count], new HyperslabSelection(1, [(ulong)start], [(ulong)count]));
         }
+
+        private NdArray ReadPart(long start, long[] shape, Selection part)
+        {
+            ElementType type = RequireType();
+            if (start < 0 || shape[0] < 0 || start > _shape[0] - shape[0]) throw new ArgumentOutOfRangeException(nameof(start), $"{start} to {start + shape[0]} of {_shape[0]} was asked for.");
+            return RequireReadable(shape) == 0 ? new NdArray(type.NewArray(0), shape) : Read(type, shape, start, part);
+        }
+
+        private NdArray Read(ElementType type, long[] shape, long start, Selection? part) => _file.Guard(Path, () =>
+        {
+            int count = (int)shape.Aggregate(1L, (product, extent) => product * extent);
+            if (Storage() is { IsReadable: true } storage)
+            {
+                if (PlainOrder() is { } order) return new NdArray(PlainValues.Read(storage, type, _shape, start, shape, count, order == ByteOrder.Reversed), shape);
+                if (IsHeapText()) return new NdArray(ReadHeapText(storage, start, shape, count), shape);
+            }
+            return ReadTyped(type, shape, new Reader(_self, part, Cache()));
+        });
 
         public RecordArray ReadRecords()
         {
@@ -94,7 +103,6 @@ internal sealed partial class PureHdfFile
             IH5DataLayout layout = _self.Layout;
             if (layout.Class == H5DataLayoutClass.VirtualStorage) throw _file.Error(Path, "is a view of other files, which is not supported");
             if (layout.Class != H5DataLayoutClass.Chunked) return count;
-            LzfFilter.BeginDataset(_file.Guard(Path, CountFilters));
 
             // Every chunk has an entry in an index, so a small file cannot have many.
             if (layout.Chunks is not { } extents || extents.Length < _shape.Length) throw _file.Error(Path, "its chunks have fewer dimensions than its data");
@@ -132,15 +140,52 @@ internal sealed partial class PureHdfFile
 
         private static object? Field(object owner, string name) => owner.GetType().GetField(name, BindingFlags.Instance | BindingFlags.NonPublic)?.GetValue(owner);
 
-        private static object? Property(object? owner, string name) => owner?.GetType().GetProperty(name)?.GetValue(owner);
+        private static object? Property(object? owner, string name) => owner?.GetType().GetProperty(name, BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)?.GetValue(owner);
 
-        // PureHDF keeps the filters of a dataset to itself.
-        private static readonly PropertyInfo? s_pipeline = typeof(NativeDataset).GetProperty("InternalFilterPipeline", BindingFlags.Instance | BindingFlags.NonPublic);
+        private DatasetStorage? Storage() => _storage ??= DatasetStorage.Of(_file._bytes, _self, _shape, _elementBytes);
 
-        private int CountFilters()
+        private enum ByteOrder { Native, Reversed }
+
+        /// <summary>How the bytes of a number lie; null for what is not plainly numbers, or numbers that the processor does not know.</summary>
+        private ByteOrder? PlainOrder()
         {
-            object? filters = Property(s_pipeline?.GetValue(_self), "FilterDescriptions");
-            return filters is System.Collections.ICollection collection ? collection.Count : 0;
+            H5DataTypeClass kind = _self.Type.Class;
+            if (kind is not (H5DataTypeClass.FixedPoint or H5DataTypeClass.FloatingPoint or H5DataTypeClass.Enumerated)) return null;
+            if (_elementBytes == 1) return ByteOrder.Native;
+            object? description = Property(_self, "InternalDataType");
+            if (kind == H5DataTypeClass.Enumerated) description = Property((Property(description, "Properties") as Array)?.GetValue(0), "BaseType");
+            return Property(Property(description, "BitField"), "ByteOrder")?.ToString() switch
+            {
+                "LittleEndian" => BitConverter.IsLittleEndian ? ByteOrder.Native : ByteOrder.Reversed,
+                "BigEndian" => BitConverter.IsLittleEndian ? ByteOrder.Reversed : ByteOrder.Native,
+                _ => null,
+            };
+        }
+
+        // Text padded with spaces is left to PureHDF, which trims it.
+        private bool IsHeapText()
+        {
+            if (_self.Type.Class != H5DataTypeClass.VariableLength || _elementBytes != _file._heap.ReferenceBytes) return false;
+            object? field = Property(Property(_self, "InternalDataType"), "BitField");
+            return Property(field, "Type")?.ToString() == "String" && Property(field, "PaddingType")?.ToString() is "NullTerminate" or "NullPad";
+        }
+
+        private string[] ReadHeapText(DatasetStorage storage, long start, long[] shape, int count)
+        {
+            // A block of rows whose references fill a few MiB at a time.
+            int row = shape.Length == 0 ? 1 : (int)(count / shape[0]);
+            int rows = count / row, block = Math.Min(rows, Math.Max(1, (1 << 18) / row));
+            string[] texts = new string[count];
+            byte[] references = [];
+            for (int first = 0; first < rows; first += block)
+            {
+                int here = Math.Min(block, rows - first);
+                int bytes = checked(here * row * _elementBytes);
+                if (references.Length != bytes) references = new byte[bytes];
+                storage.Read(references, _shape, start + first, here);
+                _file._heap.Read(references, texts.AsSpan(first * row, here * row));
+            }
+            return texts;
         }
 
         /// <summary>
@@ -149,14 +194,14 @@ internal sealed partial class PureHdfFile
         /// </summary>
         private CheckedChunks? Cache()
         {
-            if (_self.Layout is not { Class: H5DataLayoutClass.Chunked, Chunks: { } extents }) return null;
+            if (Storage() is not { } storage || _self.Layout is not { Class: H5DataLayoutClass.Chunked, Chunks: { } extents }) return null;
             ulong across = 1, bytes = (ulong)Math.Max(1, _elementBytes);
             for (int i = 0; i < _shape.Length; i++)
             {
                 bytes *= extents[i];
                 if (i > 0) across *= ((ulong)_shape[i] + extents[i] - 1) / extents[i];
             }
-            return new CheckedChunks(new SimpleReadingChunkCache((int)Math.Min(across, int.MaxValue), across * bytes), _file, _self, Path);
+            return new CheckedChunks(new SimpleReadingChunkCache((int)Math.Min(across, int.MaxValue), across * bytes), storage);
         }
 
         private sealed class Reader(NativeDataset dataset, Selection? rows, IReadingChunkCache? cache) : IReadMethod

@@ -1,7 +1,7 @@
 using System.Runtime.CompilerServices;
 using BioSup.Runtime;
+using Microsoft.Win32.SafeHandles;
 using PureHDF;
-using PureHDF.Filters;
 using PureHDF.VOL.Native;
 
 namespace BioSup.Data;
@@ -18,16 +18,19 @@ internal sealed partial class PureHdfFile : IStoreFile
     private readonly string _path;
     private readonly GuardedStream _stream;
     private readonly NativeFile _file;
-
-    static PureHdfFile() => H5Filter.Register(new LzfFilter());
+    private readonly Hdf5Bytes _bytes;
+    private readonly GlobalHeap _heap;
 
     private PureHdfFile(string path)
     {
         _path = path;
-        _stream = new GuardedStream(new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read, 1 << 14));
+        SafeFileHandle handle = File.OpenHandle(path);
+        _stream = new GuardedStream(new FileStream(handle, FileAccess.Read, 1 << 14));
         try
         {
             _file = Guard("/", () => GuardedDriver.Open(_stream));
+            _bytes = Guard("/", () => GuardedDriver.Bytes(_file, handle, _stream.Length));
+            _heap = new GlobalHeap(_bytes);
         }
         catch
         {

@@ -38,7 +38,7 @@ internal sealed partial class AnnDataReader
     {
         IStoreNode node = group.Find(key) ?? throw Error(group, $"has no index '{NpyHeader.Printable(key)}'");
         FrameColumn index = ReadFrameColumn(node, key) ?? throw Error(node, "cannot be an index");
-        return index.ToColumn(path).Text;
+        return index is { IsCategorical: false, Missing: null, Values: { Rank: 1, Values: string[] names } } ? names : index.ToColumn(path).Text;
     }
 
     private FrameColumn? ReadFrameColumn(IStoreNode node, string name)

@@ -14,7 +14,7 @@ internal sealed partial class AnnDataReader(string path, IStoreFile file)
 
     public AnnData ReadAll()
     {
-        AnnData data = new(ReadAxis("obs"), ReadAxis("var"));
+        AnnData data = new(ReadFrame(Axis("obs")), ReadFrame(Axis("var")));
         data.X = file.Root.Find("X") is { } x ? ReadMatrixElement(x) : null;
         ReadBranch("layers", data.Layers);
         ReadBranch("obsm", data.Obsm);
@@ -82,11 +82,13 @@ internal sealed partial class AnnDataReader(string path, IStoreFile file)
 
     public DataFrame ReadAxis(string name, string? only = null)
     {
-        DataFrame frame = ReadFrame(file.Root.Find(name) ?? throw new DataException(path, "/", $"is not an AnnData file: it has no '{name}'"), only);
+        DataFrame frame = ReadFrame(Axis(name), only);
         // Genes may share a symbol; two cells of one name are one cell twice, or two that no table can tell apart.
         if (name == "obs") AnnData.RequireUniqueNames(path, frame);
         return frame;
     }
+
+    private IStoreNode Axis(string name) => file.Root.Find(name) ?? throw new DataException(path, "/", $"is not an AnnData file: it has no '{name}'");
 
     /// <summary>Two rows of one name are refused for every matrix whose rows are observations. A file without 'obs' has no names to clash.</summary>
     public void RequireUniqueObservations(string key)
@@ -174,7 +176,7 @@ internal sealed partial class AnnDataReader(string path, IStoreFile file)
         NdArray data = Child(group, "data").Read();
         long[] pointers = Integers(group, Child(group, "indptr").Read());
         NdArray indices = Child(group, "indices").Read();
-        int[] narrow = indices.Values as int[] ?? Array.ConvertAll(Integers(group, indices), index => index is >= 0 and <= int.MaxValue ? (int)index : -1);
+        int[] narrow = indices.Values as int[] ?? Narrow(Integers(group, indices));
         return new SparseMatrix((int)shape[0], (int)shape[1], layout, pointers, narrow, data, $"{path}:{group.Path}");
     }
 
@@ -202,12 +204,10 @@ internal sealed partial class AnnDataReader(string path, IStoreFile file)
             int count = checked((int)(pointers[end] - from));
             NdArray where = indices.ReadRange(from, count), what = data.ReadRange(from, count);
             if (what.Type == ElementType.Text) throw new DataException(source, null, "a sparse matrix holds text; numbers were expected");
-            long[] wide = Integers(group, where);
-            int[] columns = new int[count];
-            float[] values = new float[count];
-            for (int k = 0; k < count; k++)
-                columns[k] = wide[k] >= 0 && wide[k] < shape[1] ? (int)wide[k] : throw new DataException(source, $"indices[{from + k}]", $"the index {wide[k]} lies outside 0 to {shape[1] - 1}");
-            ElementDecoder.Convert(what, values);
+            int[] columns = where.Values as int[] ?? Narrow(Integers(group, where));
+            if (SparseMatrix.FirstOutside(columns, (int)shape[1]) is int bad and >= 0)
+                throw new DataException(source, $"indices[{from + bad}]", $"the index {where.Values.GetValue(bad)} lies outside 0 to {shape[1] - 1}");
+            if (what.Values is not float[] values) ElementDecoder.Convert(what, values = new float[count]);
             foreach (int row in wanted)
             {
                 int start = (int)(pointers[row] - from), length = (int)(pointers[row + 1] - pointers[row]);
@@ -215,6 +215,9 @@ internal sealed partial class AnnDataReader(string path, IStoreFile file)
             }
         }
     }
+
+    // What no index can be becomes -1, which is none either.
+    private static int[] Narrow(long[] indices) => Array.ConvertAll(indices, index => index is >= 0 and <= int.MaxValue ? (int)index : -1);
 
     private IStoreArray Child(IStoreGroup group, string name) => group.Find(name) as IStoreArray ?? throw Error(group, $"has no dataset '{name}'");
 
