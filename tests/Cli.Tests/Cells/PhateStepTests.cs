@@ -33,6 +33,19 @@ public sealed class PhateStepTests
         Assert.Equal(["X_phate"], alone.Cells.Obsm.Keys);
     }
 
+    [Fact]
+    public void Landmarks_walk_where_they_are_asked_for_and_every_cell_gets_a_place()
+    {
+        using CpuDevice host = new(1);
+        List<string> notes = [];
+        CellsContext context = new() { Cells = Clouds(1), Source = "test.h5ad", Device = host, Host = host, Seed = 3, Note = notes.Add };
+        Assert.Contains("40 cells of X, 20 landmarks", Run(context, "phate:use_rep=X:knn=4:t=auto:n_landmark=20").Outcome.Said);
+        Assert.Contains(notes, n => n.Contains("three matrices of 20 x 20 doubles", StringComparison.Ordinal));
+        double[] places = ((NdArray)context.Cells.Obsm["X_phate"]!).ToDoubles();
+        Assert.Equal(80, places.Length);
+        Assert.All(places, v => Assert.True(double.IsFinite(v)));
+    }
+
     [Theory]
     [InlineData("phate:t=0", "t=0; a whole number from 1 to 10000 or auto was expected")]
     [InlineData("phate:t=soon", "t=soon")]

@@ -46,6 +46,9 @@ public sealed class Phate : IDisposable
     /// <summary>Up to here every cell walks for itself, unless landmarks are asked for.</summary>
     public const int ExactCells = 20_000;
 
+    /// <summary>Up to here the entropy is that of all singular values, to 10⁻⁶; beyond they would take a minute and, for 20,000 cells, an hour.</summary>
+    public const int ExactEntropyCells = 4000;
+
     /// <summary>Landmarks beyond, as the program takes.</summary>
     public const int UsualLandmarks = 2000;
 
@@ -75,6 +78,9 @@ public sealed class Phate : IDisposable
 
     /// <summary>True when there are no landmarks.</summary>
     public bool IsExact => _landmarks is null;
+
+    /// <summary>True when <see cref="Entropy"/> is estimated: its error is about 0.01, and the knee lies where that of all singular values does, or a step beside.</summary>
+    public bool EntropyIsEstimate => IsExact && Cells > ExactEntropyCells;
 
     /// <summary>Connected parts of the graph: between them the potential is as large as it gets, and the places of parts to each other mean nothing.</summary>
     public int Parts { get; }
@@ -114,17 +120,26 @@ public sealed class Phate : IDisposable
         return new Phate(x.Device, options, kernel, landmarks, parts);
     }
 
-    /// <summary>Von Neumann entropy of the walk after 1, 2, …, 100 steps. The first call computes it: as many multiplications as cells (or landmarks) cubed, many times.</summary>
-    public IReadOnlyList<double> Entropy()
+    /// <summary>
+    /// Von Neumann entropy of the walk after 1, 2, …, 100 steps, computed by the first call: from all singular values up to <see cref="ExactEntropyCells"/> cells and of landmarks, as many multiplications as
+    /// their number cubed; of more cells that walk for themselves from an estimate of sums over the singular values (<see cref="PhateSpectrum"/>).
+    /// </summary>
+    /// <param name="progress">Hears of the estimate.</param>
+    /// <param name="cancel">Ends the work.</param>
+    public IReadOnlyList<double> Entropy(IProgressReporter? progress = null, CancellationToken cancel = default)
     {
         if (_entropy is not null) return _entropy;
-        if (_landmarks is not null) return _entropy = VonNeumannEntropy.Of(_landmarks.Walk, MostEntropies);
-        using Matrix<double> p = _kernel.Transitions(_device);
-        return _entropy = VonNeumannEntropy.Of(p, MostEntropies);
+        if (EntropyIsEstimate)
+        {
+            (double[] values, double[] weights) = PhateSpectrum.Estimate(_device.Host, _kernel, progress, cancel);
+            return _entropy = VonNeumannEntropy.Of(values, weights, MostEntropies);
+        }
+        using Matrix<double>? p = _landmarks is null ? _kernel.Transitions(_device) : null;
+        return _entropy = VonNeumannEntropy.Of(VonNeumannEntropy.Singular(p ?? _landmarks!.Walk), null, MostEntropies);
     }
 
     /// <summary>The knee of <see cref="Entropy"/>. As in the program the first value counts as t = 0, so that t is one less than the power at the knee.</summary>
-    public int ChooseTime() => VonNeumannEntropy.Knee([.. Entropy()]);
+    public int ChooseTime(IProgressReporter? progress = null, CancellationToken cancel = default) => VonNeumannEntropy.Knee([.. Entropy(progress, cancel)]);
 
     /// <summary>
     /// [points, points] ln(1 + 10⁷ Pᵗ), on the device: the constant 7 ln 10 less PHATE's potential −ln(Pᵗ + 10⁻⁷), so that distances between its rows are the same.
@@ -147,7 +162,7 @@ public sealed class Phate : IDisposable
     /// <exception cref="UsageException">t is out of its range, or all potentials are one: the walk has forgotten where it began, or all cells lie at one place.</exception>
     public PhateLayout Embed(int? time = null, IProgressReporter? progress = null, CancellationToken cancel = default)
     {
-        int t = time ?? ChooseTime();
+        int t = time ?? ChooseTime(progress, cancel);
         using Matrix<double> distances = Distances(t, progress, cancel);
         using Matrix<double> classic = MetricScaling.Classic(distances, _options.Dimensions, cancel);
         (Matrix<double> coordinates, double stress, int steps) = MetricScaling.Smacof(distances, classic, progress, cancel);

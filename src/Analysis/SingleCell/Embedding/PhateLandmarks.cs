@@ -1,5 +1,4 @@
 using System.Numerics.Tensors;
-using System.Runtime.Intrinsics;
 using BioSup.Kernels;
 using BioSup.Runtime;
 
@@ -120,38 +119,12 @@ internal sealed class PhateLandmarks : IDisposable
     /// <summary>D^-½ K D^-½, known by its products.</summary>
     private sealed class SymmetricKernel(CpuDevice device, PhateKernel kernel) : ISymmetricMap
     {
-        private const int CellsPerBlock = 512;
+        private readonly double[] _scale = [.. Enumerable.Range(0, kernel.Cells).Select(i => 1 / Math.Sqrt(kernel.Strength(i)))];
 
         public int Length => kernel.Cells;
 
         public int[] Order { get; } = [.. Enumerable.Range(0, kernel.Cells)];
 
-        public unsafe void Multiply(double* x, double* y, double factor, double shift, double* minus)
-        {
-            Job job = new(kernel, x, y, factor, shift, minus);
-            device.Pool.Run((Length + CellsPerBlock - 1) / CellsPerBlock, ref job);
-        }
-
-        private readonly unsafe struct Job(PhateKernel kernel, double* x, double* y, double factor, double shift, double* minus) : IBlockJob
-        {
-            public void Execute(long block, int worker)
-            {
-                for (int i = (int)block * CellsPerBlock, end = Math.Min(i + CellsPerBlock, kernel.Cells); i < end; i++)
-                {
-                    ReadOnlySpan<int> neighbours = kernel.Neighbours(i);
-                    ReadOnlySpan<double> weights = kernel.Weights(i);
-                    Vector256<double> left = default, right = default;
-                    for (int e = 0; e < neighbours.Length; e++)
-                    {
-                        double* from = x + (long)neighbours[e] * VectorBlocks.Width;
-                        Vector256<double> weight = Vector256.Create(weights[e] / Math.Sqrt(kernel.Strength(neighbours[e])));
-                        left = Vector256.FusedMultiplyAdd(weight, Vector256.Load(from), left);
-                        right = Vector256.FusedMultiplyAdd(weight, Vector256.Load(from + 4), right);
-                    }
-                    Vector256<double> scale = Vector256.Create(factor / Math.Sqrt(kernel.Strength(i)));
-                    VectorBlocks.Finish(i, left * scale, right * scale, x, shift, minus, y);
-                }
-            }
-        }
+        public unsafe void Multiply(double* x, double* y, double factor, double shift, double* minus) => PhateProducts.Multiply(device, kernel, _scale, _scale, x, y, factor, shift, x, minus);
     }
 }

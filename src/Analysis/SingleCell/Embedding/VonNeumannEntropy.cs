@@ -7,23 +7,34 @@ namespace BioSup.Analysis.SingleCell;
 internal static class VonNeumannEntropy
 {
     /// <summary>
-    /// Entropy −Σ p ln p of the singular values of P to the power of 1, 2, …, each power scaled to the sum 1. Singular values are the roots of the eigenvalues of P Pᵀ: those
-    /// below 10⁻⁸ are uncertain, and weigh nothing.
+    /// Singular values of P, all of them. They are the roots of the eigenvalues of P Pᵀ: those below 10⁻⁸ are uncertain, and weigh nothing.
     /// </summary>
     /// <param name="p">[n, n].</param>
-    /// <param name="steps">How many powers.</param>
-    public static double[] Of(Matrix<double> p, int steps)
+    public static double[] Singular(Matrix<double> p)
     {
         using Matrix<double> gram = p.Device.AllocateMatrix<double>(p.Rows, p.Rows);
         Gram.Rows(p.View, default, gram.View);
         using SymmetricEigen eigen = SymmetricEigen.Decompose(gram, vectors: false);
-        double[] singular = Array.ConvertAll(eigen.Values, v => Math.Sqrt(Math.Max(v, 0))), power = [.. singular], entropy = new double[steps];
-        double tiny = double.BitIncrement(1) - 1;
-        for (int t = 0; t < steps; t++)
+        return Array.ConvertAll(eigen.Values, v => Math.Sqrt(Math.Max(v, 0)));
+    }
+
+    /// <summary>Entropy −Σ p ln p of singular values to the power of 1, 2, …, each power scaled to the sum 1.</summary>
+    /// <param name="singular">The values, the largest 1 or more.</param>
+    /// <param name="weights">How many values each of them stands for; null for one.</param>
+    /// <param name="steps">How many powers.</param>
+    public static double[] Of(double[] singular, double[]? weights, int steps)
+    {
+        double[] power = weights is null ? [.. singular.Select(_ => 1.0)] : [.. weights], logarithm = Array.ConvertAll(singular, s => s > 0 ? Math.Log(s) : 0), entropy = new double[steps];
+        for (int t = 1; t <= steps; t++)
         {
-            double sum = power.Sum();
-            foreach (double value in power) entropy[t] -= (value / sum + tiny) * Math.Log(value / sum + tiny);
-            for (int i = 0; i < power.Length; i++) power[i] *= singular[i];
+            double sum = 0, along = 0;
+            for (int i = 0; i < power.Length; i++)
+            {
+                power[i] *= singular[i];
+                sum += power[i];
+                along += power[i] * logarithm[i];
+            }
+            entropy[t - 1] = Math.Log(sum) - t * along / sum;
         }
         return entropy;
     }

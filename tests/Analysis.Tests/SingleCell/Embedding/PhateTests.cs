@@ -88,6 +88,29 @@ public sealed class PhateTests
         Assert.True(within < between, $"{within} within, {between} between");
     }
 
+    /// <summary>Of many cells only the largest singular values are found, and sums over the rest estimated.</summary>
+    [Theory]
+    [InlineData(900, 0)]
+    [InlineData(700, 1000)]
+    public void An_estimated_entropy_has_the_knee_of_the_exact_one(int cells, double apart)
+    {
+        using CpuDevice one = new(1), three = new(3);
+        using Matrix<double> x = Branches(one, cells, apart);
+        PhateKernel kernel = PhateKernel.Build(x, 5, 40);
+        using Matrix<double> p = kernel.Transitions(one);
+        double[] exact = VonNeumannEntropy.Of(VonNeumannEntropy.Singular(p), null, Phate.MostEntropies);
+        (double[] values, double[] weights) = PhateSpectrum.Estimate(one, kernel);
+        (double[] same, double[] sameWeights) = PhateSpectrum.Estimate(three, kernel);
+        Assert.Equal(values, same);
+        Assert.Equal(weights, sameWeights);
+        // The weights stand for all values, but for the chance of the random signs.
+        Assert.InRange(weights.Sum() / cells, 0.98, 1.02);
+        double[] estimate = VonNeumannEntropy.Of(values, weights, Phate.MostEntropies);
+        TestContext.Current.TestOutputHelper?.WriteLine($"largest error {exact.Zip(estimate, (a, b) => Math.Abs(a - b)).Max():e2}, knees {VonNeumannEntropy.Knee(exact)} and {VonNeumannEntropy.Knee(estimate)}");
+        for (int t = 0; t < exact.Length; t++) Assert.Equal(exact[t], estimate[t], 0.03);
+        Assert.InRange(VonNeumannEntropy.Knee(estimate) - VonNeumannEntropy.Knee(exact), -1, 1);
+    }
+
     [Fact]
     public void A_walk_over_few_entries_is_the_power_of_the_dense_matrix()
     {

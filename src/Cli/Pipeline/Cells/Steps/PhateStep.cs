@@ -47,7 +47,7 @@ internal sealed class PhateStep : ICellStep
                 kept["stress"] = NdArray.Scalar(layout.Stress);
             }
             if (times.Length > 1) context.Cells.Obsm[$"X_phate_t{layout.Time.ToString(CultureInfo.InvariantCulture)}"] = coordinates;
-            said.Add(string.Create(CultureInfo.InvariantCulture, $"t {layout.Time}{(time is null ? " (knee)" : "")} with stress {layout.Stress:0.0000} after {layout.Steps} steps"));
+            said.Add(string.Create(CultureInfo.InvariantCulture, $"t {layout.Time}{(time is null ? phate.EntropyIsEstimate ? " (knee of an estimated entropy)" : " (knee)" : "")} with stress {layout.Stress:0.0000} after {layout.Steps} steps"));
         }
         if (times.Contains(null)) kept["vne"] = NdArray.Vector(phate.Entropy().ToArray());
         context.Cells.Uns["phate"] = kept;
