@@ -35,8 +35,9 @@ internal enum SpectrumEnd
 /// A few eigenpairs of a large symmetric matrix by thick-restart Lanczos (Wu and Simon 2000) on blocks of eight vectors (Golub and Underwood 1977), every new block made orthogonal to all
 /// others twice. A Krylov space of eight vectors holds eight of a repeated eigenvalue, and rounding brings in no more. So the result is held against a second search, from new random
 /// vectors, among the vectors orthogonal to it: while that finds an eigenvalue that should have been in the result, it takes its place there.
-/// Where one space is not enough, eigenvalues lie close together, and the matrix gives way to a Chebyshev polynomial of it (Saad 1984) that is at most 1 on the unwanted ones
-/// and grows beyond them: products with a sparse matrix are cheaper than making long vectors orthogonal.
+/// When a first small space is not enough, the matrix gives way to a Chebyshev polynomial of low degree of it (Saad 1984) that is at most 1 on most of the unwanted eigenvalues
+/// and grows beyond them: products with a sparse matrix are cheaper than making long vectors orthogonal. Where eigenvalues lie so close together that a whole space brings hardly
+/// anything, the degree rises.
 /// The result has the same bytes on any number of threads.
 /// </summary>
 internal sealed unsafe class LanczosEigen : IDisposable
@@ -50,14 +51,25 @@ internal sealed unsafe class LanczosEigen : IDisposable
     /// <summary>Residual at which the second search stops: the error of an eigenvalue is its square over the gap.</summary>
     private const double CheckTolerance = 1e-7;
 
+    /// <summary>Its residual, as a share of the distance to the last eigenvalue, at which no larger one is left.</summary>
+    private const double Clear = 0.1;
+
     /// <summary>How much larger the second search's eigenvalue has to be for it to be new.</summary>
     private const double Different = 1e-11;
 
     /// <summary>A vector of which less than this is left lies in the space it was made orthogonal to.</summary>
     private const double Nothing = 1e-14;
 
-    private const int BlocksBetweenTests = 4;
-    private const int RestartLimit = 500, OrthogonalisationLimit = 20, FewestSpare = 40, LargestBasis = 128, Width = VectorBlocks.Width, Square = VectorBlocks.Square;
+    /// <summary>Residual of a whole space above which the degree rises.</summary>
+    private const double Stalled = 1e-3;
+
+    /// <summary>Digits that a block brings at most, and blocks after which pairs are looked at in any case.</summary>
+    private const int DigitsOfBlock = 2, BlocksBetweenTests = 4;
+
+    /// <summary>Blocks of the first space beside the wanted ones: enough to see where the spectrum becomes dense.</summary>
+    private const int FirstSpare = 8;
+
+    private const int RestartLimit = 500, OrthogonalisationLimit = 20, FewestSpare = 40, UsualBasis = 128, Width = VectorBlocks.Width, Square = VectorBlocks.Square;
 
     private readonly CpuDevice _device;
     private readonly ISymmetricMap _map;
@@ -75,7 +87,7 @@ internal sealed unsafe class LanczosEigen : IDisposable
         _random = new CounterRandom(seed, stream: 0x4C616E63UL);
         _knownBlocks = Blocks(known?.Rows ?? 0);
         int room = map.Length / Width - _knownBlocks - Blocks(count) - 2;
-        _spaceBlocks = Math.Min(Blocks(Math.Max(2 * count + FewestSpare, Math.Min((int)Math.Sqrt(map.Length), LargestBasis))), room);
+        _spaceBlocks = Math.Min(Blocks(Math.Max(2 * count + FewestSpare, UsualBasis)), room);
         _basis = new VectorBlocks(device, map.Length, _knownBlocks + Blocks(count) + _spaceBlocks + 2);
         for (int c = 0; c < (known?.Rows ?? 0); c++)
             for (int i = 0; i < map.Length; i++) _basis[c, i] = known!.Row(c)[map.Order[i]];
@@ -112,7 +124,7 @@ internal sealed unsafe class LanczosEigen : IDisposable
         while (_tolerance <= Tolerance)
         {
             int last = Enumerable.Range(0, _count).MinBy(i => Rank(values[i]));
-            double other = Search(locked, 1, CheckTolerance)[0];
+            double other = Search(locked, 1, CheckTolerance, Rank(values[last]))[0];
             if (Rank(other) <= Rank(values[last]) + Different) break;
             values[last] = Search(locked, 1, Tolerance)[0];
             for (int i = 0; i < _map.Length; i++) _basis[first + last, i] = _basis[locked * Width, i];
@@ -130,53 +142,89 @@ internal sealed unsafe class LanczosEigen : IDisposable
     private double Rank(double value) => _end == SpectrumEnd.Magnitude ? Math.Abs(value) : value;
 
     /// <summary>The wanted pairs among the vectors orthogonal to the first blocks; their vectors are left in the blocks after these, filled up with zeros.</summary>
-    private double[] Search(int locked, int wanted, double tolerance)
+    /// <param name="locked">How many blocks come first.</param>
+    /// <param name="wanted">How many pairs.</param>
+    /// <param name="tolerance">Their largest residual.</param>
+    /// <param name="rival">Rank of an eigenvalue that only a larger one would replace: a residual that is small beside the distance to it will do.</param>
+    private double[] Search(int locked, int wanted, double tolerance, double rival = double.NegativeInfinity)
     {
         using Matrix<double> projected = _device.AllocateMatrix<double>(_spaceBlocks * Width, _spaceBlocks * Width);
         double[] products = new double[(locked + _spaceBlocks + 1) * Square], coupling = new double[Square];
         Draw(locked, all: true, column: 0);
         Orthonormalise(locked, recent: locked, products, coupling);
-        int kept = 0;
+        int kept = 0, untested = BlocksBetweenTests;
         for (int restart = 0; restart < RestartLimit; restart++)
         {
-            for (int b = kept; b < _spaceBlocks; b++)
+            for (int b = kept, end = _filter is null ? Math.Min(Blocks(wanted) + FirstSpare, _spaceBlocks) : _spaceBlocks; b < end; b++)
             {
                 _cancel.ThrowIfCancellationRequested();
                 (_filter ?? ChebyshevFilter.None).Multiply(_map, _basis.Block(locked + b), _basis.Block(locked + b + 1), Spare);
                 // By Lanczos' recurrence only two blocks have products with the new one, except where a restart has kept more.
                 Orthonormalise(locked + b + 1, b == kept ? locked + b + 1 : 2, products, coupling);
                 Enter(projected, b, products.AsSpan(locked * Square));
-                if (b + 1 < _spaceBlocks && (b + 1 - kept) % BlocksBetweenTests != 0) continue;
+                if (b + 1 < end && --untested > 0) continue;
                 using RitzPairs ritz = new(projected, (b + 1) * Width, Rank);
-                if (ritz.Converged(coupling, tolerance) >= wanted)
+                double residual = ritz.Residual(wanted, coupling);
+                double enough = Math.Max(tolerance, Clear * Lead(rival, ritz));
+                untested = Math.Clamp((int)(Math.Log10(residual / enough) / DigitsOfBlock), 1, BlocksBetweenTests);
+                if (residual <= enough)
                 {
                     _basis.Combine(locked, b + 1, Blocks(wanted), ritz.Weights(wanted));
-                    return RayleighQuotients(locked, wanted);
+                    double[] values = RayleighQuotients(locked, wanted);
+                    if (_end != SpectrumEnd.Magnitude || _filter is not { Lopsided: true } lopsided || values.All(v => v > 0)) return values;
+                    // The first space had not shown how far down the eigenvalues reach: negative ones count for too much.
+                    _filter = lopsided.Centred;
+                    return Search(locked, wanted, tolerance, rival);
                 }
-                if (b + 1 < _spaceBlocks) continue;
+                if (b + 1 < end) continue;
+                bool first = _filter is null;
+                if (Raise(wanted, residual, ritz))
+                {
+                    // A new operator has a new space, which begins with a mixture of the best vectors of the old one.
+                    _basis.Combine(locked, b + 1, 1, ritz.Mixture(Beyond(wanted, ritz), ref _random));
+                    Orthonormalise(locked, recent: locked, products, coupling);
+                    kept = 0;
+                    break;
+                }
+                if (first && end < _spaceBlocks)
+                {
+                    end = _spaceBlocks;
+                    continue;
+                }
                 kept = Restart(locked, wanted, ritz, projected);
-                // A new operator has a new space.
-                if (kept == 0) Orthonormalise(locked, recent: locked, products, coupling);
                 break;
             }
         }
         throw new ConvergenceException($"{wanted} eigenvectors of a graph of {_map.Length} cells were not accurate to {tolerance:0e0} after {RestartLimit} restarts of the Lanczos iteration.");
     }
 
-    /// <returns>Blocks that the space begins with: its best vectors, or none but a mixture of them as the first block of a space with another polynomial.</returns>
+    /// <summary>How far the largest eigenvalue of a space lies below one of another space, in the values of the polynomial and relative to those beyond 1.</summary>
+    private double Lead(double rival, RitzPairs ritz)
+    {
+        if (double.IsInfinity(rival)) return 0;
+        double value = Rank(ritz.Value(0));
+        return ((_filter ?? ChebyshevFilter.None).At(rival) - value) / Math.Max(1, value);
+    }
+
+    /// <summary>Decides on a polynomial when there is none, and on a higher one when a space has brought hardly anything.</summary>
+    /// <returns>Whether there is a new one.</returns>
+    private bool Raise(int wanted, double residual, RitzPairs ritz)
+    {
+        ChebyshevFilter now = _filter ?? ChebyshevFilter.None;
+        if (_filter is not null && residual < Stalled) return false;
+        // A Ritz value is never beyond the eigenvalue of its rank, so all wanted ones lie beyond this.
+        ChebyshevFilter next = ChebyshevFilter.Beyond(now.Inverse(ritz.Value(Beyond(wanted, ritz))), now.Inverse(ritz.Least), _end);
+        bool raised = next.Degree >= 2 * now.Degree;
+        if (raised || _filter is null) _filter = next;
+        return raised;
+    }
+
+    /// <summary>Place of the first value that may lie among the unwanted ones.</summary>
+    private static int Beyond(int wanted, RitzPairs ritz) => Math.Min(wanted + 1, ritz.Count - 1);
+
+    /// <returns>Blocks that the space begins with: its best vectors.</returns>
     private int Restart(int locked, int wanted, RitzPairs ritz, Matrix<double> projected)
     {
-        if (_filter is null)
-        {
-            // A Ritz value is never beyond the eigenvalue of its rank, so all wanted ones lie beyond this.
-            int beyond = Math.Min(wanted + Width, ritz.Count - 1);
-            _filter = ChebyshevFilter.Beyond(ritz.Value(beyond), _end);
-            if (_filter.Value.Degree > 1)
-            {
-                _basis.Combine(locked, _spaceBlocks, 1, ritz.Mixture(beyond, ref _random));
-                return 0;
-            }
-        }
         // Some vectors beyond the wanted ones keep the gap wide.
         int kept = Math.Min(Blocks(wanted + (_spaceBlocks * Width - wanted) / 3), _spaceBlocks - 2);
         _basis.Combine(locked, _spaceBlocks, kept, ritz.Weights(kept * Width));

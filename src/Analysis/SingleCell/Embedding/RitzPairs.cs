@@ -26,14 +26,18 @@ internal sealed class RitzPairs : IDisposable
     /// <summary>An eigenvalue by its place.</summary>
     public double Value(int place) => _eigen.Values[_order[place]];
 
-    /// <summary>How many of the first pairs have a residual below the tolerance, relative to eigenvalues beyond 1.</summary>
+    /// <summary>The least of all eigenvalues.</summary>
+    public double Least => _eigen.Values[^1];
+
+    /// <summary>The largest residual ‖A x − θ x‖ of the first pairs, relative to eigenvalues beyond 1; infinite when there are fewer.</summary>
+    /// <param name="pairs">How many.</param>
     /// <param name="coupling">[8 × 8] what leaves the space passes through its last block.</param>
-    /// <param name="tolerance">Largest ‖A x − θ x‖.</param>
-    public int Converged(ReadOnlySpan<double> coupling, double tolerance)
+    public double Residual(int pairs, ReadOnlySpan<double> coupling)
     {
-        int good = 0;
-        while (good < Count && Residual(good, coupling) <= tolerance * Math.Max(1, Math.Abs(Value(good)))) good++;
-        return good;
+        if (pairs > Count) return double.PositiveInfinity;
+        double largest = 0;
+        for (int place = 0; place < pairs; place++) largest = Math.Max(largest, ResidualOf(place, coupling) / Math.Max(1, Math.Abs(Value(place))));
+        return largest;
     }
 
     /// <summary>[blocks × blocks of outputs × 8 × 8] weights of the first vectors, filled up with zeros.</summary>
@@ -67,7 +71,7 @@ internal sealed class RitzPairs : IDisposable
 
     public void Dispose() => _eigen.Dispose();
 
-    private double Residual(int place, ReadOnlySpan<double> coupling)
+    private double ResidualOf(int place, ReadOnlySpan<double> coupling)
     {
         ReadOnlySpan<double> last = _eigen.Vectors.Row(_order[place])[^Width..];
         double sum = 0;

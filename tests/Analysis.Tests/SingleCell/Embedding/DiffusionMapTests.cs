@@ -100,10 +100,26 @@ public sealed class DiffusionMapTests
     public void A_path_has_the_eigenvalues_of_a_path() => HoldAgainst(
         Edges(700, Enumerable.Range(0, 699).Select(i => (i, i + 1))), PathSpectrum(700), 15);
 
-    private static double[] PathSpectrum(int cells)
+    /// <summary>A ring of cells with 18 neighbours each and, hanging from it, complete bipartite graphs: a few large negative eigenvalues besides a spectrum that hardly reaches below 0.</summary>
+    [Fact]
+    public void Negative_eigenvalues_are_found_beside_a_spectrum_of_positive_ones()
+    {
+        const int Ring = 600, Part = 12, Parts = 4;
+        IEnumerable<(int, int)> ring = Enumerable.Range(0, Ring).SelectMany(i => Enumerable.Range(1, 9).Select(d => (i, (i + d) % Ring)));
+        IEnumerable<(int, int)> parts = Enumerable.Range(0, Parts).SelectMany(p => Enumerable.Range(0, Part * Part).Select(e => (Ring + 2 * Part * p + e / Part, Ring + 2 * Part * p + Part + e % Part)));
+        IEnumerable<(int, int)> links = Enumerable.Range(0, Parts).Select(p => (p * Ring / Parts, Ring + 2 * Part * p));
+        CellGraph graph = Edges(Ring + 2 * Part * Parts, ring.Concat(parts).Concat(links));
+        double[] expected = Spectrum(graph);
+        HoldAgainst(graph, expected, 15);
+        Assert.True(expected.OrderByDescending(Math.Abs).Take(15).Min() < 0);
+    }
+
+    private static double[] PathSpectrum(int cells) => Spectrum(Edges(cells, Enumerable.Range(0, cells - 1).Select(i => (i, i + 1))));
+
+    private static double[] Spectrum(CellGraph graph)
     {
         using CpuDevice device = new(2);
-        using ScaledGraph transitions = ScaledGraph.Transitions(device, Edges(cells, Enumerable.Range(0, cells - 1).Select(i => (i, i + 1))));
+        using ScaledGraph transitions = ScaledGraph.Transitions(device, graph);
         using Matrix<double> dense = DenseSpectrum.Entries(device, transitions);
         using SymmetricEigen eigen = SymmetricEigen.Decompose(dense, vectors: false);
         return eigen.Values;
