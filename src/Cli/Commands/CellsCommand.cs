@@ -25,7 +25,7 @@ internal static class CellsCommand
         if (parsed.GetValue(s_steps) == "help") return Help(context);
         string source = parsed.GetValue(s_input) ?? throw new UsageException("The input is missing: biosup cells IN.h5ad --out OUT.h5ad.");
         string path = parsed.GetValue(s_out) ?? throw new UsageException("--out is missing: name the .h5ad file to write.");
-        if (!path.EndsWith(".h5ad", StringComparison.OrdinalIgnoreCase)) throw new UsageException($"--out {path}: expected a name that ends in .h5ad.");
+        if (!path.EndsWith(".h5ad", StringComparison.OrdinalIgnoreCase) || Path.GetFileNameWithoutExtension(path).Length == 0) throw new UsageException($"--out {path}: expected a name that ends in .h5ad.");
         IReadOnlyList<PlannedStep>? plan = parsed.GetValue(s_steps) is { } text ? CellSteps.Parse(text, CellSteps.All) : null;
         AnnData data = CellsInput.Read(context.Host, source);
         CellsCheckpoint.Strip(data);

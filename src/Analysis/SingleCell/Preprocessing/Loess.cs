@@ -27,6 +27,7 @@ internal static class Loess
         for (int i = 0; i < n; i++) values[i] = y[order[i]];
         double[] knots = Knots(places, (int)Math.Floor(n * span * Cell));
         int neighbours = Math.Min(n, (int)Math.Floor(n * span + 1e-5));
+        if (neighbours < Terms) throw new DataException("loess", null, $"a span of {span} holds {neighbours} of {n} points; a local quadratic needs {Terms}: a larger span is needed");
         (double Value, double Slope)[] at = Array.ConvertAll(knots, knot => Regress(places, values, knot, neighbours));
         double[] fitted = new double[n];
         int cell = 0;

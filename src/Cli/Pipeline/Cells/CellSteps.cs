@@ -73,10 +73,23 @@ internal static class CellSteps
             if (name.Length == 0) throw new UsageException($"--steps {text}: there is an empty step; write steps as name:key=value:key=value, separated by commas.");
             ICellStep step = known.FirstOrDefault(s => s.Name == name)
                 ?? throw new UsageException($"--steps: there is no step '{name}'{Nearest(name, known)}; 'biosup cells --steps help' lists them.");
-            step.Check(StepSettings.Parse(step, pieces[1..]));
+            StepSettings tried = StepSettings.Parse(step, pieces[1..]);
+            RequireKeys(step, tried);
+            CellsRunner.Named(step, () => step.Check(tried));
             plan.Add(new PlannedStep(step, StepSettings.Parse(step, pieces[1..])));
         }
         return plan;
+    }
+
+    // What HDF5 cannot hold would be found when all the work is done.
+    private static void RequireKeys(ICellStep step, StepSettings settings)
+    {
+        foreach (StepParameter parameter in step.Parameters.Where(p => p.Name is "key_added" or "score_name" || (p.Name == "layer" && step.Name == "keep")))
+        {
+            string key = settings.Typed(parameter.Name);
+            if (key != parameter.Default && (key.Length == 0 || key.Contains('/') || key is "_index" or "." or ".." || (step.Name == "keep" && key == "X")))
+                throw new UsageException($"--steps {step.Name}: {parameter.Name}={key} cannot be the name of a result; a name that is not empty, not taken and without '/' was expected.");
+        }
     }
 
     private static string Nearest(string name, IReadOnlyList<ICellStep> known)

@@ -65,16 +65,32 @@ internal static class CellsRunner
             ? steps.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => (s.Value as AnnDictionary)?.GetValueOrDefault("text") is NdArray { Type: ElementType.Text, Length: 1 } text ? text.As<string>()[0] : s.Key)
             : [];
 
-    private static StepOutcome Run(PlannedStep planned, CellsContext context)
+    /// <summary>Runs something of a step; an error that speaks of a setting says of which step it is.</summary>
+    public static void Named(ICellStep step, Action action)
     {
         try
         {
-            return planned.Step.Run(planned.Settings, context);
+            action();
         }
         catch (UsageException e) when (!e.Message.StartsWith("--steps", StringComparison.Ordinal))
         {
-            throw new UsageException($"--steps {planned.Step.Name}: {e.Message}", e);
+            throw new UsageException($"--steps {step.Name}: {e.Message}", e);
         }
+    }
+
+    private static StepOutcome Run(PlannedStep planned, CellsContext context)
+    {
+        StepOutcome? outcome = null;
+        try
+        {
+            Named(planned.Step, () => outcome = planned.Step.Run(planned.Settings, context));
+        }
+        catch (DataException e) when (!e.Source.StartsWith(context.Source, StringComparison.Ordinal) && !File.Exists(e.Source))
+        {
+            // A method that knows no file says what was wrong; where it was is said here.
+            throw new DataException(context.Source, $"step {planned.Step.Name}", e.Message, e);
+        }
+        return outcome!;
     }
 
     // Scanpy looks for the colours of groups in uns; without them, or with another number of them, it would choose its own and figures would differ.

@@ -66,7 +66,7 @@ internal sealed class StepSettings
     {
         string text = Raw(name);
         if (!int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) || value < least || value > most)
-            throw Wrong(name, text, most == int.MaxValue ? $"a whole number, {least} or larger" : $"a whole number from {least} to {most}");
+            throw Wrong(name, text, most == int.MaxValue ? $"a whole number, {least} or larger" : least == most ? $"{least}" : $"a whole number from {least} to {most}");
         return Use(name, value, NdArray.Scalar);
     }
 

@@ -4,6 +4,7 @@ using BioSup.Cli.Pipeline.Cells.Steps;
 using BioSup.Data;
 using BioSup.Report;
 using BioSup.Report.Figures;
+using BioSup.Runtime;
 
 namespace BioSup.Cli.Pipeline.Cells.Reporting;
 
@@ -90,13 +91,14 @@ internal static class MarkerReport
     {
         (int[] codes, string[] names) = CellMatrices.Groups(context, groups);
         int[] present = [.. Enumerable.Range(0, names.Length).Where(codes.Contains)];
+        RequireGroups(context, groups, present);
         double[,] shares = new double[present.Length, genes.Count], means = new double[present.Length, genes.Count];
         int[] sizes = [.. present.Select(p => codes.Count(c => c == p))];
         string from = layer;
         for (int j = 0; j < genes.Count; j++)
         {
             CellColoring gene = CellColoring.Of(context, genes[j], layer);
-            if (gene.Values is null) throw new Runtime.UsageException($"'{genes[j]}' is a column of categories; names of variables or columns of numbers were expected.");
+            if (gene.Values is null) throw new UsageException($"'{genes[j]}' is a column of categories; names of variables or columns of numbers were expected.");
             from = gene.From;
             for (int i = 0; i < codes.Length; i++)
             {
@@ -110,6 +112,11 @@ internal static class MarkerReport
         return new FigureItem(figure, $"{genes.Count} variables in {Captions.Cells(sizes.Sum())} of {present.Length} groups of `{groups}`: share of cells above zero and mean of {from}.", GeneTests.FileName($"dotplot_{groups}"));
     }
 
+    private static void RequireGroups(CellsContext context, string groups, int[] present)
+    {
+        if (present.Length == 0) throw new DataException(context.Source, $"obs/{groups}", "no cell has a group");
+    }
+
     /// <summary>Violins of one value in groups, with a Kruskal–Wallis test over more than two and two-sided Mann–Whitney tests against one of them.</summary>
     /// <param name="context">The cells.</param>
     /// <param name="key">A column of obs or a variable.</param>
@@ -119,13 +126,15 @@ internal static class MarkerReport
     public static FigureItem Violins(CellsContext context, string key, string groups, string reference = "", string layer = "X")
     {
         CellColoring coloring = CellColoring.Of(context, key, layer);
-        if (coloring.Values is null) throw new Runtime.UsageException($"'{key}' is a column of categories; numbers were expected.");
+        if (coloring.Values is null) throw new UsageException($"'{key}' is a column of categories; numbers were expected.");
         (int[] codes, string[] names) = CellMatrices.Groups(context, groups);
         int[] present = [.. Enumerable.Range(0, names.Length).Where(codes.Contains)];
+        RequireGroups(context, groups, present);
         IReadOnlyDictionary<string, uint>? colors = CellColoring.ColorsOf(present.Select(p => names[p]));
         ValueGroup[] parts = [.. present.Select(p => new ValueGroup(names[p], [.. coloring.Values.Where((v, i) => codes[i] == p && double.IsFinite(v))]) { Color = colors?[names[p]] })];
+        if (parts.All(p => p.Values.Length == 0)) throw new DataException(context.Source, key, $"no cell of a group of {groups} has a value");
         int against = Array.FindIndex(parts, p => p.Name == reference);
-        if (reference.Length > 0 && against < 0) throw new Runtime.UsageException($"obs/{groups} has no class '{reference}'; there are {string.Join(", ", parts.Select(p => p.Name).Take(20))}.");
+        if (reference.Length > 0 && against < 0) throw new UsageException($"obs/{groups} has no class '{reference}'; there are {string.Join(", ", parts.Select(p => p.Name).Take(20))}.");
         int[] others = against < 0 ? [] : [.. Enumerable.Range(0, parts.Length).Where(g => g != against && parts[g].Values.Length > 0 && parts[against].Values.Length > 0)];
         GroupComparison[] tests = [.. others.Select(g => new GroupComparison(against, g, Captions.P(Math.Min(0, RankStatistics.MannWhitney(parts[g].Values, parts[against].Values).Log10P + Math.Log10(others.Length)))))];
         ValueGroup[] filled = [.. parts.Where(p => p.Values.Length > 0)];

@@ -50,6 +50,7 @@ internal sealed class FilterCellsStep : ICellStep
     internal static (double Least, double Most)? Pair(StepSettings settings, string what)
     {
         double? least = settings.NumberOrNone("min_" + what, 0), most = settings.NumberOrNone("max_" + what, 0);
+        if (least > most) throw new UsageException($"min_{what}={least} is larger than max_{what}={most}; nothing could stay.");
         return least is null && most is null ? null : (least ?? double.NegativeInfinity, most ?? double.PositiveInfinity);
     }
 

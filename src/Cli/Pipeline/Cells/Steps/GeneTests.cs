@@ -28,6 +28,7 @@ internal sealed record GeneTests(IAnnElement X, string Key, string[] Genes, int[
         for (int g = 0; g < filled.Length; g++) place[filled[g]] = g;
         codes = Array.ConvertAll(codes, code => code < 0 ? -1 : place[code]);
         names = Array.ConvertAll(filled, g => names[g]);
+        if (filled.Length == 0) throw new DataException(context.Source, $"obs/{groupby}", "no cell has a group");
         if (!raw) return new GeneTests(CellMatrices.Stored(context, layer), layer is "" or "X" ? "X" : $"layers/{layer}", context.Cells.Var.Index, codes, names);
         if (context.Cells.Raw is not { X: { } x } kept) throw new UsageException("use_raw=true; the file has no raw.");
         return new GeneTests(x, "raw/X", kept.Var.Index, codes, names);
@@ -40,8 +41,20 @@ internal sealed record GeneTests(IAnnElement X, string Key, string[] Genes, int[
         return group >= 0 ? group : throw new UsageException($"no cell has {groupby} = {name}; the groups are {string.Join(", ", Groups.Take(20))}{(Groups.Length > 20 ? ", …" : "")}.");
     }
 
-    public IReadOnlyList<RankedGroup> Compare(CellsContext context, RankGenesOptions options) =>
-        RankGenes.Compute(context.Host, X, Codes, Groups.Length, options, $"{context.Source}:{Key}", context.Progress, context.Cancellation);
+    /// <exception cref="UsageException">A group, or what it is compared with, has too few cells.</exception>
+    public IReadOnlyList<RankedGroup> Compare(CellsContext context, RankGenesOptions options)
+    {
+        int[] sizes = new int[Groups.Length];
+        foreach (int code in Codes) if (code >= 0) sizes[code]++;
+        int least = options.Test is GeneTest.Welch or GeneTest.WelchOverestimated ? 2 : 1;
+        IReadOnlyList<int> tested = options.Groups ?? [.. Enumerable.Range(0, Groups.Length)];
+        foreach (int group in tested)
+            if (sizes[group] < least) throw new UsageException($"group '{Groups[group]}' has {sizes[group]} {(sizes[group] == 1 ? "cell" : "cells")}; the test needs {least}: leave the group out with groups=, or take another test.");
+        foreach (int group in tested)
+            if (group != options.Reference && (options.Reference is { } reference ? sizes[reference] : Codes.Length - sizes[group]) is var others && others < least)
+                throw new UsageException($"group '{Groups[group]}' is compared with {others} {(others == 1 ? "cell" : "cells")}; the test needs {least}.");
+        return RankGenes.Compute(context.Host, X, Codes, Groups.Length, options, $"{context.Source}:{Key}", context.Progress, context.Cancellation);
+    }
 
     /// <summary>Adjusted p-values, decimal logarithms or fold changes as numbers that a file holds: 10^x.</summary>
     public static double[] Powers(double[] log10) => Array.ConvertAll(log10, v => Math.Pow(10, v));

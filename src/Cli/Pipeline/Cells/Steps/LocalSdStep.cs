@@ -34,6 +34,7 @@ internal sealed class LocalSdStep : ICellStep
         foreach ((string group, Matrix<double> x, double[] values) in ValueCells.Groups(context, settings, context.Device))
             using (x)
             {
+                if (x.Rows <= sizes.Max()) throw new UsageException($"k={sizes.Max()}; {(group == "all" ? "there are" : $"the group '{group}' has")} {x.Rows} cells with a value, and {sizes.Max() + 1} are needed: take smaller k, or name the groups to measure with groups=.");
                 using NeighbourTable neighbours = NeighbourTable.Build(x, sizes.Max());
                 LocalLinearityResult[] results = [.. sizes.Select(k => LocalLinearity.Measure(neighbours, values, k, permutations, context.Seed, context.Cancellation))];
                 double[] shuffled = [.. values];

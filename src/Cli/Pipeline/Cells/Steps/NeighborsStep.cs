@@ -14,7 +14,7 @@ internal sealed class NeighborsStep : ICellStep
     private const int MostExactCells = 100_000;
 
     /// <summary>As scanpy: with at most as many variables, X itself stands for its principal components.</summary>
-    private const int FewVariables = 50;
+    internal const int FewVariables = 50;
 
     public string Name => "neighbors";
 

@@ -20,6 +20,9 @@ internal sealed class NormalizeTotalStep : ICellStep
         StepMatrix.Layer,
     ];
 
+    /// <summary>Far from where single precision ends.</summary>
+    private const double MostTotal = 1e30;
+
     public void Check(StepSettings settings) => Read(settings);
 
     public StepOutcome Run(StepSettings settings, CellsContext context)
@@ -35,5 +38,5 @@ internal sealed class NormalizeTotalStep : ICellStep
     }
 
     private static (double? Target, bool Exclude, double Fraction, string? Key, string Layer) Read(StepSettings settings) =>
-        (settings.NumberOrNone("target_sum", double.Epsilon), settings.Flag("exclude_highly_expressed"), settings.Number("max_fraction", 0, 1), settings.TextOrNone("key_added"), settings.Text("layer"));
+        (settings.NumberOrNone("target_sum", double.Epsilon, MostTotal), settings.Flag("exclude_highly_expressed"), settings.Number("max_fraction", 0, 1), settings.TextOrNone("key_added"), settings.Text("layer"));
 }

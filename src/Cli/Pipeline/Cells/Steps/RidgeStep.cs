@@ -33,7 +33,11 @@ internal sealed class RidgeStep : ICellStep
         options = options with { Seed = context.Seed };
         List<(string Group, int Cells, RidgeProbeResult Result)> all = [];
         foreach ((string group, Matrix<double> x, double[] values) in ValueCells.Groups(context, settings, context.Device))
-            using (x) all.Add((group, x.Rows, RidgeProbe.Measure(x, values, options, context.Progress, context.Cancellation)));
+            using (x)
+            {
+                if (x.Rows < 2 * options.Folds) throw new UsageException($"n_splits={options.Folds}; the group '{group}' has {x.Rows} cells with a value, and {2 * options.Folds} are needed: take fewer folds, or name the groups to measure with groups=.");
+                all.Add((group, x.Rows, RidgeProbe.Measure(x, values, options, context.Progress, context.Cancellation)));
+            }
         AnnDictionary kept = new() { ["params"] = settings.Used };
         foreach ((string group, int cells, RidgeProbeResult result) in all) kept[group.Replace('/', '_')] = Kept(cells, result);
         context.Cells.Uns[key] = kept;

@@ -1,5 +1,6 @@
 using BioSup.Analysis.SingleCell;
 using BioSup.Data;
+using BioSup.Runtime;
 
 namespace BioSup.Cli.Pipeline.Cells.Steps;
 
@@ -33,5 +34,5 @@ internal static class StepMatrix
     public static string? TextOrNone(this StepSettings settings, string name) => settings.Text(name) is var text && text == None ? null : text;
 
     /// <summary>NumPy's seeds.</summary>
-    public static uint NumpySeed(this StepSettings settings, string name = "random_state") => (uint)settings.Number(name, 0, uint.MaxValue);
+    public static uint NumpySeed(this StepSettings settings, string name = "random_state") => settings.Number(name, 0, uint.MaxValue) is var seed && seed == Math.Floor(seed) ? (uint)seed : throw new UsageException($"{name}={seed}; a whole number from 0 to {uint.MaxValue} was expected.");
 }

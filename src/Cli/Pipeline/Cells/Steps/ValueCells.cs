@@ -31,6 +31,7 @@ internal static class ValueCells
         double[] values = CellMatrices.Numbers(context, value);
         (int[] codes, string[] names) = groupby.Length == 0 ? (new int[values.Length], ["all"]) : CellMatrices.Groups(context, groupby);
         if (asked.Length == 0) asked = [.. names.Where((_, g) => codes.Where((code, i) => code == g && double.IsFinite(values[i])).Any())];
+        if (asked.Length == 0) throw new DataException(context.Source, $"obs/{value}", $"no cell{(groupby.Length == 0 ? "" : $" of a group of {groupby}")} has a value");
         using Matrix<double> all = use == "X" ? CellMatrices.Double(context, context.Host) : CellMatrices.Embedding(context, context.Host, use, use == "X_pca" ? "pca" : null);
         foreach (string name in asked)
         {
