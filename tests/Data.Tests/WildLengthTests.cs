@@ -124,6 +124,28 @@ public sealed class WildLengthTests
         Assert.True(found > 0, "no data space was found");
     }
 
+    [Fact]
+    public void A_matrix_of_less_than_no_rows_is_named()
+    {
+        byte[] bytes = File.ReadAllBytes(Golden.File("dense_lzf.h5ad"));
+        using TemporaryFolder folder = new();
+        string path = folder["x.h5ad"];
+        // The extents of a data space of rank 2: 6 observations come first.
+        int found = 0;
+        for (int at = 0; at + 24 <= bytes.Length; at += 8)
+        {
+            if (bytes[at] != 1 || bytes[at + 1] != 2 || BinaryPrimitives.ReadInt64LittleEndian(bytes.AsSpan(at + 8)) != 6) continue;
+            found++;
+            BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(at + 8), -1);
+        }
+        Assert.Equal(1, found);
+        File.WriteAllBytes(path, bytes);
+        using CpuDevice device = new(1);
+        DataException error = Assert.Throws<DataException>(() => MatrixReader.ReadSingle(device, path).Dispose());
+        Assert.Equal("/X", error.Location);
+        Assert.Contains("negative", error.Message, StringComparison.Ordinal);
+    }
+
     private static DataException? ReadBounded(string path, byte[] bytes)
     {
         File.WriteAllBytes(path, bytes);

@@ -51,8 +51,9 @@ internal sealed partial class PureHdfFile
         private NdArray ReadPart(long start, long[] shape, Selection part)
         {
             ElementType type = RequireType();
-            if (start < 0 || shape[0] < 0 || start > _shape[0] - shape[0]) throw new ArgumentOutOfRangeException(nameof(start), $"{start} to {start + shape[0]} of {_shape[0]} was asked for.");
-            return RequireReadable(shape) == 0 ? new NdArray(type.NewArray(0), shape) : Read(type, shape, start, part);
+            int count = RequireReadable(shape);
+            if (start < 0 || start > _shape[0] - shape[0]) throw new ArgumentOutOfRangeException(nameof(start), $"{start} to {start + shape[0]} of {_shape[0]} was asked for.");
+            return count == 0 ? new NdArray(type.NewArray(0), shape) : Read(type, shape, start, part);
         }
 
         private NdArray Read(ElementType type, long[] shape, long start, Selection? part) => _file.Guard(Path, () =>
@@ -61,7 +62,7 @@ internal sealed partial class PureHdfFile
             if (Storage() is { IsReadable: true } storage)
             {
                 if (PlainOrder() is { } order) return new NdArray(PlainValues.Read(storage, type, _shape, start, shape, count, order == ByteOrder.Reversed), shape);
-                if (IsHeapText()) return new NdArray(ReadHeapText(storage, start, shape, count), shape);
+                if (_file.IsHeapText(_self.Type, Property(_self, "InternalDataType"))) return new NdArray(ReadHeapText(storage, start, shape, count), shape);
             }
             return ReadTyped(type, shape, new Reader(_self, part, Cache()));
         });
@@ -140,8 +141,6 @@ internal sealed partial class PureHdfFile
 
         private static object? Field(object owner, string name) => owner.GetType().GetField(name, BindingFlags.Instance | BindingFlags.NonPublic)?.GetValue(owner);
 
-        private static object? Property(object? owner, string name) => owner?.GetType().GetProperty(name, BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)?.GetValue(owner);
-
         private DatasetStorage? Storage() => _storage ??= DatasetStorage.Of(_file._bytes, _self, _shape, _elementBytes);
 
         private enum ByteOrder { Native, Reversed }
@@ -160,14 +159,6 @@ internal sealed partial class PureHdfFile
                 "BigEndian" => BitConverter.IsLittleEndian ? ByteOrder.Reversed : ByteOrder.Native,
                 _ => null,
             };
-        }
-
-        // Text padded with spaces is left to PureHDF, which trims it.
-        private bool IsHeapText()
-        {
-            if (_self.Type.Class != H5DataTypeClass.VariableLength || _elementBytes != _file._heap.ReferenceBytes) return false;
-            object? field = Property(Property(_self, "InternalDataType"), "BitField");
-            return Property(field, "Type")?.ToString() == "String" && Property(field, "PaddingType")?.ToString() is "NullTerminate" or "NullPad";
         }
 
         private string[] ReadHeapText(DatasetStorage storage, long start, long[] shape, int count)

@@ -1,3 +1,4 @@
+using System.Reflection;
 using System.Runtime.CompilerServices;
 using BioSup.Runtime;
 using Microsoft.Win32.SafeHandles;
@@ -139,6 +140,17 @@ internal sealed partial class PureHdfFile : IStoreFile
         T Read<T>();
     }
 
+    /// <summary>Whether elements are text of variable length as it stands in the heap; text padded with spaces is left to PureHDF, which trims it.</summary>
+    private bool IsHeapText(IH5DataType type, object? message)
+    {
+        if (type.Class != H5DataTypeClass.VariableLength || type.Size != _heap.ReferenceBytes) return false;
+        object? field = Property(message, "BitField");
+        return Property(field, "Type")?.ToString() == "String" && Property(field, "PaddingType")?.ToString() is "NullTerminate" or "NullPad";
+    }
+
+    // PureHDF keeps the messages of an object's header to itself.
+    private static object? Property(object? owner, string name) => owner?.GetType().GetProperty(name, BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic)?.GetValue(owner);
+
     private static long[] Extents(ulong[] dimensions) => Array.ConvertAll(dimensions, extent => extent > long.MaxValue ? -1 : (long)extent);
 
     private abstract class Node(PureHdfFile file, IH5Object self, string path) : IStoreNode
@@ -158,7 +170,12 @@ internal sealed partial class PureHdfFile : IStoreFile
             long[] shape = attribute.Space.Type == H5DataspaceType.Scalar ? [] : Extents(attribute.Space.Dimensions);
             ElementType type = TypeOf(attribute.Type) ?? throw file.Error($"{Path}@{name}", $"has elements of class {attribute.Type.Class}, which are not supported");
             int count = file.RequireCount(shape, attribute.Type.Size, $"{Path}@{name}");
-            return count == 0 ? new NdArray(type.NewArray(0), shape) : ReadTyped(type, shape, new AttributeReader(attribute));
+            if (count == 0) return new NdArray(type.NewArray(0), shape);
+            object? message = Property(attribute, "Message");
+            if (!file.IsHeapText(attribute.Type, Property(message, "Datatype")) || Property(message, "InputData") is not Memory<byte> references) return ReadTyped(type, shape, new AttributeReader(attribute));
+            string[] texts = new string[count];
+            file._heap.Read(references.Span, texts);
+            return new NdArray(texts, shape);
         });
 
         public IStoreNode FollowAttribute(string name) => file.Guard($"{Path}@{name}", () =>
