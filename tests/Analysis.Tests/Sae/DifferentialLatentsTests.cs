@@ -13,14 +13,14 @@ public sealed class DifferentialLatentsTests : IDisposable
 
     public DifferentialLatentsTests()
     {
-        _latents = _device.AllocateMatrix<float>(42, 8);
+        _latents = _device.AllocateMatrix<float>(42, 9);
         (int a, int b, int c) = (0, 0, 0);
         for (int i = 0; i < 42; i++)
         {
             string label = s_labels[i];
             int number = label == "a" ? a++ : label == "b" ? b++ : c++;
             float Of(float inA, float inB, float inC) => label == "a" ? inA : label == "b" ? inB : inC;
-            float[] row = [Of(8, 0, 0), Of(2, 1, 1), number < 9 ? Of(8, 0, 0) : 0, number < 10 ? Of(8, 0, 0) : 0, Of(0, 4, 4), Of(0, 3, 1), 0, i == 30 ? 1 : 0];
+            float[] row = [Of(8, 0, 0), Of(2, 1, 1), number < 9 ? Of(8, 0, 0) : 0, number < 10 ? Of(8, 0, 0) : 0, Of(0, 4, 4), Of(0, 3, 1), 0, i == 30 ? 1 : 0, Of(1, 2, 3)];
             row.CopyTo(_latents.Row(i));
         }
     }
@@ -40,15 +40,15 @@ public sealed class DifferentialLatentsTests : IDisposable
         Assert.Equal([(12, 30), (6, 36), (24, 18)], found.Select(f => (f.Images, f.ReferenceImages)));
         DifferentialLatent[] a = [.. found[0].Latents];
         // The latent that no image activates is left out.
-        Assert.Equal([0, 1, 2, 3, 4, 5, 7], a.Select(l => l.Latent));
-        double[] gini = [0, 0.625, 0, 0, 0.5, 0.375, 0];
+        Assert.Equal([0, 1, 2, 3, 4, 5, 7, 8], a.Select(l => l.Latent));
+        double[] gini = [0, 0.625, 0, 0, 0.5, 0.375, 0, 1 - 14 / 36.0];
         for (int l = 0; l < gini.Length; l++) Assert.Equal(gini[l], a[l].GiniImpurity, 1e-6);
-        Assert.Equal([12, 42, 9, 10, 30, 30, 1], a.Select(l => l.ActiveImages));
-        Assert.Equal(["a", "a", "a", "a", "b", "b", "a"], a.Select(l => l.TopClass));
-        Assert.Equal([8, 2, 6, 80 / 12.0, 0, 0, 1 / 12.0], a.Select(l => l.Mean), (x, y) => Math.Abs(x - y) < 1e-12);
-        Assert.Equal([0, 1, 0, 0, 4, 42 / 30.0, 0], a.Select(l => l.ReferenceMean), (x, y) => Math.Abs(x - y) < 1e-12);
+        Assert.Equal([12, 42, 9, 10, 30, 30, 1, 42], a.Select(l => l.ActiveImages));
+        Assert.Equal(["a", "a", "a", "a", "b", "b", "a", "c"], a.Select(l => l.TopClass));
+        Assert.Equal([8, 2, 6, 80 / 12.0, 0, 0, 1 / 12.0, 1], a.Select(l => l.Mean), (x, y) => Math.Abs(x - y) < 1e-12);
+        Assert.Equal([0, 1, 0, 0, 4, 42 / 30.0, 0, 84 / 30.0], a.Select(l => l.ReferenceMean), (x, y) => Math.Abs(x - y) < 1e-12);
         // Impure, then active in too few images, then a little above one half because of the floor under shares.
-        Assert.Equal([true, false, false, true, false, true, false], a.Select(l => l.Specific));
+        Assert.Equal([true, false, false, true, false, true, false, false], a.Select(l => l.Specific));
         // Of b, which has 3 against 24 / 36.
         Assert.Equal(Math.Log2(4.5), found[1].Latents[5].Log2FoldChange, 1e-9);
         Assert.True(found[1].Latents[5].Specific);

@@ -11,6 +11,9 @@ public sealed class LeidenReferenceTests
     [InlineData(30, 0.1, 0.4, 0.3, 8)]
     [InlineData(30, 0.3, 2, 0.1, 8)]
     [InlineData(10, 0.2, 0.7, 100, 200)]
+    [InlineData(14, 0.4, 3, 0.5, 60)]
+    [InlineData(24, 0.3, 1.5, 100, 40)]
+    [InlineData(9, 0.3, 0.3, 1000, 100)]
     public void Partitions_are_those_of_the_algorithm_as_it_is_written_down(int nodes, double density, double resolution, double randomness, int graphs)
     {
         int unrefined = 0;

@@ -139,6 +139,53 @@ public sealed class LeidenTests
         Assert.Contains("not symmetric", Assert.Throws<UsageException>(() => LeidenGraph.FromSymmetric([0, 0, 1], [0], [1])).Message);
     }
 
+    [Fact]
+    public void Untidy_rows_and_edges_are_the_same_graph()
+    {
+        // Columns in any order, zeros stored, a row that ends the matrix without entries.
+        LeidenGraph rows = LeidenGraph.FromSymmetric([0, 4, 6, 8, 10, 10], [3, 0, 2, 1, 0, 2, 1, 0, 0, 3], [4, 0.5, 0, 1, 1, 2, 2, 0, 4, 0]);
+        Assert.Equal((5, 3, 7.5), (rows.Nodes, rows.Edges, rows.TotalWeight));
+        Assert.Equal([1, 3], rows.Neighbours(0).ToArray());
+        Assert.Equal([1, 4], rows.Weights(0).ToArray());
+        Assert.Equal([0, 2], rows.Neighbours(1).ToArray());
+        Assert.Equal([6, 3, 2, 4, 0], rows.Strength.ToArray());
+        Assert.Equal([0.5, 0, 0, 0, 0], rows.SelfWeight.ToArray());
+        // Small weights are added before a large one that would swallow each: 2^53 + 2 in any order of the edges, from both ends.
+        double large = Math.Pow(2, 53);
+        foreach (double[] weights in new double[][] { [large, 1, 1, 0], [1, large, 0, 1], [0, 1, 1, large] })
+        {
+            LeidenGraph parallel = LeidenGraph.FromEdges(3, [1, 2, 1, 2, 0], [2, 1, 2, 1, 2], [.. weights, 3]);
+            Assert.Equal((large + 2, large + 2, 2), (parallel.WeightBetween(1, 2), parallel.WeightBetween(2, 1), parallel.Edges));
+            Assert.Equal([0, 1], parallel.Neighbours(2).ToArray());
+        }
+        Assert.Equal(0, LeidenGraph.FromSymmetric([0], [], []).Nodes);
+    }
+
+    [Theory]
+    [InlineData("row starts from 0", new int[0], new int[0], new double[0])]
+    [InlineData("row starts from 0", new[] { 1, 1 }, new[] { 0 }, new[] { 1.0 })]
+    [InlineData("row starts from 0", new[] { 0, 1 }, new[] { 0, 0 }, new[] { 1.0, 1 })]
+    [InlineData("row starts from 0", new[] { 0, 1 }, new[] { 0 }, new[] { 1.0, 2 })]
+    [InlineData("Row 1 of the compressed matrix ends", new[] { 0, 2, 1, 2 }, new[] { 0, 1 }, new[] { 1.0, 1 })]
+    [InlineData("Row 0 of the compressed matrix ends", new[] { 0, 3, 2 }, new[] { 0, 1 }, new[] { 1.0, 1 })]
+    [InlineData("names the column 2; nodes are numbered 0 to 1", new[] { 0, 1, 1 }, new[] { 2 }, new[] { 1.0 })]
+    [InlineData("names the column -1", new[] { 0, 1, 1 }, new[] { -1 }, new[] { 1.0 })]
+    [InlineData("(0, 1) twice", new[] { 0, 2, 4 }, new[] { 1, 1, 0, 0 }, new[] { 1.0, 1, 1, 1 })]
+    [InlineData("the entry (2, 0) is 1, the entry (0, 2) is 0", new[] { 0, 1, 3, 5 }, new[] { 1, 0, 2, 0, 1 }, new[] { 1.0, 1, 1, 1, 1 })]
+    [InlineData("the entry (0, 2) is 1, the entry (2, 0) is 0", new[] { 0, 2, 4, 5 }, new[] { 1, 2, 0, 2, 1 }, new[] { 1.0, 1, 1, 1, 1 })]
+    public void Rows_that_are_no_symmetric_matrix_are_refused(string complaint, int[] start, int[] columns, double[] values) =>
+        Assert.Contains(complaint, Assert.Throws<UsageException>(() => LeidenGraph.FromSymmetric(start, columns, values)).Message);
+
+    [Fact]
+    public void Other_runs_are_compared_with_the_best_one()
+    {
+        LeidenGraph graph = Named("planted").Graph;
+        double[] agreements = Leiden.Run(graph, new LeidenOptions { Runs = 4, Iterations = 1, Resolution = 3 }).Agreements;
+        Assert.Equal(3, agreements.Length);
+        Assert.All(agreements, a => Assert.InRange(a, 0.05, 0.9999));
+        Assert.Empty(Leiden.Run(graph, new LeidenOptions()).Agreements);
+    }
+
     [Theory]
     [InlineData(-1.0)]
     [InlineData(double.NaN)]
@@ -162,10 +209,25 @@ public sealed class LeidenTests
         for (int v = 0; v < Nodes; v++)
             for (int e = 0; e < 4; e++) edges.Add((name[v], name[e < 3 ? v / Ring * Ring + (v + 1 + random.NextInt32(20)) % Ring : random.NextInt32(Nodes)], 0.1 + random.NextDouble()));
         LeidenGraph graph = new EdgeList(Nodes, edges).Graph;
+        int[] rings = new int[Nodes], balls = LeidenOrder.Balls(graph);
+        for (int v = 0; v < Nodes; v++) rings[name[v]] = v / Ring;
+        Assert.Equal(Enumerable.Range(0, Nodes), balls.Order());
+        // A ball is full at 256 nodes, most of one ring.
+        Assert.InRange(Enumerable.Range(1, Nodes - 1).Count(i => Array.Exists(graph.Neighbours(balls[i]).ToArray(), u => Array.IndexOf(balls, u, Math.Max(0, i - 256), Math.Min(i, 256)) >= 0)), 0.9 * Nodes, Nodes);
+        CounterRandom draw = new(9);
+        int[] shuffled = new int[Nodes], again = new int[Nodes];
+        LeidenOrder.Shuffle(shuffled, ref draw);
+        LeidenOrder.Shuffle(again, ref draw);
+        Assert.Equal(Enumerable.Range(0, Nodes), shuffled.Order());
+        // Runs of 64 in another order, each in another order within.
+        Assert.InRange(Enumerable.Range(0, Nodes).Count(i => shuffled[i] == again[i]), 0, 200);
+        Assert.InRange(Enumerable.Range(1, Nodes - 1).Count(i => shuffled[i] / 64 == shuffled[i - 1] / 64), Nodes - Nodes / 64 - 1, Nodes - Nodes / 64 + 20);
+        Assert.InRange(Enumerable.Range(1, Nodes - 1).Count(i => shuffled[i] == shuffled[i - 1] + 1), 0, 1500);
         using CpuDevice device = new(3);
         LeidenResult result = Leiden.Run(graph, new LeidenOptions { Seed = 2 }, device: device);
         Assert.Equal(Leiden.Run(graph, new LeidenOptions { Seed = 2 }).Community, result.Community);
         Assert.True(result.Converged);
+        Assert.InRange(result.Modularity, Leiden.Modularity(graph, rings) - 0.001, 1);
         Assert.InRange(LargestGain(graph, result.Community, 1), double.NegativeInfinity, 1e-10);
         for (int c = 0; c < result.Sizes.Length; c++) Assert.Equal(result.Sizes[c], Reached(graph, result.Community, Array.IndexOf(result.Community, c)));
     }
@@ -183,6 +245,13 @@ public sealed class LeidenTests
         Assert.Throws<UsageException>(() => Leiden.Run(graph, new LeidenOptions { Iterations = 0 }));
         Assert.Throws<UsageException>(() => Leiden.Run(graph, new LeidenOptions { Runs = 0 }));
         Assert.Throws<UsageException>(() => Leiden.Modularity(graph, [0, 1]));
+        foreach (double infinite in new[] { double.PositiveInfinity, double.NaN })
+        {
+            Assert.Throws<UsageException>(() => Leiden.Run(graph, new LeidenOptions { Resolution = infinite }));
+            Assert.Throws<UsageException>(() => Leiden.Run(graph, new LeidenOptions { Randomness = infinite }));
+        }
+        foreach (int wrong in new[] { -1, 34 }) Assert.Contains($"in community {wrong}", Assert.Throws<UsageException>(() => Leiden.Modularity(graph, [.. Enumerable.Repeat(0, 33), wrong])).Message);
+        Assert.Contains("first ends", Assert.Throws<UsageException>(() => LeidenGraph.FromEdges(3, [0, 1], [1, 2], [1])).Message);
         Assert.ThrowsAny<OperationCanceledException>(() => Leiden.Run(graph, new LeidenOptions(), cancel: new CancellationToken(canceled: true)));
     }
 

@@ -21,11 +21,7 @@ public static class Connectivities
     public static CellGraph Umap(NearestCells nearest)
     {
         float[] weights = new float[nearest.Cells * nearest.Others];
-        double everywhere = 0;
-        for (int i = 0; i < nearest.Cells; i++) everywhere += Sum(nearest.Distances(i));
-        // Means count the cell itself, at distance 0, as umap-learn's lists do.
-        everywhere /= nearest.Cells * (nearest.Others + 1.0);
-        UmapJob job = new(nearest, everywhere, weights);
+        UmapJob job = new(nearest, weights);
         nearest.Device.Host.Pool.Run((nearest.Cells + CellsPerBlock - 1) / CellsPerBlock, ref job);
         return nearest.ToGraph(weights).Symmetrise((a, b) => a + b - a * b);
     }
@@ -60,17 +56,17 @@ public static class Connectivities
         return nearest.ToGraph(weights).Symmetrise(Math.Max);
     }
 
-    private readonly struct UmapJob(NearestCells nearest, double everywhere, float[] weights) : IBlockJob
+    private readonly struct UmapJob(NearestCells nearest, float[] weights) : IBlockJob
     {
         public void Execute(long block, int worker)
         {
             for (int i = (int)block * CellsPerBlock, end = Math.Min(i + CellsPerBlock, nearest.Cells); i < end; i++)
-                UmapWeights(nearest.Distances(i), everywhere, weights.AsSpan(i * nearest.Others, nearest.Others));
+                UmapWeights(nearest.Distances(i), weights.AsSpan(i * nearest.Others, nearest.Others));
         }
     }
 
     /// <summary>Weights of one cell's neighbours from their distances, ascending.</summary>
-    private static void UmapWeights(ReadOnlySpan<float> distances, double everywhere, Span<float> weights)
+    private static void UmapWeights(ReadOnlySpan<float> distances, Span<float> weights)
     {
         float nearest = 0;
         foreach (float d in distances)
@@ -79,8 +75,8 @@ public static class Connectivities
                 nearest = d;
                 break;
             }
-        double own = Sum(distances) / (distances.Length + 1);
-        float scale = (float)Math.Max(Scale(distances, nearest), LeastScale * (nearest > 0 ? own : everywhere));
+        // The mean counts the cell itself, at distance 0, as umap-learn's lists do. Where all distances are 0 no scale matters: all weights are 1.
+        float scale = (float)Math.Max(Scale(distances, nearest), LeastScale * Sum(distances) / (distances.Length + 1));
         for (int e = 0; e < distances.Length; e++)
         {
             float beyond = distances[e] - nearest;

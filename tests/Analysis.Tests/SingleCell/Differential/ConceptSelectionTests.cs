@@ -22,6 +22,8 @@ public sealed class ConceptSelectionTests
         Assert.Equal([1, 1], found.Down);
         ConceptSelection pure = ConceptSelection.Select([Group(0, s_b), Group(2, s_a)], ["b", "control", "a"], 1, 2, 0.4);
         Assert.Equal(["", "a", "control", "", "", ""], pure.Concept);
+        // The smallest of these is a factor of 1.5.
+        Assert.Equal(["a_b", "a", "control", "b", "", "a"], ConceptSelection.Select([Group(0, s_b), Group(2, s_a)], ["b", "control", "a"], 1, 0.58, 0.7).Concept);
         ConceptSelection large = ConceptSelection.Select([Group(0, s_b), Group(2, s_a)], ["b", "control", "a"], 1, 3, 0.5);
         Assert.Equal(["a_b", "a", "control", "", "", ""], large.Concept);
         Assert.Equal((2, 1), (large.Up[1], large.Down[1]));

@@ -176,11 +176,28 @@ public sealed class RankGenesTests : IDisposable
         double[] x = [.. Enumerable.Range(0, 9).SelectMany(i => genes.Select(g => g.Values[i]))];
         foreach (RankGenesOptions options in new RankGenesOptions[] { new() { Test = GeneTest.MannWhitney }, new() { Test = GeneTest.MannWhitney, Groups = [0] } })
         {
-            RankedGroup group = RankGenes.Compute(_device, new NdArray(x, 9, genes.Length), [0, 0, 0, 1, 1, 1, 2, 2, 2], 3, options)[0];
+            IReadOnlyList<RankedGroup> all = RankGenes.Compute(_device, new NdArray(x, 9, genes.Length), [0, 0, 0, 1, 1, 1, 2, 2, 2], 3, options);
+            RankedGroup group = all[0];
             Assert.Equal(3, group.Untested);
+            foreach (RankedGroup any in all)
+            {
+                int first = 3 * any.Group;
+                Assert.Equal(genes.Count(g => g.Values[first..(first + 3)].Distinct().Count() == 1 && g.Values.Where((_, i) => i < first || i >= first + 3).Distinct().Count() == 1), any.Untested);
+            }
             for (int g = 0; g < genes.Length; g++)
                 Assert.Equal(genes[g].Tested ? Analysis.Geometry.RankStatistics.MannWhitney(genes[g].Values.AsSpan(0, 3), genes[g].Values.AsSpan(3)).Log10P : 0, group.Log10P[g], 1e-14);
         }
+    }
+
+    [Fact]
+    public void Two_cells_and_small_differences_have_their_scores()
+    {
+        NdArray x = new(new double[] { 2, 1.5, 1, 1 }, 2, 2), constant = new(new double[] { 1.5, 1.5, 1, 1 }, 4, 1);
+        // U = 1 against ½ expected; variance 1 · 1 · 3 / 12.
+        Assert.Equal([1, 1], RankGenes.Compute(_device, x, [0, 1], 2, new RankGenesOptions { Test = GeneTest.Wilcoxon, TieCorrect = true })[0].Scores);
+        IReadOnlyList<RankedGroup> found = RankGenes.Compute(_device, constant, [0, 0, 1, 1], 2);
+        Assert.Equal((double.PositiveInfinity, double.NegativeInfinity), (found[0].Scores[0], found[1].Scores[0]));
+        Assert.Equal([0, 0], found.Select(g => g.Untested));
     }
 
     [Fact]
@@ -194,6 +211,8 @@ public sealed class RankGenesTests : IDisposable
         string message = Assert.Throws<DataException>(() => RankGenes.Compute(_device, twice, [0, 1, 0, 1], 2, options, "counts")).Message;
         Assert.Contains("counts", message);
         Assert.Contains("row 3, column 1", message);
+        SparseMatrix first = new(2, 2, SparseLayout.Csc, [0, 2, 3], [1, 1, 0], NdArray.Vector(new double[] { 4, 3, 2 }));
+        Assert.Contains("row 1, column 0", Assert.Throws<DataException>(() => RankGenes.Compute(_device, first, [0, 1], 2, options)).Message);
     }
 
     [Fact]

@@ -48,6 +48,16 @@ public sealed class CellGraphTests
     }
 
     [Fact]
+    public void A_walk_in_breadth_meets_all_cells_of_all_components()
+    {
+        // 0 - 3 - 1, 3 - 5; 2 alone; 4 - 6.
+        CellGraph graph = new([0, 1, 2, 2, 5, 6, 7, 8], [3, 3, 0, 1, 5, 6, 3, 4], [1, 1, 1, 1, 1, 1, 1, 1]);
+        Assert.Equal([0, 3, 1, 5, 2, 4, 6], graph.BreadthFirst());
+        // Along stored entries alone.
+        Assert.Equal([0, 2, 3, 4, 1], Small().BreadthFirst());
+    }
+
+    [Fact]
     public void What_is_written_to_a_file_is_the_same_matrix()
     {
         using CpuDevice device = new(1);
@@ -59,6 +69,10 @@ public sealed class CellGraphTests
 
     [Theory]
     [InlineData("from 0 to that number", new[] { 0, 1 }, new[] { 0, 0 }, new[] { 1f, 1f })]
+    [InlineData("from 0 to that number", new int[0], new int[0], new float[0])]
+    [InlineData("from 0 to that number", new[] { 1, 1 }, new[] { 0 }, new[] { 1f })]
+    [InlineData("from 0 to that number", new[] { 0, 1 }, new[] { 0 }, new[] { 1f, 1f })]
+    [InlineData("each once", new[] { 0, 2, 2 }, new[] { 1, 1 }, new[] { 1f, 1f })]
     [InlineData("numbered 0 to 1", new[] { 0, 1, 1 }, new[] { 2 }, new[] { 1f })]
     [InlineData("ascending order", new[] { 0, 2, 2 }, new[] { 1, 0 }, new[] { 1f, 1f })]
     [InlineData("ends before", new[] { 0, 2, 1, 2 }, new[] { 0, 1 }, new[] { 1f, 1f })]

@@ -64,7 +64,11 @@ public sealed class ConnectivitiesTests
         using Matrix<double> plain = Cloud(device, 300, 6, seed: 11), angles = Cloud(device, 200, 6, seed: 12), repeated = Cloud(device, 120, 6, seed: 13);
         // A third of the cells three times over, so that some have neighbours at distance 0; every tenth is at one place, so that some have no others.
         for (int i = 0; i < 120; i++) repeated.Row(i % 10 == 0 ? 0 : i % 40).CopyTo(repeated.Row(i));
-        List<NearestCells> cases = [NearestCells.Find(plain, 15), NearestCells.Find(angles, 30, DistanceMetric.Cosine), NearestCells.Find(repeated, 8)];
+        using Matrix<double> small = Cloud(device, 90, 3, seed: 14);
+        // Distances far below 1, the unit of the search for a scale, with some cells three times over.
+        for (int i = 0; i < 90; i++)
+            for (int j = 0; j < 3; j++) small.Row(i)[j] = (float)(small.Row(i > 60 ? i % 6 : i)[j] * (i > 60 ? 1 : 0.02));
+        List<NearestCells> cases = [NearestCells.Find(plain, 15), NearestCells.Find(small, 9), NearestCells.Find(angles, 30, DistanceMetric.Cosine), NearestCells.Find(repeated, 8)];
         if (SharedData.Find("pbmc68k_reduced", out _) is { } folder)
         {
             using Matrix<double> all = MatrixReader.ReadDouble(device, Path.Combine(folder, "pbmc68k_reduced.h5ad") + ":obsm/X_pca");
@@ -72,6 +76,33 @@ public sealed class ConnectivitiesTests
             cases.Add(NearestCells.Find(blood, 10));
         }
         HoldAgainstUmap(python!, cases);
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(5)]
+    [InlineData(6)]
+    [InlineData(8)]
+    public void The_kernel_has_the_median_of_squared_distances_of_even_and_odd_numbers_of_neighbours(int k)
+    {
+        using CpuDevice device = new(1);
+        // On a line, some of them at distance 1 and some closer.
+        double[] places = [0, 1, 2, 2.25, 3.5, 5, 5.125, 7, 9, 10];
+        using Matrix<double> x = Matrix<double>.From(device, places.Length, 1, places);
+        NearestCells nearest = NearestCells.Find(x, k);
+        CellGraph found = Connectivities.Gauss(nearest);
+        double[] variance = [.. places.Select((p, i) =>
+        {
+            double[] squares = [.. places.Where((_, j) => j != i).Select(q => (p - q) * (p - q)).Order().Take(k - 1)];
+            return (k - 1) % 2 == 1 ? squares[(k - 1) / 2] : (squares[(k - 1) / 2 - 1] + squares[(k - 1) / 2]) / 2;
+        })];
+        for (int i = 0; i < places.Length; i++)
+            for (int j = 0; j < places.Length; j++)
+            {
+                bool joined = nearest.Of(i).Contains(j) || nearest.Of(j).Contains(i);
+                double sum = variance[i] + variance[j], expected = joined ? Math.Sqrt(2 * Math.Sqrt(variance[i] * variance[j]) / sum) * Math.Exp(-(places[i] - places[j]) * (places[i] - places[j]) / sum) : 0;
+                Assert.Equal(expected, found[i, j], 1e-6);
+            }
     }
 
     [Fact]
@@ -94,6 +125,14 @@ public sealed class ConnectivitiesTests
         using Matrix<double> x = Matrix<double>.From(device, 4, 2, s_points);
         Assert.Contains("there are 4", Assert.Throws<UsageException>(() => NearestCells.Find(x, 5)).Message);
         Assert.Contains("2 are the fewest", Assert.Throws<UsageException>(() => NearestCells.Find(x, 1)).Message);
+        using Matrix<float> single = Matrix<float>.From(device, 4, 2, Array.ConvertAll(s_points, p => (float)p));
+        Assert.Contains("there are 4", Assert.Throws<UsageException>(() => NearestCells.Find(single, 5)).Message);
+        Assert.Contains("there are 4", Assert.Throws<UsageException>(() => NearestCells.FindApproximate(single, 5)).Message);
+        NearestCells two = NearestCells.Find(single, 2), all = NearestCells.Find(single, 4);
+        Assert.Equal([1, 0, 3, 0], Enumerable.Range(0, 4).Select(i => two.Of(i)[0]));
+        Assert.Equal(all.Of(2).ToArray(), all.Take(4).Of(2).ToArray());
+        Assert.Contains("lists that hold 2", Assert.Throws<UsageException>(() => two.Take(3)).Message);
+        Assert.Contains("2 are the fewest", Assert.Throws<UsageException>(() => all.Take(1)).Message);
         using Matrix<double> same = Matrix<double>.From(device, 4, 2, new double[8]);
         Assert.Contains("cell 0", Assert.Throws<UsageException>(() => Connectivities.Gauss(NearestCells.Find(same, 3))).Message);
     }

@@ -109,6 +109,14 @@ public sealed class NearestCellsTests
         Assert.Equal(rounds.Recall, other.Recall);
         for (int i = 0; i < x.Rows; i++)
         {
+            // Ascending, every distance that of its cell, and none farther than before.
+            Assert.Equal(rounds.Distances(i).ToArray().Order(), rounds.Distances(i).ToArray());
+            Assert.Equal(11, rounds.Of(i).ToArray().Distinct().Count(j => j != i));
+            for (int e = 0; e < 11; e++)
+            {
+                Assert.Equal(Math.Sqrt(Enumerable.Range(0, 12).Sum(c => Math.Pow(x.Row(i)[c] - x.Row(rounds.Of(i)[e])[c], 2))), rounds.Distances(i)[e], 1e-4);
+                Assert.True(rounds.Distances(i)[e] <= lists.Distances(i)[e]);
+            }
             Assert.Equal(rounds.Of(i).ToArray(), other.Of(i).ToArray());
             Assert.Equal(rounds.Distances(i).ToArray(), other.Distances(i).ToArray());
         }
@@ -140,12 +148,16 @@ public sealed class NearestCellsTests
         same.Buffer.View.Host.Fill(1);
         NearestCells exact = NearestCells.Find(few, 20), found = NearestCells.FindApproximate(few, 20);
         for (int i = 0; i < 20; i++) Assert.Equal(exact.Of(i).ToArray(), found.Of(i).ToArray());
+        // Everything is found before the first round, which brings nothing and is the last.
+        Assert.Equal(new NeighbourRecall(1, 20, 0), found.Recall);
+        Assert.Equal(new NeighbourRecall(1, 20, 1), NearestCells.FindApproximate(few, 20, recall: 2).Recall);
         NearestCells equal = NearestCells.FindApproximate(same, 5);
         for (int i = 0; i < 1500; i++)
         {
             Assert.Equal([0, 0, 0, 0], equal.Distances(i).ToArray());
             Assert.DoesNotContain(i, equal.Of(i).ToArray());
             Assert.Equal(4, equal.Of(i).ToArray().Distinct().Count());
+            Assert.Equal(equal.Of(i).ToArray().Order(), equal.Of(i).ToArray());
         }
     }
 

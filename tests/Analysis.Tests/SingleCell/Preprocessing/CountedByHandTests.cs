@@ -62,6 +62,8 @@ public sealed class CountedByHandTests : IDisposable
         using CellMatrix given = Counts(sparse, 1, 2, 1, 3);
         Assert.Equal(8, ExpressionScaling.NormaliseTotal(given, target: 8).Target);
         Assert.Equal([2, 6], CountsFixture.All(given));
+        ExpressionScaling.NormaliseTotal(given, target: 0.5);
+        Assert.Equal([0.125, 0.375], CountsFixture.All(given));
     }
 
     [Fact]

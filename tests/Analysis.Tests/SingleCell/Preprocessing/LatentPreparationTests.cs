@@ -176,6 +176,8 @@ public sealed class LatentPreparationTests : IDisposable
         using Matrix<float> negative = Matrix<float>.From(_device, 3, 2, [1, 0, 2, 3, 0, -1]);
         Assert.Contains("row 2", Assert.Throws<DataException>(() => LatentPreparation.Rescale(negative, LatentScale.Log)).Message);
         Assert.Contains("row 2", Assert.Throws<DataException>(() => LatentPreparation.Rescale(negative, LatentScale.LogStd)).Message);
+        negative.Row(0)[1] = -2;
+        Assert.Contains("row 0", Assert.Throws<DataException>(() => LatentPreparation.Rescale(negative, LatentScale.Log)).Message);
         LatentPreparationOptions options = new();
         Assert.Contains("is alive: every use is below", Refused(_usage.Select(_ => 0.0).ToArray(), options).Message);
         Assert.Contains("no cell belongs", Refused(_usage, options with { Classes = ["Mouse"] }).Message);

@@ -139,7 +139,8 @@ public sealed class ScanpyFormulaTests(CountsFixture fixture) : IClassFixture<Co
         JsonArray cases = JsonNode.Parse(File.ReadAllText(Path.Combine(RepositoryRoot.Path, "tests", "golden", "preprocessing", "loess.json")))!.AsArray();
         foreach (JsonNode? golden in cases)
             CountsFixture.Near(Numbers(golden!["fitted"]!), Loess.Fit(Numbers(golden["x"]!), Numbers(golden["y"]!), (double)golden["span"]!), 1e-11);
-        Assert.Equal(7, cases.Count);
+        Assert.Equal(9, cases.Count);
+        Assert.Contains("3 points are too few", Assert.Throws<DataException>(() => Loess.Fit([1, 2, 3], [1, 2, 3], 1)).Message);
         DataException error = Assert.Throws<DataException>(() => Loess.Fit([.. new double[50], 1, 2, 3], new double[53], 0.3));
         Assert.Contains("one place", error.Message);
 
