@@ -144,11 +144,11 @@ public sealed class ZarrTests
         using TemporaryFolder folder = new();
         static string Sentence(Action read) => Assert.Throws<DataException>(read).Message;
         Assert.Contains("does not exist", Sentence(() => AnnDataFile.Read(folder["none.zarr"])), StringComparison.Ordinal);
-        Directory.CreateDirectory(folder["two.zarr"]);
-        File.WriteAllText(folder["two.zarr/.zgroup"], """{"zarr_format": 2}""");
-        Assert.Contains("version 2", Sentence(() => AnnDataFile.Read(folder["two.zarr"])), StringComparison.Ordinal);
-        string path = One(folder, "int32", "0", """{"name": "bytes"}, {"name": "blosc", "configuration": {}}""");
-        using (IStoreFile store = ZarrFile.Open(path)) Assert.Contains("the codec 'blosc' is not read", Sentence(() => store.Root.Find("a")), StringComparison.Ordinal);
+        Directory.CreateDirectory(folder["four.zarr"]);
+        File.WriteAllText(folder["four.zarr/.zgroup"], """{"zarr_format": 4}""");
+        Assert.Contains("version 2 was expected", Sentence(() => AnnDataFile.Read(folder["four.zarr"])), StringComparison.Ordinal);
+        string path = One(folder, "int32", "0", """{"name": "bytes"}, {"name": "lzma", "configuration": {}}""");
+        using (IStoreFile store = ZarrFile.Open(path)) Assert.Contains("the codec 'lzma' is not read", Sentence(() => store.Root.Find("a")), StringComparison.Ordinal);
         path = One(folder, "int32", "0", """{"name": "bytes"}, {"name": "crc32c"}""");
         Directory.CreateDirectory(Path.Combine(path, "a", "c"));
         File.WriteAllBytes(Path.Combine(path, "a", "c", "0"), new byte[16]);

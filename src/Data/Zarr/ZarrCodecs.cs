@@ -8,13 +8,14 @@ using ZstdSharp;
 namespace BioSup.Data;
 
 /// <summary>
-/// How the elements of a chunk became bytes: <c>bytes</c> or <c>vlen-utf8</c>, then any of zstd, gzip and crc32c. <c>sharding_indexed</c>, which packs many chunks into one object, is described here
+/// How the elements of a chunk became bytes: <c>bytes</c> or <c>vlen-utf8</c>, then any of zstd, gzip, zlib, blosc and crc32c. <c>sharding_indexed</c>, which packs many chunks into one object, is described here
 /// and taken apart by <see cref="ZarrArray"/>.
 /// </summary>
 internal sealed class ZarrCodecs
 {
     /// <summary>No frame of zstd unpacks to more than this many times its bytes: a block of 128 KiB takes four.</summary>
     private const long ZstdRatio = 1 << 15, GzipRatio = 1032, Slack = 1 << 17;
+    private static readonly string[] s_compressors = ["zstd", "gzip", "zlib", "blosc", "crc32c"];
     private readonly string[] _compressors;
 
     private ZarrCodecs(string[] compressors) => _compressors = compressors;
@@ -40,7 +41,7 @@ internal sealed class ZarrCodecs
             JsonElement configuration = codec.ValueKind == JsonValueKind.Object && codec.TryGetProperty("configuration", out JsonElement found) ? found : default;
             if (first is not null)
             {
-                if (name is not ("zstd" or "gzip" or "crc32c")) throw Unknown(name);
+                if (!s_compressors.Contains(name)) throw Unknown(name);
                 compressors.Add(name);
                 continue;
             }
@@ -81,7 +82,7 @@ internal sealed class ZarrCodecs
         return text;
     }
 
-    private static InvalidDataException Unknown(string name) => new($"the codec '{NpyHeader.Printable(name)}' is not read; bytes, vlen-utf8, sharding_indexed, zstd, gzip and crc32c are");
+    private static InvalidDataException Unknown(string name) => new($"the codec '{NpyHeader.Printable(name)}' is not read; bytes, vlen-utf8, sharding_indexed, {string.Join(", ", s_compressors[..^1])} and {s_compressors[^1]} are");
 
     /// <param name="stored">As it lies in the store.</param>
     /// <param name="size">Bytes that have to come out; null where that is not known.</param>
@@ -97,6 +98,8 @@ internal sealed class ZarrCodecs
             {
                 "crc32c" => Checked(bytes),
                 "zstd" => Zstd(bytes, Limit(bytes, ZstdRatio, last ? expected : null)),
+                "blosc" => Blosc1(bytes, Limit(bytes, ZstdRatio, last ? expected : null)),
+                "zlib" => Zlib(bytes, Limit(bytes, GzipRatio, last ? expected : null)),
                 _ => Gzip(bytes, Limit(bytes, GzipRatio, last ? expected : null)),
             };
         }
@@ -137,6 +140,21 @@ internal sealed class ZarrCodecs
     {
         using GZipStream stream = new(new MemoryStream(packed), CompressionMode.Decompress);
         return ReadAll(stream, limit);
+    }
+
+    private static byte[] Zlib(byte[] packed, int limit)
+    {
+        using ZLibStream stream = new(new MemoryStream(packed), CompressionMode.Decompress);
+        return ReadAll(stream, limit);
+    }
+
+    private static byte[] Blosc1(byte[] packed, int limit)
+    {
+        int length = Blosc.UnpackedBytes(packed);
+        if (length > limit) throw new InvalidDataException($"a chunk unpacks to more than the {limit} bytes expected");
+        byte[] bytes = new byte[length];
+        Blosc.Unpack(packed, bytes);
+        return bytes;
     }
 
     private static byte[] ReadAll(Stream stream, int limit)

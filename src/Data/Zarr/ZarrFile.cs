@@ -4,7 +4,7 @@ using BioSup.Runtime;
 namespace BioSup.Data;
 
 /// <summary>
-/// A zarr store of version 3 (zarr-specs, core 3.0) as a hierarchy: what anndata writes by default from 0.13 on. Every node is read from its own <c>zarr.json</c>; the copy that the root may hold of all
+/// A zarr store of version 3 (zarr-specs, core 3.0), which anndata writes by default from 0.13 on, or of version 2 as a hierarchy. Every node is read from its own <c>zarr.json</c> (<see cref="ZarrVersion2"/>: <c>.zarray</c>, <c>.zgroup</c>, <c>.zattrs</c>); the copy that the root may hold of all
 /// of them (consolidated metadata) saves requests to a server and nothing here. No allocation is made that the bytes at hand do not justify.
 /// </summary>
 internal sealed class ZarrFile : IStoreFile
@@ -19,7 +19,7 @@ internal sealed class ZarrFile : IStoreFile
         _store = ZarrStore.Open(path);
         try
         {
-            Root = Guard("/", () => Wrap("")) as IStoreGroup ?? throw Error("/", $"is no zarr store of version 3: it has no group in zarr.json{Older()}");
+            Root = Guard("/", () => Wrap("")) as IStoreGroup ?? throw Error("/", "is no zarr store: it has no group in zarr.json or .zgroup");
         }
         catch
         {
@@ -66,15 +66,15 @@ internal sealed class ZarrFile : IStoreFile
     /// <summary>The node of a key, or null where there is none.</summary>
     private IStoreNode? Wrap(string key)
     {
-        if (_store.Read(ZarrStore.MetadataKey(key)) is not { } bytes) return null;
         // The document is small and lives as long as its node.
-        JsonElement description = JsonDocument.Parse(bytes).RootElement;
+        JsonElement? found = _store.Read(ZarrStore.MetadataKey(key)) is { } bytes ? JsonDocument.Parse(bytes).RootElement : ZarrVersion2.Describe(_store, key);
+        if (found is not { } description) return null;
         string path = "/" + key;
         if (description.ValueKind != JsonValueKind.Object) throw Error(path, "zarr.json is not an object");
         int format = description.TryGetProperty("zarr_format", out JsonElement version) ? version.GetInt32() : 0;
         if (format != 3) throw Error(path, $"is of zarr version {format}; 3 was expected");
         string? kind = description.TryGetProperty("node_type", out JsonElement type) ? type.GetString() : null;
-        JsonElement attributes = description.TryGetProperty("attributes", out JsonElement found) ? found : default;
+        JsonElement attributes = description.TryGetProperty("attributes", out JsonElement held) ? held : default;
         return kind switch
         {
             "group" => new Group(this, key, attributes),
@@ -82,8 +82,6 @@ internal sealed class ZarrFile : IStoreFile
             _ => throw Error(path, $"is a node of type '{NpyHeader.Printable(kind ?? "none")}'; group or array was expected"),
         };
     }
-
-    private string Older() => _store.Read(".zgroup") is not null ? "; it is one of version 2, which anndata rewrites when zarr_write_format is 3" : "";
 
     /// <summary>What groups and arrays share.</summary>
     internal abstract class Node(ZarrFile file, string key, JsonElement attributes) : IStoreNode

@@ -7,6 +7,7 @@ namespace BioSup.Data;
 internal abstract class ZarrStore : IDisposable
 {
     private const string Metadata = "zarr.json";
+    private static readonly string[] s_descriptions = [Metadata, ZarrVersion2.ArrayKey, ZarrVersion2.GroupKey];
 
     /// <summary>Deflate's best ratio; an entry that claims more is damaged.</summary>
     private const long MaxRatio = 1032, Slack = 1 << 16;
@@ -42,7 +43,7 @@ internal abstract class ZarrStore : IDisposable
         }
 
         public override IReadOnlyList<string> Children(string node) =>
-            [.. Directory.EnumerateDirectories(Path.Combine(path, node)).Where(child => File.Exists(Path.Combine(child, Metadata))).Select(child => Path.GetFileName(child)).Order(StringComparer.Ordinal)];
+            [.. Directory.EnumerateDirectories(Path.Combine(path, node)).Where(child => s_descriptions.Any(name => File.Exists(Path.Combine(child, name)))).Select(child => Path.GetFileName(child)).Order(StringComparer.Ordinal)];
 
         public override void Dispose()
         {
@@ -93,8 +94,8 @@ internal abstract class ZarrStore : IDisposable
             foreach (ZipArchiveEntry entry in _zip.Entries) _entries[entry.FullName] = entry;
             foreach (string key in _entries.Keys)
             {
-                if (!key.EndsWith("/" + Metadata, StringComparison.Ordinal)) continue;
-                string node = key[..^(Metadata.Length + 1)];
+                if (s_descriptions.FirstOrDefault(name => key.EndsWith("/" + name, StringComparison.Ordinal)) is not { } description) continue;
+                string node = key[..^(description.Length + 1)];
                 int slash = node.LastIndexOf('/');
                 string parent = slash < 0 ? "" : node[..slash];
                 if (!_children.TryGetValue(parent, out SortedSet<string>? names)) _children[parent] = names = new SortedSet<string>(StringComparer.Ordinal);
