@@ -39,7 +39,7 @@ public sealed class DiffusionMap : IDisposable
     {
         if (components < 2) throw new UsageException($"A diffusion map of {components} components shows nothing; the first one is trivial, so 2 are the fewest.");
         if (components >= connectivities.Cells) throw new UsageException($"{components} diffusion components need more cells than that; there are {connectivities.Cells}.");
-        using ScaledGraph transitions = ScaledGraph.Transitions(device.Host, connectivities);
+        ScaledGraph transitions = ScaledGraph.Transitions(device.Host, connectivities);
         int[] component = connectivities.Components(out int count);
         using Matrix<double> trivial = Trivial(device.Host, transitions, component, Math.Min(count, components));
         if (count >= components)

@@ -3,27 +3,48 @@ using BioSup.Runtime;
 
 namespace BioSup.Analysis.SingleCell;
 
-/// <summary>S W S for a symmetric graph W and a positive diagonal S: never stored, only multiplied with vectors. Two of these have eigenvalues of at most 1, and 1 for one known vector per component.</summary>
-internal sealed class ScaledGraph : ISymmetricMap, IDisposable
+/// <summary>
+/// S W S for a symmetric graph W and a positive diagonal S, multiplied with vectors. Its entries are kept in double precision, row by row in <see cref="Order"/> and under the numbers of that
+/// order, so that a product reads them one after the other: 12 bytes each. Two of these have eigenvalues of at most 1, and 1 for one known vector per component.
+/// </summary>
+internal sealed class ScaledGraph : ISymmetricMap
 {
     private const int CellsPerBlock = 512;
     private readonly CpuDevice _device;
     private readonly CellGraph _graph;
     private readonly double[] _scale, _trivial;
 
-    /// <summary>Place of every cell in <see cref="Order"/>.</summary>
-    private readonly int[] _place;
+    /// <summary>Where the row of each place begins, and the place each entry belongs to.</summary>
+    private readonly int[] _start, _places;
 
-    /// <summary>[cells × 8] S X while X is multiplied.</summary>
-    private readonly AlignedBuffer<double> _scaled;
+    /// <summary>The entries.</summary>
+    private readonly double[] _entries;
 
     private ScaledGraph(CpuDevice device, CellGraph graph, double[] scale, double[] trivial)
     {
         (_device, _graph, _scale, _trivial) = (device, graph, scale, trivial);
-        _scaled = new AlignedBuffer<double>(device, (long)scale.Length * VectorBlocks.Width);
         Order = graph.BreadthFirst();
-        _place = new int[Order.Length];
-        for (int i = 0; i < Order.Length; i++) _place[Order[i]] = i;
+        int[] place = new int[Order.Length];
+        _start = new int[Order.Length + 1];
+        for (int i = 0; i < Order.Length; i++)
+        {
+            place[Order[i]] = i;
+            _start[i + 1] = _start[i] + graph.Neighbours(Order[i]).Length;
+        }
+        (_places, _entries) = (new int[graph.Entries], new double[graph.Entries]);
+        BlockLoop.Run(device, Blocks, block =>
+        {
+            for (int i = block * CellsPerBlock, end = Math.Min(i + CellsPerBlock, Length); i < end; i++)
+            {
+                ReadOnlySpan<int> neighbours = graph.Neighbours(Order[i]);
+                ReadOnlySpan<float> weights = graph.Values(Order[i]);
+                for (int e = 0; e < neighbours.Length; e++)
+                {
+                    _places[_start[i] + e] = place[neighbours[e]];
+                    _entries[_start[i] + e] = weights[e] * (scale[Order[i]] * scale[neighbours[e]]);
+                }
+            }
+        });
     }
 
     /// <summary>Cells as a walk over the graph meets them: neighbours lie near each other, which halves the time of a product that waits for memory.</summary>
@@ -35,7 +56,7 @@ internal sealed class ScaledGraph : ISymmetricMap, IDisposable
     public ReadOnlySpan<double> Trivial => _trivial;
 
     /// <summary>An entry.</summary>
-    public double this[int i, int j] => _graph[i, j] * _scale[i] * _scale[j];
+    public double this[int i, int j] => _graph[i, j] * (_scale[i] * _scale[j]);
 
     /// <summary>The symmetric transition matrix with density normalisation: W_ij / (q_i z_i q_j z_j) with q = Σ_j W_ij and z_i² = Σ_j W_ij / (q_i q_j). The trivial vector is z.</summary>
     /// <exception cref="UsageException">A weight is negative, or a cell has none above 0.</exception>
@@ -63,18 +84,18 @@ internal sealed class ScaledGraph : ISymmetricMap, IDisposable
     }
 
     /// <summary>
-    /// Reads 8 bytes of the graph and 64 of the vectors for each entry: below about 60,000 cells the vectors lie in a third-level cache of 32 MiB, whose bandwidth is the floor; beyond, each
-    /// entry costs a line of memory.
+    /// Reads 12 bytes of the graph and 64 of the vectors for each entry. In the order of a walk most of the vectors are in the second-level cache when they are needed again, and the
+    /// multiplications are the floor; where they are not, each entry costs a line of the third-level cache or of memory.
     /// </summary>
     public unsafe void Multiply(double* x, double* y, double factor, double shift, double* minus)
     {
-        ScaleJob scale = new(this, x);
-        _device.Pool.Run(Blocks, ref scale);
-        MultiplyJob multiply = new(this, x, y, factor, shift, minus);
-        _device.Pool.Run(Blocks, ref multiply);
+        fixed (int* start = _start, places = _places)
+        fixed (double* entries = _entries)
+        {
+            MultiplyJob job = new(Length, start, places, entries, x, y, factor, shift, minus);
+            _device.Pool.Run(Blocks, ref job);
+        }
     }
-
-    public void Dispose() => _scaled.Dispose();
 
     private int Blocks => (Length + CellsPerBlock - 1) / CellsPerBlock;
 
@@ -93,51 +114,33 @@ internal sealed class ScaledGraph : ISymmetricMap, IDisposable
         return strength;
     }
 
-    private readonly unsafe struct ScaleJob(ScaledGraph map, double* x) : IBlockJob
+    private readonly unsafe struct MultiplyJob(int length, int* start, int* places, double* entries, double* x, double* y, double factor, double shift, double* minus) : IBlockJob
     {
         public void Execute(long block, int worker)
         {
-            for (int i = (int)block * CellsPerBlock, end = Math.Min(i + CellsPerBlock, map.Length); i < end; i++)
+            Vector256<double> scale = Vector256.Create(factor);
+            for (int i = (int)block * CellsPerBlock, end = Math.Min(i + CellsPerBlock, length); i < end; i++)
             {
-                Vector256<double> factor = Vector256.Create(map._scale[map.Order[i]]);
-                double* from = x + (long)i * VectorBlocks.Width, to = map._scaled.Pointer + (long)i * VectorBlocks.Width;
-                (Vector256.Load(from) * factor).Store(to);
-                (Vector256.Load(from + 4) * factor).Store(to + 4);
-            }
-        }
-    }
-
-    private readonly unsafe struct MultiplyJob(ScaledGraph map, double* given, double* y, double factor, double shift, double* minus) : IBlockJob
-    {
-        public void Execute(long block, int worker)
-        {
-            double* x = map._scaled.Pointer;
-            int[] place = map._place;
-            for (int i = (int)block * CellsPerBlock, end = Math.Min(i + CellsPerBlock, map.Length); i < end; i++)
-            {
-                ReadOnlySpan<int> neighbours = map._graph.Neighbours(map.Order[i]);
-                ReadOnlySpan<float> weights = map._graph.Values(map.Order[i]);
                 // Even and odd entries by themselves: one sum alone would wait for its own additions.
                 Vector256<double> even0 = default, even1 = default, odd0 = default, odd1 = default;
-                int e = 0;
-                for (; e + 2 <= neighbours.Length; e += 2)
+                int e = start[i], last = start[i + 1];
+                for (; e + 2 <= last; e += 2)
                 {
-                    double* a = x + (long)place[neighbours[e]] * VectorBlocks.Width, b = x + (long)place[neighbours[e + 1]] * VectorBlocks.Width;
-                    Vector256<double> u = Vector256.Create((double)weights[e]), v = Vector256.Create((double)weights[e + 1]);
+                    double* a = x + (long)places[e] * VectorBlocks.Width, b = x + (long)places[e + 1] * VectorBlocks.Width;
+                    Vector256<double> u = Vector256.Create(entries[e]), v = Vector256.Create(entries[e + 1]);
                     even0 = Vector256.FusedMultiplyAdd(u, Vector256.Load(a), even0);
                     even1 = Vector256.FusedMultiplyAdd(u, Vector256.Load(a + 4), even1);
                     odd0 = Vector256.FusedMultiplyAdd(v, Vector256.Load(b), odd0);
                     odd1 = Vector256.FusedMultiplyAdd(v, Vector256.Load(b + 4), odd1);
                 }
-                if (e < neighbours.Length)
+                if (e < last)
                 {
-                    double* a = x + (long)place[neighbours[e]] * VectorBlocks.Width;
-                    Vector256<double> u = Vector256.Create((double)weights[e]);
+                    double* a = x + (long)places[e] * VectorBlocks.Width;
+                    Vector256<double> u = Vector256.Create(entries[e]);
                     even0 = Vector256.FusedMultiplyAdd(u, Vector256.Load(a), even0);
                     even1 = Vector256.FusedMultiplyAdd(u, Vector256.Load(a + 4), even1);
                 }
-                Vector256<double> scale = Vector256.Create(factor * map._scale[map.Order[i]]);
-                VectorBlocks.Finish(i, (even0 + odd0) * scale, (even1 + odd1) * scale, given, shift, minus, y);
+                VectorBlocks.Finish(i, (even0 + odd0) * scale, (even1 + odd1) * scale, x, shift, minus, y);
             }
         }
     }

@@ -54,7 +54,7 @@ internal static class SpectralLayout
 
     private static double[] Eigenvectors(CpuDevice device, CellGraph graph, int dimensions, CancellationToken cancel)
     {
-        using ScaledGraph map = ScaledGraph.Adjacency(device, graph);
+        ScaledGraph map = ScaledGraph.Adjacency(device, graph);
         using Matrix<double> trivial = Matrix<double>.From(device, 1, graph.Cells, map.Trivial);
         TensorPrimitives.Multiply(trivial.Row(0), 1 / Math.Sqrt(TensorPrimitives.SumOfSquares(trivial.Row(0))), trivial.Row(0));
         (double[] _, Matrix<double> vectors) = LanczosEigen.Find(device, map, dimensions, SpectrumEnd.Algebraic, trivial, seed: 0, cancel, Tolerance);

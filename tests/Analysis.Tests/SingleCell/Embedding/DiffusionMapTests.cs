@@ -32,7 +32,7 @@ public sealed class DiffusionMapTests
         using CpuDevice device = new(1);
         using Matrix<double> x = Matrix<double>.From(device, 4, 2, [1, 0, 3, 0, 5, 6, 0, 4]);
         NearestCells nearest = NearestCells.Find(x, 3);
-        using ScaledGraph umap = ScaledGraph.Transitions(device, Connectivities.Umap(nearest)), gauss = ScaledGraph.Transitions(device, Connectivities.Gauss(nearest));
+        ScaledGraph umap = ScaledGraph.Transitions(device, Connectivities.Umap(nearest)), gauss = ScaledGraph.Transitions(device, Connectivities.Gauss(nearest));
         for (int i = 0; i < 4; i++)
             for (int j = 0; j < 4; j++)
             {
@@ -51,7 +51,7 @@ public sealed class DiffusionMapTests
         CellGraph graph = Graph(device, cells, parts, 10);
         using DiffusionMap map = DiffusionMap.Compute(device, graph, 12);
         Assert.Equal(parts, map.ComponentCount);
-        using ScaledGraph transitions = ScaledGraph.Transitions(device, graph);
+        ScaledGraph transitions = ScaledGraph.Transitions(device, graph);
         using Matrix<double> matrix = DenseSpectrum.Entries(device, transitions), dense = device.AllocateMatrix<double>(cells, cells), product = device.AllocateMatrix<double>(1, cells);
         for (int i = 0; i < cells; i++)
             for (int j = 0; j < cells; j++)
@@ -119,7 +119,7 @@ public sealed class DiffusionMapTests
     private static double[] Spectrum(CellGraph graph)
     {
         using CpuDevice device = new(2);
-        using ScaledGraph transitions = ScaledGraph.Transitions(device, graph);
+        ScaledGraph transitions = ScaledGraph.Transitions(device, graph);
         using Matrix<double> dense = DenseSpectrum.Entries(device, transitions);
         using SymmetricEigen eigen = SymmetricEigen.Decompose(dense, vectors: false);
         return eigen.Values;
