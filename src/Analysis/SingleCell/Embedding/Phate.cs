@@ -184,7 +184,8 @@ public sealed class Phate : IDisposable
         progress?.Report($"walking {t.ToString(CultureInfo.InvariantCulture)} steps (PHATE)", 0, 0);
         using Matrix<double> potential = Potential(t, cancel);
         Matrix<double> distances = _device.AllocateMatrix<double>(Points, Points);
-        PairwiseDistance.ComputeSelf(DistanceMetric.Euclidean, potential.View, distances.View);
+        if (_device.IsHost) PhateDistances.Compute(potential, distances, cancel);
+        else PairwiseDistance.ComputeSelf(DistanceMetric.Euclidean, potential.View, distances.View);
         // A potential of 7 ln 10 in every element: distances so far below it are rounding.
         double noise = 1e-6 * -Math.Log(Floor) * Math.Sqrt(Points), largest = MatrixElements.Summarise(distances.View).Largest;
         if (largest > noise) return distances.MoveToHost();

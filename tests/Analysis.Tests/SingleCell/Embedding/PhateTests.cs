@@ -202,6 +202,27 @@ public sealed class PhateTests
     }
 
     [Fact]
+    public void Distances_of_long_rows_are_those_of_coordinate_differences()
+    {
+        using CpuDevice device = new(2);
+        const int Rows = 90, Columns = 700;
+        using Matrix<double> x = device.AllocateMatrix<double>(Rows, Columns), ours = device.AllocateMatrix<double>(Rows, Rows), direct = device.AllocateMatrix<double>(Rows, Rows);
+        CounterRandom random = new(5);
+        for (int i = 0; i < Rows; i++)
+            for (int j = 0; j < Columns; j++)
+                // Rows 0 to 9 are one, 10 to 19 nearly so.
+                x.Row(i)[j] = i is > 0 and < 20 ? x.Row(0)[j] + (i < 10 ? 0 : 1e-6 * random.NextNormal()) : 12 + random.NextNormal();
+        PhateDistances.Compute(x, ours);
+        PairwiseDistance.ComputeSelf(DistanceMetric.Euclidean, x.View, direct.View, DistanceForm.Direct);
+        for (int i = 0; i < Rows; i++)
+            for (int j = 0; j < Rows; j++)
+            {
+                Assert.Equal(ours.Row(j)[i], ours.Row(i)[j]);
+                Assert.InRange(Math.Abs(ours.Row(i)[j] - direct.Row(i)[j]), 0, 1e-9 * direct.Row(i)[j]);
+            }
+    }
+
+    [Fact]
     public void Memory_is_known_beforehand()
     {
         using CpuDevice device = new(1);
