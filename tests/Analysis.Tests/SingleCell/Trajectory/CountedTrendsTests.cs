@@ -83,6 +83,10 @@ public sealed class CountedTrendsTests : IDisposable
         Assert.Equal(1 - residual / total, trend.RSquared, 1e-12);
         Assert.Equal(1 - residual / (21 - trend.EffectiveDegrees - 1) / (total / 20), trend.AdjustedRSquared, 1e-12);
         Assert.InRange(trend.RSquared, trend.AdjustedRSquared, 1);
+        // One degree and a part of another are left over.
+        SplineTrend[] tight = [.. new[] { 0.0005, 0.001, 0.002, 0.004 }.Select(penalty => SplineTrend.Fit(s_time[..6], s_value[..6], 5, penalty))];
+        Assert.Contains(tight, t => 6 - t.EffectiveDegrees is > 1.01 and < 1.99);
+        foreach (SplineTrend t in tight) Assert.Equal(1 - (1 - t.RSquared) / (6 - t.EffectiveDegrees - 1) * 5, t.AdjustedRSquared, 1e-9);
         // As many degrees as points: none are left for an adjusted share.
         SplineTrend bent = SplineTrend.Fit([0, 1, 2, 3, 4], [1, 5, 2, 8, 3], 10, penalty: 0);
         Assert.InRange(bent.EffectiveDegrees, 4.9, 5);
@@ -136,6 +140,7 @@ public sealed class CountedTrendsTests : IDisposable
 
     [Theory]
     [InlineData(240, 12, 5)]
+    [InlineData(390, 12, 7)]
     [InlineData(400, 12, 7)]
     [InlineData(400, 6, 6)]
     [InlineData(60, 4, 4)]
