@@ -23,6 +23,7 @@ public sealed class CellsRubbishTests(CellsFiles files) : IClassFixture<CellsFil
     [InlineData("normalize_total:target_sum=1e300", 2, "target_sum=1e300; a number above 0, at most 1E+30 was expected")]
     [InlineData("highly_variable_genes:flavor=seurat_v3:span=0.001", 3, "a larger span is needed")]
     [InlineData("phate:use_rep=X:gamma=7", 2, "gamma=7; 1 was expected")]
+    [InlineData("pca:n_comps=5,neighbors,umap:spread=1e30:maxiter=5", 3, "(step umap): obsm/X_umap came out with values that are not finite")]
     [InlineData("ridge:value=gone", 3, "(obs/gone): no cell of a group of superclass has a value")]
     [InlineData("local_sd:value=gone", 3, "(obs/gone): no cell of a group of superclass has a value")]
     [InlineData("local_sd:value=cell_death:k=30", 2, "--steps local_sd: k=30; the group 'Control' has 30 cells with a value, and 31 are needed")]

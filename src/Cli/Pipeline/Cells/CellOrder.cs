@@ -17,7 +17,7 @@ internal static class CellOrder
     public static void Require(IReadOnlyList<PlannedStep> plan, AnnData data)
     {
         for (int i = 0; i < plan.Count; i++)
-            foreach (Need need in Needs(plan[i]).Concat(Representation(plan, i, data)).Where(n => !n.Keys.Any(key => Has(data, n.Part, key) || plan.Take(i).Any(earlier => Makes(earlier).Any(made => Fits(made, n.Part, key))))))
+            foreach (Need need in Needs(plan[i]).Concat(Representation(plan, i, data)).Where(n => !n.Keys.Any(key => Has(data, n.Part, key) || plan.Take(i).Any(earlier => IsMadeBy(earlier, n.Part, key)))))
                 throw new UsageException($"--steps {plan[i].Step.Name}: {Sentence(need, plan, data)}");
     }
 
@@ -48,6 +48,9 @@ internal static class CellOrder
             _ => [],
         };
     }
+
+    /// <summary>Whether a step leaves a part under a key.</summary>
+    internal static bool IsMadeBy(PlannedStep planned, string part, string key) => Makes(planned).Any(made => Fits(made, part, key));
 
     private static IEnumerable<Need> Needs(PlannedStep planned)
     {
@@ -123,7 +126,7 @@ internal static class CellOrder
     /// <summary>The step that makes a part, as it would have to be typed: a later one of the plan, or else one that makes it under its usual name.</summary>
     private static string? Maker(Need need, IReadOnlyList<PlannedStep> plan)
     {
-        if (plan.FirstOrDefault(p => need.Keys.Any(key => Makes(p).Any(made => Fits(made, need.Part, key)))) is { } later) return $"'{later.Step.Name}'";
+        if (plan.FirstOrDefault(p => need.Keys.Any(key => IsMadeBy(p, need.Part, key))) is { } later) return $"'{later.Step.Name}'";
         foreach (ICellStep step in CellSteps.All)
             if (need.Keys.Any(key => Makes(new PlannedStep(step, StepSettings.Parse(step, []))).Any(made => made.Key != "*" && Fits(made, need.Part, key)))) return $"'{step.Name}'";
         return need switch

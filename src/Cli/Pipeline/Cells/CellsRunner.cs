@@ -48,6 +48,7 @@ internal static class CellsRunner
         long start = Stopwatch.GetTimestamp();
         FrameColumn[] before = [.. context.Cells.Obs.Columns];
         StepOutcome outcome = Run(planned, context);
+        RequireFinite(planned, context);
         Colour(context.Cells, before);
         FinishedStep step = new(planned.Step.Name, Describe(planned), outcome, Stopwatch.GetElapsedTime(start).TotalSeconds);
         Note(context, planned, step);
@@ -91,6 +92,14 @@ internal static class CellsRunner
             throw new DataException(context.Source, $"step {planned.Step.Name}", e.Message, e);
         }
         return outcome!;
+    }
+
+    // Settings far from sense can carry a method beyond what numbers hold; no file shall have coordinates that are none.
+    private static void RequireFinite(PlannedStep planned, CellsContext context)
+    {
+        foreach ((string key, IAnnElement? value) in context.Cells.Obsm.Where(o => CellOrder.IsMadeBy(planned, "obsm", o.Key)))
+            if (value is NdArray { Values: float[] or double[] } array && (array.Values is float[] single ? !single.All(float.IsFinite) : !((double[])array.Values).All(double.IsFinite)))
+                throw new DataException(context.Source, $"step {planned.Step.Name}", $"obsm/{key} came out with values that are not finite; settings nearer to the defaults are needed");
     }
 
     // Scanpy looks for the colours of groups in uns; without them, or with another number of them, it would choose its own and figures would differ.
