@@ -14,6 +14,7 @@ public sealed class LeidenReferenceTests
     [InlineData(14, 0.4, 3, 0.5, 60)]
     [InlineData(24, 0.3, 1.5, 100, 40)]
     [InlineData(9, 0.3, 0.3, 1000, 100)]
+    [InlineData(7, 0.4, 0.6, 1000, 95)]
     public void Partitions_are_those_of_the_algorithm_as_it_is_written_down(int nodes, double density, double resolution, double randomness, int graphs)
     {
         int unrefined = 0;
