@@ -29,6 +29,8 @@ public sealed class PagaTests
         Paga paga = Paga.Compute(graph, [0, 1, 2], 3);
         Assert.Equal([1.0, 1, 1], [paga.Connectivities[0, 1], paga.Connectivities[0, 2], paga.Connectivities[1, 2]]);
         Assert.Equal([(0, 1), (0, 2)], paga.Tree);
+        // Two of four cells know each other alone: two edges where (1 · 1 + 1 · 1) / 3 are expected.
+        Assert.Equal(1, Paga.Compute(new CellGraph([0, 1, 2, 2, 2], [1, 0], [1, 1]), [0, 1, 2, 2], 3).Connectivities[0, 1]);
     }
 
     [Fact]

@@ -65,9 +65,9 @@ public sealed class ConnectivitiesTests
         // A third of the cells three times over, so that some have neighbours at distance 0; every tenth is at one place, so that some have no others.
         for (int i = 0; i < 120; i++) repeated.Row(i % 10 == 0 ? 0 : i % 40).CopyTo(repeated.Row(i));
         using Matrix<double> small = Cloud(device, 90, 3, seed: 14);
-        // Distances far below 1, the unit of the search for a scale, with some cells three times over.
+        // Distances far below 1, the unit of the search for a scale, with some cells twice: one neighbour at distance 0 leaves room for others in the sum.
         for (int i = 0; i < 90; i++)
-            for (int j = 0; j < 3; j++) small.Row(i)[j] = (float)(small.Row(i > 60 ? i % 6 : i)[j] * (i > 60 ? 1 : 0.02));
+            for (int j = 0; j < 3; j++) small.Row(i)[j] = (float)(small.Row(i > 60 ? i - 61 : i)[j] * (i > 60 ? 1 : 0.02));
         List<NearestCells> cases = [NearestCells.Find(plain, 15), NearestCells.Find(small, 9), NearestCells.Find(angles, 30, DistanceMetric.Cosine), NearestCells.Find(repeated, 8)];
         if (SharedData.Find("pbmc68k_reduced", out _) is { } folder)
         {

@@ -162,6 +162,21 @@ public sealed class NearestCellsTests
     }
 
     [Fact]
+    public void Equal_distances_go_by_the_number_of_the_cell()
+    {
+        using CpuDevice device = new(2);
+        CounterRandom random = new(3);
+        // Places of a small lattice, each taken by several cells.
+        using Matrix<float> x = Matrix<float>.From(device, 1600, 2, [.. Enumerable.Range(0, 3200).Select(_ => (float)random.NextInt32(16))]);
+        foreach (double recall in new[] { 0, 2.0 })
+        {
+            NearestCells found = NearestCells.FindApproximate(x, 12, recall: recall);
+            for (int i = 0; i < x.Rows; i++)
+                Assert.Equal(found.Of(i).ToArray().OrderBy(j => MathF.Pow(x.Row(i)[0] - x.Row(j)[0], 2) + MathF.Pow(x.Row(i)[1] - x.Row(j)[1], 2)).ThenBy(j => j), found.Of(i).ToArray());
+        }
+    }
+
+    [Fact]
     public void What_the_approximate_search_does_not_know_is_refused()
     {
         using CpuDevice device = new(1);
