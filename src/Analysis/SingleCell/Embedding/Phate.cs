@@ -124,7 +124,7 @@ public sealed class Phate : IDisposable
     /// Von Neumann entropy of the walk after 1, 2, …, 100 steps, computed by the first call: from all singular values up to <see cref="ExactEntropyCells"/> cells and of landmarks, as many multiplications as
     /// their number cubed; of more cells that walk for themselves from an estimate of sums over the singular values (<see cref="PhateSpectrum"/>).
     /// </summary>
-    /// <param name="progress">Hears of the estimate.</param>
+    /// <param name="progress">Hears that it begins, and of the steps of the estimate.</param>
     /// <param name="cancel">Ends the work.</param>
     public IReadOnlyList<double> Entropy(IProgressReporter? progress = null, CancellationToken cancel = default)
     {
@@ -134,6 +134,7 @@ public sealed class Phate : IDisposable
             (double[] values, double[] weights) = PhateSpectrum.Estimate(_device.Host, _kernel, progress, cancel);
             return _entropy = VonNeumannEntropy.Of(values, weights, MostEntropies);
         }
+        progress?.Report(PhateSpectrum.Stage, 0, 0);
         using Matrix<double>? p = _landmarks is null ? _kernel.Transitions(_device) : null;
         return _entropy = VonNeumannEntropy.Of(VonNeumannEntropy.Singular(p ?? _landmarks!.Walk), null, MostEntropies);
     }

@@ -18,7 +18,7 @@ internal static unsafe class PhateSpectrum
     /// <summary>A vector of which less than this is left spans with those before it all that it can.</summary>
     private const double Nothing = 1e-12;
 
-    private const string Stage = "entropy of the walk (PHATE)";
+    public const string Stage = "entropy of the walk (PHATE)";
 
     /// <param name="host">Whose threads do the work.</param>
     /// <param name="kernel">Affinities, of at least 300 cells.</param>
