@@ -1,11 +1,13 @@
 """Writes h5ad files with anndata, and times reading them with anndata and with h5py alone.
 
-usage: python cells_h5ad.py write FOLDER CELLS VARIABLES     dense_gzip.h5ad, dense.h5ad and csr.h5ad: float32, one value in ten is not zero
+usage: python cells_h5ad.py write FOLDER CELLS VARIABLES     dense_gzip.h5ad, dense.h5ad and csr.h5ad: float32, one value in ten is not zero;
+                                                             chunks.bin: the chunks of the first as stored, each after its length
        python cells_h5ad.py read FILE ROUNDS
 Needs anndata, h5py, scipy and numpy. Reading prints one JSON object: best seconds of anndata.read_h5ad and of h5py's reading of the arrays of X, the sum of X, and versions.
 """
 import json
 import os
+import struct
 import sys
 import time
 import warnings
@@ -25,6 +27,11 @@ def write(folder, cells, variables):
     anndata.AnnData(x).write_h5ad(os.path.join(folder, "dense_gzip.h5ad"), compression="gzip")
     anndata.AnnData(x).write_h5ad(os.path.join(folder, "dense.h5ad"))
     anndata.AnnData(sparse.csr_matrix(x)).write_h5ad(os.path.join(folder, "csr.h5ad"))
+    with h5py.File(os.path.join(folder, "dense_gzip.h5ad")) as file, open(os.path.join(folder, "chunks.bin"), "wb") as out:
+        stored = file["X"].id
+        for i in range(stored.get_num_chunks()):
+            chunk = stored.read_direct_chunk(stored.get_chunk_info(i).chunk_offset)[1]
+            out.write(struct.pack("<i", len(chunk)) + chunk)
 
 
 def arrays(path):
