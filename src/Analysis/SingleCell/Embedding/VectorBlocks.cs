@@ -178,6 +178,21 @@ internal sealed unsafe class VectorBlocks : IDisposable
         right.Store(y + at + 4);
     }
 
+    /// <summary>Stores eight registers, each so many elements after the one before.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void Store(double* to, int apart, Vector256<double> v0, Vector256<double> v1, Vector256<double> v2, Vector256<double> v3, Vector256<double> v4, Vector256<double> v5, Vector256<double> v6,
+        Vector256<double> v7)
+    {
+        v0.Store(to);
+        v1.Store(to + apart);
+        v2.Store(to + 2 * apart);
+        v3.Store(to + 3 * apart);
+        v4.Store(to + 4 * apart);
+        v5.Store(to + 5 * apart);
+        v6.Store(to + 6 * apart);
+        v7.Store(to + 7 * apart);
+    }
+
     /// <summary>c += vᵀ w.</summary>
     private static void AddOuter(double* v, double* w, int rows, double* c)
     {
@@ -197,14 +212,7 @@ internal sealed unsafe class VectorBlocks : IDisposable
                 c6 = FusedMultiplyAdd(Create(a[6]), b, c6);
                 c7 = FusedMultiplyAdd(Create(a[7]), b, c7);
             }
-            c0.Store(c);
-            c1.Store(c + 8);
-            c2.Store(c + 16);
-            c3.Store(c + 24);
-            c4.Store(c + 32);
-            c5.Store(c + 40);
-            c6.Store(c + 48);
-            c7.Store(c + 56);
+            Store(c, Width, c0, c1, c2, c3, c4, c5, c6, c7);
         }
     }
 
@@ -228,14 +236,7 @@ internal sealed unsafe class VectorBlocks : IDisposable
                 w6 = FusedMultiplyAdd(x3, left, w6);
                 w7 = FusedMultiplyAdd(x3, right, w7);
             }
-            w0.Store(w);
-            w1.Store(w + 4);
-            w2.Store(w + 8);
-            w3.Store(w + 12);
-            w4.Store(w + 16);
-            w5.Store(w + 20);
-            w6.Store(w + 24);
-            w7.Store(w + 28);
+            Store(w, 4, w0, w1, w2, w3, w4, w5, w6, w7);
         }
         for (; i < rows; i++, v += Width, w += Width)
         {
