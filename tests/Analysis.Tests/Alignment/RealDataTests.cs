@@ -68,9 +68,10 @@ public sealed class RealDataTests(PatchSeqFixture patchSeq) : IClassFixture<Patc
     /// <summary>
     /// SOURCE.md, 400 cells: a start that knows the families ends at FOSCTTM 0.28 to 0.33, where none ends at 0.5; supervised ridge regression reaches 0.149. A cost of 1 between families, weighed
     /// with half a per cent, gives what that start gives or a little better (where ties of hops are broken moves it by 0.04); with one per cent it does better. Families are not shown to the verdict: what was put in is no evidence.
+    /// Without families no partners are found, and only the lower bound says something: 0.599 with AVX2, 0.603 with AVX-512, 0.606 with the reference kernels, whose last bits break those ties differently.
     /// </summary>
     [Theory]
-    [InlineData(1.0, 0.5, 0.6, Trust.NotReliable)]
+    [InlineData(1.0, 0.5, 0.65, Trust.NotReliable)]
     [InlineData(0.995, 0.2, 0.33, null)]
     [InlineData(0.99, 0.149, 0.28, Trust.Reliable)]
     public void Patch_seq_with_the_families_as_a_fused_cost_comes_into_its_band(double alpha, double lowest, double highest, Trust? trust)
