@@ -22,6 +22,7 @@ public sealed class CellsRubbishTests(CellsFiles files) : IClassFixture<CellsFil
     [InlineData("score_genes:gene_list=gene5:n_bins=1000", 3, "counts.h5ad (step score_genes): genes: 60 genes are too few for 1000 bins")]
     [InlineData("normalize_total:target_sum=1e300", 2, "target_sum=1e300; a number above 0, at most 1E+30 was expected")]
     [InlineData("highly_variable_genes:flavor=seurat_v3:span=0.001", 3, "a larger span is needed")]
+    [InlineData("log1p,pca:mask_var=alone", 2, "--steps pca: 120 x 1 values have no components to choose; at least 2 cells of 2 variables were expected")]
     [InlineData("phate:use_rep=X:gamma=7", 2, "gamma=7; 1 was expected")]
     [InlineData("pca:n_comps=5,neighbors,umap:spread=1e30:maxiter=5", 3, "(step umap): obsm/X_umap came out with values that are not finite")]
     [InlineData("ridge:value=gone", 3, "(obs/gone): no cell of a group of superclass has a value")]
@@ -64,12 +65,13 @@ public sealed class CellsRubbishTests(CellsFiles files) : IClassFixture<CellsFil
         Assert.False(File.Exists(files["refused.partial.h5ad"]));
     }
 
-    /// <summary>The counts, with columns that hold nothing, one group, and a group of one cell.</summary>
+    /// <summary>The counts, with columns that hold nothing, one group, a group of one cell, and a choice of one gene.</summary>
     private string Odd()
     {
         AnnData data = CellsFiles.Counts();
         data.Obs.Add("gone", Enumerable.Repeat(double.NaN, CellsFiles.Cells).ToArray()).Add(FrameColumn.Categorical("none", [.. Enumerable.Repeat("", CellsFiles.Cells)]))
             .Add(FrameColumn.Categorical("one", [.. Enumerable.Repeat("a", CellsFiles.Cells)])).Add(FrameColumn.Categorical("single", [.. Enumerable.Range(0, CellsFiles.Cells).Select(i => i == 5 ? "b" : "a")]));
+        data.Var.Add("alone", Enumerable.Range(0, CellsFiles.Genes).Select(j => j == 5).ToArray());
         Directory.CreateDirectory(files["odd"]);
         string path = files[string.Create(CultureInfo.InvariantCulture, $"odd/counts.h5ad")];
         AnnDataFile.Write(path, data);

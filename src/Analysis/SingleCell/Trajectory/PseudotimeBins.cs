@@ -52,7 +52,7 @@ public sealed record PseudotimeBins(IReadOnlyList<PseudotimeBin> Bins, Jonckheer
         if (bins < 2) throw new UsageException($"{bins} bins of pseudotime were asked for; 2 are the fewest.");
         FinitePairs pairs = FinitePairs.Of(time, value);
         (double from, double to) = Percentiles.Range(pairs.X, lower, upper);
-        if (!(to > from)) throw new UsageException($"The pseudotime runs from {from} to {to} between its percentiles {lower} and {upper} ({pairs.X.Length} cells with finite time and value): it cannot be cut into bins.");
+        if (!(to > from)) throw new UsageException($"The pseudotime runs from {from:G4} to {to:G4} between its percentiles {lower} and {upper} ({pairs.X.Length} cells with finite time and value): it cannot be cut into bins.");
         List<double>[] members = [.. Enumerable.Range(0, bins).Select(_ => new List<double>())];
         double width = (to - from) / bins;
         int inside = 0;
@@ -77,7 +77,7 @@ public sealed record PseudotimeBins(IReadOnlyList<PseudotimeBin> Bins, Jonckheer
     private static PseudotimeBin Describe(int bin, int bins, double from, double to, double[] values)
     {
         string name = bins == s_thirds.Length ? s_thirds[bin] : FormattableString.Invariant($"{bin + 1}");
-        if (values.Length == 0) throw new UsageException($"The bin {name} of pseudotime, {from} to {to}, has no cells; take fewer bins or wider percentiles.");
+        if (values.Length == 0) throw new UsageException($"The bin {name} of pseudotime, {from:G4} to {to:G4}, has no cells; take fewer bins or wider percentiles.");
         return new PseudotimeBin(name, from, to, values, RankStatistics.Mean(values), RankStatistics.PopulationDeviation(values));
     }
 

@@ -37,6 +37,7 @@ internal sealed class PcaStep : ICellStep
         using CellMatrix? some = variables.Length == all.Variables ? null : all.SelectVariables(variables);
         CellMatrix x = some ?? all;
         int smaller = Math.Min(x.Cells, x.Variables), count = wanted ?? (smaller <= UsualComponents ? smaller - 1 : UsualComponents);
+        if (count < 1) throw new UsageException($"{Numbers.Integer(x.Cells)} x {Numbers.Integer(x.Variables)} values have no components to choose; at least 2 cells of 2 variables were expected.");
         CellMemory.Require(context, $"the product of {x.Cells} x {x.Variables} with itself and its eigenvectors", 2L * smaller * smaller * sizeof(double));
         (Pca pca, Matrix<double> scores) = Fit(x, count, context.Device);
         using (pca)
