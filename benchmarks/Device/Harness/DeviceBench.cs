@@ -46,6 +46,7 @@ internal sealed record BenchOptions
 internal sealed class DeviceBench : IDisposable
 {
     private const int WarmUps = 2;
+    private const int DifferenceAttempts = 5;
     private readonly CudaEvent _begin, _end;
     private readonly DeviceBuffer<float> _flush;
     private readonly BenchOptions _options;
@@ -106,6 +107,26 @@ internal sealed class DeviceBench : IDisposable
             ms[i] = _end.MillisecondsSince(_begin);
         }
         return Timing.Of(ms);
+    }
+
+    /// <summary>
+    /// Time of one iteration: the difference of two solves of fixed numbers of iterations, divided by the difference of those numbers. A difference
+    /// that noise has swallowed (nothing or less) is measured again, a few times.
+    /// </summary>
+    /// <param name="solve">Runs so many iterations.</param>
+    /// <param name="few">Iterations of the shorter solve.</param>
+    /// <param name="many">Iterations of the longer one.</param>
+    /// <exception cref="DeviceException">No attempt gave a positive difference.</exception>
+    public Timing TimeIteration(Action<int> solve, int few, int many)
+    {
+        int difference = many - few;
+        for (int attempt = 0; attempt < DifferenceAttempts; attempt++)
+        {
+            Timing small = Time(() => solve(few)), large = Time(() => solve(many));
+            if (large.Median > small.Median)
+                return new((large.Median - small.Median) / difference, (large.Low - small.Median) / difference, (large.High - small.Median) / difference, large.Repetitions);
+        }
+        throw new DeviceException($"{many} iterations took no longer than {few} in any of {DifferenceAttempts} attempts: an iteration is shorter than the noise of this device.");
     }
 
     /// <summary>Times work and records the figure; a device, library or operation that refuses is recorded with its sentence.</summary>

@@ -1,5 +1,6 @@
 using BioSup.Analysis.Alignment;
 using BioSup.Runtime;
+using BioSup.Shapes;
 
 namespace BioSup.Analysis.Tests.Alignment;
 
@@ -71,8 +72,7 @@ public sealed class PeerMemoryTests
             }
         }
 
-        // Scratch of the matrix products belongs to the threads and stays with them.
-        Run(null);
+        WarmThreads.Run(device, () => Run(null));
         Recorder recorder = new();
         long before = MemoryAccounting.CurrentBytes;
         MemoryAccounting.ResetPeak();

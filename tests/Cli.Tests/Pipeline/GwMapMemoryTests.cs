@@ -4,6 +4,7 @@ using BioSup.Analysis.Prediction;
 using BioSup.Cli.Pipeline;
 using BioSup.Data;
 using BioSup.Runtime;
+using BioSup.Shapes;
 
 namespace BioSup.Cli.Tests.Pipeline;
 
@@ -30,8 +31,7 @@ public sealed class GwMapMemoryTests : IDisposable
             { "images": { "latents": "latents.npy", "labels": "cells.csv:label", "differential": false }, "rna": { "expression": "rna.h5ad:X", "labels": "cells.csv:label", "max_genes": {{Predicted}} },
               "sample": { "max_images": {{2 * PerLabel}} }, "predictability": { "mlp": { "runs": 1, "epochs": 1, "permutations": 1 } } }
             """, "config", []);
-        // Products keep their packed panels for every thread: a first pass makes them.
-        Map(config, context, required: false);
+        WarmThreads.Run(context.Host, () => Map(config, context, required: false));
         long start = MemoryAccounting.CurrentBytes;
         Map(config, context, required: true);
         Assert.Equal(start, MemoryAccounting.CurrentBytes);
