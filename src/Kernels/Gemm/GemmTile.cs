@@ -1,4 +1,5 @@
 using System.Numerics;
+using System.Runtime.Intrinsics.X86;
 
 namespace BioSup.Kernels;
 
@@ -10,6 +11,8 @@ internal readonly unsafe struct GemmTile<TSimd, TVector, T> : IGemmTile<T>
     where TVector : unmanaged
     where T : unmanaged, IFloatingPointIeee754<T>
 {
+    private const int StepsAhead = 16;
+
     public static int TileRows => sizeof(TVector) == 64 ? 12 : SixRowTile<TSimd, TVector, T>.Rows;
     public static int TileColumns => 2 * TSimd.Count;
 
@@ -36,6 +39,8 @@ internal readonly unsafe struct GemmTile<TSimd, TVector, T> : IGemmTile<T>
         SixRowTile<TSimd, TVector, T>.Prefetch(c, strideC, TileRows);
         do
         {
+            // The panel of A comes from the second level, 48 bytes a step, which is too slow a stream for the processor to run far enough ahead of.
+            if (Sse.IsSupported) Sse.Prefetch0(a + StepsAhead * TileRows);
             TVector b0 = TSimd.Load(b), b1 = TSimd.Load(b + TSimd.Count);
             TVector x;
             x = TSimd.Broadcast(a[0]);

@@ -64,7 +64,12 @@ internal static unsafe class SixRowTile<TSimd, TVector, T>
     public static void Prefetch(T* c, long strideC, int rows)
     {
         if (!Sse.IsSupported) return;
-        for (int row = 0; row < rows; row++) Sse.Prefetch0(c + row * strideC);
+        for (int row = 0; row < rows; row++)
+        {
+            Sse.Prefetch0(c + row * strideC);
+            // Two vectors of 512 bits are two lines.
+            if (sizeof(TVector) == 64) Sse.Prefetch0(c + row * strideC + TSimd.Count);
+        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

@@ -4,7 +4,7 @@ using BioSup.Runtime;
 namespace BioSup.Kernels;
 
 /// <summary>
-/// Products with few rows, where reading op(B) is most of the work: each thread takes groups of columns, packs a slice of its group into its own
+/// Products with few rows, where reading op(B) is much of the work: slice by slice of the depth, each thread takes groups of columns, packs its group into its own
 /// second-level cache and multiplies it at once with every row. Products with few columns come here transposed.
 /// The sums run in the same order as in <see cref="GemmDriver{TTile, T}"/>, so an element has the same bits whichever way it was computed.
 /// </summary>
@@ -12,29 +12,37 @@ internal static unsafe class ThinGemm<TTile, T>
     where TTile : struct, IGemmTile<T>
     where T : unmanaged, IFloatingPointIeee754<T>
 {
-    private const int PanelsPerGroup = 8;
+    /// <summary>A group's slice of B, 256 or 512 KB, stays in the second-level cache; few columns are cut finer, so that there are groups for every thread.</summary>
+    private const int MostPanelsPerGroup = 8, FewestGroups = 16;
 
     /// <summary>Up to here the rows of A stay in cache while the columns of B stream past.</summary>
-    public static int MaximumRows => 4 * TTile.TileRows;
+    public static int MaximumRows => 16 * TTile.TileRows;
 
     public static void Run(CpuDevice cpu, in GemmProblem<T> problem, int sliceDepth)
     {
         int height = TTile.TileRows, panels = (problem.Rows + height - 1) / height;
-        // Slice by slice, and inside a slice panel by panel.
-        T* packedA = ThreadScratch.Get<T>(ScratchSlot.GemmThinRows, (long)panels * height * problem.Depth + GemmPacking.Slack, cpu);
+        int panelsPerGroup = Math.Clamp(problem.Columns / (FewestGroups * TTile.TileColumns), 1, MostPanelsPerGroup), group = panelsPerGroup * TTile.TileColumns;
+        T* packedA = ThreadScratch.Get<T>(ScratchSlot.GemmThinRows, (long)panels * height * Math.Min(sliceDepth, problem.Depth) + GemmPacking.Slack, cpu);
         for (int depth = 0; depth < problem.Depth; depth += sliceDepth)
         {
             int length = Math.Min(sliceDepth, problem.Depth - depth);
-            for (int panel = 0; panel < panels; panel++)
+            for (int row = 0; row < problem.Rows; row += height)
             {
-                int row = panel * height;
                 GemmPacking.Pack(problem.A + row * problem.RowStrideA + depth * problem.DepthStrideA, problem.RowStrideA, problem.DepthStrideA,
-                    Math.Min(height, problem.Rows - row), length, packedA + (long)panels * height * depth + (long)row * length, height);
+                    Math.Min(height, problem.Rows - row), length, packedA + (long)row * length, height);
             }
+            Job job = new()
+            {
+                Problem = problem,
+                Cpu = cpu,
+                PackedA = packedA,
+                FirstDepth = depth,
+                Depth = length,
+                ColumnsPerGroup = group,
+                Beta = depth == 0 ? problem.Beta : T.One,
+            };
+            cpu.Pool.Run((problem.Columns + group - 1) / group, ref job);
         }
-        Job job = new() { Problem = problem, Cpu = cpu, PackedA = packedA, Panels = panels, SliceDepth = sliceDepth };
-        int group = PanelsPerGroup * TTile.TileColumns;
-        cpu.Pool.Run((problem.Columns + group - 1) / group, ref job);
     }
 
     private struct Job : IBlockJob
@@ -42,24 +50,19 @@ internal static unsafe class ThinGemm<TTile, T>
         public GemmProblem<T> Problem;
         public CpuDevice Cpu;
         public T* PackedA;
-        public int Panels, SliceDepth;
+        public int FirstDepth, Depth, ColumnsPerGroup;
+        public T Beta;
 
         public readonly void Execute(long block, int worker)
         {
-            int width = TTile.TileColumns, height = TTile.TileRows, first = (int)block * PanelsPerGroup * width;
-            int columns = Math.Min(PanelsPerGroup * width, Problem.Columns - first);
-            T* packedB = ThreadScratch.Get<T>(ScratchSlot.GemmLeftPanels, (long)PanelsPerGroup * width * SliceDepth + GemmPacking.Slack, Cpu);
+            int width = TTile.TileColumns, height = TTile.TileRows, first = (int)block * ColumnsPerGroup;
+            int columns = Math.Min(ColumnsPerGroup, Problem.Columns - first);
+            T* packedB = ThreadScratch.Get<T>(ScratchSlot.GemmLeftPanels, (long)ColumnsPerGroup * Depth + GemmPacking.Slack, Cpu);
             T* tile = ThreadScratch.Get<T>(ScratchSlot.GemmTile, height * width, Cpu);
-            for (int depth = 0; depth < Problem.Depth; depth += SliceDepth)
-            {
-                int length = Math.Min(SliceDepth, Problem.Depth - depth);
-                T beta = depth == 0 ? Problem.Beta : T.One;
-                PackGroup(first, columns, depth, length, packedB);
-                T* a = PackedA + (long)Panels * height * depth;
-                for (int j = 0; j < columns; j += width)
-                    for (int panel = 0; panel < Panels; panel++)
-                        Tile(length, a + (long)panel * height * length, packedB + (long)j * length, panel * height, first + j, Math.Min(width, columns - j), beta, tile);
-            }
+            PackGroup(first, columns, FirstDepth, Depth, packedB);
+            for (int j = 0; j < columns; j += width)
+                for (int row = 0; row < Problem.Rows; row += height)
+                    Tile(Depth, PackedA + (long)row * Depth, packedB + (long)j * Depth, row, first + j, Math.Min(width, columns - j), Beta, tile);
         }
 
         private readonly void PackGroup(int first, int columns, int depth, int length, T* packed)

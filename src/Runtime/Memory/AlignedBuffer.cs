@@ -6,6 +6,7 @@ namespace BioSup.Runtime;
 public sealed unsafe class AlignedBuffer<T> : DeviceBuffer<T> where T : unmanaged
 {
     public const int Alignment = 64;
+    private void* _block;
     private T* _pointer;
 
     public AlignedBuffer(ComputeDevice device, long length) : base(device, length)
@@ -15,15 +16,17 @@ public sealed unsafe class AlignedBuffer<T> : DeviceBuffer<T> where T : unmanage
         long bytes = checked(length * sizeof(T));
         try
         {
-            _pointer = (T*)NativeMemory.AlignedAlloc((nuint)Math.Max(bytes, Alignment), Alignment);
+            // Of large blocks the system makes the zeros, page by page and by the thread that comes first, instead of this thread all of them at once.
+            _block = NativeMemory.AllocZeroed((nuint)bytes + Alignment);
         }
         catch (OutOfMemoryException e)
         {
             GC.SuppressFinalize(this);
             throw new DeviceException($"Not enough memory: {bytes / 1048576.0:F0} MiB were asked for in one buffer.", e);
         }
+        _pointer = (T*)(((nuint)_block + Alignment - 1) & ~(nuint)(Alignment - 1));
+        LargePages.Advise(_pointer, bytes);
         MemoryAccounting.Add(bytes);
-        Clear();
     }
 
     ~AlignedBuffer() => Release();
@@ -62,10 +65,11 @@ public sealed unsafe class AlignedBuffer<T> : DeviceBuffer<T> where T : unmanage
 
     protected override void Release()
     {
-        T* pointer = _pointer;
+        void* block = _block;
+        _block = null;
         _pointer = null;
-        if (pointer == null) return;
-        NativeMemory.AlignedFree(pointer);
+        if (block == null) return;
+        NativeMemory.Free(block);
         MemoryAccounting.Add(-Length * sizeof(T));
     }
 }
