@@ -10,6 +10,9 @@ namespace BioSup.Data;
 internal sealed class ZarrArray : ZarrFile.Node, IStoreArray
 {
     private const int MostChunks = 1 << 24;
+
+    /// <summary>Chunks are read one after the other and unpacked side by side, in waves of at most so many and, but for the last of a wave, so many stored bytes.</summary>
+    private const int ChunksOfWave = 256, BytesOfWave = 64 << 20;
     private readonly long[] _shape;
     private readonly int[] _chunk, _shardChunks;
     private readonly ZarrType? _type;
@@ -112,14 +115,35 @@ internal sealed class ZarrArray : ZarrFile.Node, IStoreArray
         Array target = _type.IsAnyLengthText ? NewText(elements) : NewBytes(elements);
         if (total == 0) return target;
         long[] first = [.. start.Select((s, d) => s / _chunk[d])], last = [.. start.Select((s, d) => (s + count[d] - 1) / _chunk[d])], at = [.. first];
-        while (true)
+        List<(long[] At, byte[] Stored)> wave = [];
+        long held = 0;
+        bool more = true;
+        while (more)
         {
-            if (Chunk(at) is { } chunk) Copy(chunk, at, target, start, count, unit);
-            int axis = at.Length - 1;
-            while (axis >= 0 && at[axis] == last[axis]) at[axis] = first[axis--];
-            if (axis < 0) return target;
-            at[axis]++;
+            if (Stored(at) is { } stored)
+            {
+                wave.Add(([.. at], stored));
+                held += stored.Length;
+            }
+            more = Next(at, first, last);
+            if (more && wave.Count < ChunksOfWave && held < BytesOfWave) continue;
+            if (wave.Count == 0) continue;
+            // Chunks share no element, so they are unpacked into the box side by side.
+            SharedWork.Run(wave.Count, wave.Count * ChunkElements() * unit, () => 0, (i, _) => Copy(Unpack(wave[i].Stored), wave[i].At, target, start, count, unit));
+            wave.Clear();
+            held = 0;
         }
+        return target;
+    }
+
+    /// <summary>Moves to the next chunk in C order; false after the last one.</summary>
+    private static bool Next(long[] at, long[] first, long[] last)
+    {
+        int axis = at.Length - 1;
+        while (axis >= 0 && at[axis] == last[axis]) at[axis] = first[axis--];
+        if (axis < 0) return false;
+        at[axis]++;
+        return true;
     }
 
     private static string[] NewText(int count)
@@ -167,16 +191,22 @@ internal sealed class ZarrArray : ZarrFile.Node, IStoreArray
         }
     }
 
-    /// <summary>The elements of a chunk, or null where it is not stored.</summary>
-    private Array? Chunk(long[] at)
+    /// <summary>The elements of a chunk.</summary>
+    private Array Unpack(byte[] stored)
     {
-        if (Stored(at) is not { } stored) return null;
-        long elements = 1;
-        foreach (int extent in _chunk) elements = elements <= int.MaxValue / extent ? elements * extent : throw new InvalidDataException("a chunk has more elements than can be read");
+        long elements = ChunkElements();
         if (_type!.IsAnyLengthText) return _codecs.UnpackText(stored, (int)elements);
         return elements * _type.Size <= Array.MaxLength ? _codecs.Unpack(stored, (int)elements * _type.Size) : throw new InvalidDataException("a chunk is larger than 2 GiB");
     }
 
+    private long ChunkElements()
+    {
+        long elements = 1;
+        foreach (int extent in _chunk) elements = elements <= int.MaxValue / extent ? elements * extent : throw new InvalidDataException("a chunk has more elements than can be read");
+        return elements;
+    }
+
+    /// <summary>The bytes of a chunk, or null where it is not stored.</summary>
     private byte[]? Stored(long[] at)
     {
         if (_outer.Shard is not { } shard) return File.ReadBytes(KeyOf(at));
