@@ -129,7 +129,7 @@ public sealed class GemmTests : IDisposable
     {
         foreach (KernelVariant variant in s_variants)
         {
-            foreach (ProductShape shape in (ProductShape[])[new(301, 257, 700), new(190, 600, 1300), new(3, 700, 90), new(700, 3, 90), new(1, 513, 300), new(513, 1, 300)])
+            foreach (ProductShape shape in (ProductShape[])[new(301, 257, 700), new(190, 600, 1300), new(150, 70, 600), new(150, 9, 600), new(3, 700, 90), new(700, 3, 90), new(1, 513, 300), new(513, 1, 300)])
             {
                 byte[]? first = null;
                 foreach (int threads in (int[])[1, 2, 3])

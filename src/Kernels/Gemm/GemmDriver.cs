@@ -30,14 +30,14 @@ internal static unsafe class GemmDriver<TTile, T>
             ScaleOnly(problem);
             return;
         }
-        if (problem.Rows <= ThinGemm<TTile, T>.MaximumRows)
-        {
-            ThinGemm<TTile, T>.Run(cpu, problem, SliceDepth);
-            return;
-        }
-        if (problem.Columns <= TTile.TileRows)
+        if (problem.Columns <= TTile.TileRows && problem.Columns < problem.Rows)
         {
             ThinGemm<TTile, T>.Run(cpu, problem.Transposed, SliceDepth);
+            return;
+        }
+        if (problem.Rows <= ThinGemm<TTile, T>.MaximumRows(problem.Columns))
+        {
+            ThinGemm<TTile, T>.Run(cpu, problem, SliceDepth);
             return;
         }
         for (int column = 0; column < problem.Columns; column += StripColumns)

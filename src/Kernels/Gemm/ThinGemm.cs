@@ -15,8 +15,11 @@ internal static unsafe class ThinGemm<TTile, T>
     /// <summary>A group's slice of B, 256 or 512 KB, stays in the second-level cache; few columns are cut finer, so that there are groups for every thread.</summary>
     private const int MostPanelsPerGroup = 8, FewestGroups = 16;
 
-    /// <summary>Up to here the rows of A stay in cache while the columns of B stream past.</summary>
-    public static int MaximumRows => 16 * TTile.TileRows;
+    /// <summary>
+    /// Up to here the rows of A stay in cache while the columns of B stream past. Where columns make fewer groups than rows would make blocks in
+    /// <see cref="GemmDriver{TTile, T}"/>, only the few rows of which it could make none.
+    /// </summary>
+    public static int MaximumRows(int columns) => (columns >= 4 * TTile.TileColumns ? 16 : 4) * TTile.TileRows;
 
     public static void Run(CpuDevice cpu, in GemmProblem<T> problem, int sliceDepth)
     {
