@@ -16,8 +16,8 @@ internal static unsafe class ThinGemm<TTile, T>
     private const int MostPanelsPerGroup = 8, FewestGroups = 16;
 
     /// <summary>
-    /// Up to here the rows of A stay in cache while the columns of B stream past. Where columns make fewer groups than rows would make blocks in
-    /// <see cref="GemmDriver{TTile, T}"/>, only the few rows of which it could make none.
+    /// Up to here the rows of A stay in cache while the columns of B stream past. Where there are too few columns to share them among threads, rows are
+    /// shared (<see cref="GemmDriver{TTile, T}"/>) as soon as they make blocks.
     /// </summary>
     public static int MaximumRows(int columns) => (columns >= 4 * TTile.TileColumns ? 16 : 4) * TTile.TileRows;
 
