@@ -91,6 +91,26 @@ public sealed class ZarrTests
         }
     }
 
+    [Fact]
+    public void More_chunks_than_are_unpacked_at_once_all_arrive()
+    {
+        using TemporaryFolder folder = new();
+        const int rows = 600, columns = 1500;
+        static float Value(int row, int column) => row * 10_000f + column;
+        string description = $$$"""
+            {"zarr_format": 3, "node_type": "array", "shape": [{{{rows}}}, {{{columns}}}], "data_type": "float32", "fill_value": -1, "chunk_key_encoding": {"name": "default"},
+             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 1024]}}, "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}]}
+            """;
+        List<(string Key, byte[] Bytes)> files = [("zarr.json", Encoding.UTF8.GetBytes("""{"zarr_format": 3, "node_type": "group"}""")), ("X/zarr.json", Encoding.UTF8.GetBytes(description))];
+        for (int row = 0; row < rows; row++)
+            for (int half = 0; half < 2; half++)
+                if (row % 7 != 3) files.Add(($"X/c/{row}/{half}", [.. Enumerable.Range(half * 1024, 1024).SelectMany(column => BitConverter.GetBytes(Value(row, column)))]));
+        using IStoreFile store = ZarrFile.Open(Save(folder["many.zarr"], files));
+        float[] read = ((IStoreArray)store.Root.Find("X")!).Read().As<float>();
+        for (int row = 0; row < rows; row++)
+            for (int column = 0; column < columns; column++) Assert.Equal(row % 7 == 3 ? -1 : Value(row, column), read[row * columns + column]);
+    }
+
     [Theory]
     [InlineData("float32", "\"NaN\"", double.NaN)]
     [InlineData("float64", "\"-Infinity\"", double.NegativeInfinity)]

@@ -22,6 +22,20 @@ public sealed unsafe class MemoryTests : IDisposable
     }
 
     [Fact]
+    public void Memory_that_was_used_before_is_zero_again()
+    {
+        // Around the size from which large pages are asked for, and that from which the allocator gives memory back to the system.
+        foreach (int length in (int[])[1000, 100_000, (1 << 20) - 1, 1 << 20, 3_000_001, 20_000_000])
+            for (int round = 0; round < 3; round++)
+            {
+                using AlignedBuffer<float> buffer = new(_device, length);
+                Assert.Equal(0u, (nuint)buffer.Pointer % AlignedBuffer<float>.Alignment);
+                Assert.True(buffer.Span.IndexOfAnyExcept(0f) < 0, $"{length} elements, round {round}");
+                buffer.Span.Fill(1);
+            }
+    }
+
+    [Fact]
     public void Accounting_follows_buffers()
     {
         long before = MemoryAccounting.CurrentBytes;
